@@ -1,0 +1,97 @@
+"""What a search returns, and the one rule that orders it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypedDict
+
+import numpy as np
+
+from glane.types import Ids, Scores
+
+NO_ID = -1
+NO_SCORE = np.float32(-np.inf)
+
+
+class Hit(TypedDict):
+    """One document of an answer, as `to_lists` and JSON show it."""
+
+    id: str | int
+    score: float
+
+
+class Hits(NamedTuple):
+    """The best documents of each query.
+
+    Attributes:
+        ids: int64, shape (n_queries, k), best first; -1 where a row has fewer than k hits.
+        scores: float32, shape (n_queries, k); -inf where the id is -1.
+    """
+
+    ids: Ids
+    scores: Scores
+
+    def row(self, query: int) -> tuple[Ids, Scores]:
+        """Return ids and scores of one query, without the sentinels of a short row."""
+        found = self.ids[query] != NO_ID
+        return self.ids[query][found], self.scores[query][found]
+
+    def to_lists(self) -> list[list[Hit]]:
+        """Return one list a query of `{"id", "score"}`, best first, without sentinels."""
+        return [_pairs(*self.row(query)) for query in range(len(self.ids))]
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[tuple[Ids, Scores]], k: int) -> Hits:
+        """Order each row by the rule of `best`, cut it at k, and fill it up to k with sentinels.
+
+        Args:
+            rows: Ids and scores of each query, in any order; no id twice in a row.
+            k: Width of the result, at least 1.
+        """
+        hits = cls.empty(len(rows), k)
+        for number, (ids, scores) in enumerate(rows):
+            order = best(scores, ids, k)
+            hits.ids[number, : len(order)] = ids[order]
+            hits.scores[number, : len(order)] = scores[order]
+        return hits
+
+    @classmethod
+    def empty(cls, n_queries: int, k: int) -> Hits:
+        """Return hits of shape (n_queries, k) that hold only sentinels."""
+        shape = (n_queries, k)
+        return cls(np.full(shape, NO_ID, np.int64), np.full(shape, NO_SCORE, np.float32))
+
+
+def best(scores: Scores, ids: Ids, k: int) -> Ids:
+    """Return the positions of the k highest scores, best first; equal scores by lower id.
+
+    Args:
+        scores: Shape (n,), no NaN.
+        ids: Shape (n,), the id of each score.
+        k: At least 0; more than n returns all n.
+
+    >>> best(np.float32([1, 3, 3]), np.int64([5, 9, 7]), k=2)
+    array([2, 1])
+    """
+    positions = np.arange(len(scores))
+    if 0 < k < len(scores):
+        threshold = np.partition(scores, len(scores) - k)[len(scores) - k]
+        positions = np.flatnonzero(scores >= threshold)
+    order = np.lexsort((ids[positions], -scores[positions]))
+    return positions[order[:k]]
+
+
+def check_k(k: int, name: str = "k") -> None:
+    """Refuse a number of documents below 1.
+
+    Raises:
+        ValueError: If `k` is below 1.
+    """
+    if k < 1:
+        raise ValueError(f"{name} must be at least 1, got {k}")
+
+
+def _pairs(ids: Ids, scores: Scores) -> list[Hit]:
+    return [
+        {"id": id, "score": score} for id, score in zip(ids.tolist(), scores.tolist(), strict=True)
+    ]

@@ -1,0 +1,159 @@
+"""The representations: terms with weights, and one vector per token, for ragged batches of texts.
+
+Both keep rows of different lengths back to back, with offsets that say where each begins, as
+compressed sparse rows do. Rows can be taken, put together, saved and mapped back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from glane.types import Floats, Ids
+
+Rows = slice | Ids
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SparseVectors:
+    """Terms and weights of n texts.
+
+    Attributes:
+        indptr: int64, shape (n + 1,), first 0; row i lies at `indptr[i]:indptr[i + 1]`.
+        indices: int32, shape (n_terms,), term numbers, each at most once in a row.
+        values: float32, shape (n_terms,), weight or count of each term.
+    """
+
+    indptr: Ids
+    indices: npt.NDArray[np.int32]
+    values: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    def __getitem__(self, rows: Rows) -> SparseVectors:
+        """Return some rows, by slice or by an array of row numbers, in the order given."""
+        indptr, positions = take_rows(self.indptr, rows)
+        return SparseVectors(indptr, self.indices[positions], self.values[positions])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[SparseVectors]) -> SparseVectors:
+        """Return the rows of all parts, in order; no parts give no rows."""
+        return cls(
+            join_offsets([part.indptr for part in parts]),
+            np.concatenate([np.empty(0, np.int32), *(part.indices for part in parts)]),
+            np.concatenate([np.empty(0, np.float32), *(part.values for part in parts)]),
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Write the three arrays as `.npy` files into a folder, made where it is missing."""
+        _save_arrays(folder, indptr=self.indptr, indices=self.indices, values=self.values)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> SparseVectors:
+        """Map what `save` wrote; nothing is read before it is used."""
+        return cls(*_load_arrays(folder, "indptr", "indices", "values"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenVectors:
+    """One vector per token of n texts.
+
+    Attributes:
+        offsets: int64, shape (n + 1,), first 0; text i has tokens `offsets[i]:offsets[i + 1]`.
+        values: float32 or float16, shape (n_tokens, dim), each of length 1.
+    """
+
+    offsets: Ids
+    values: Floats
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, rows: Rows) -> TokenVectors:
+        """Return some rows, by slice or by an array of row numbers, in the order given."""
+        offsets, positions = take_rows(self.offsets, rows)
+        return TokenVectors(offsets, self.values[positions])
+
+    @property
+    def dim(self) -> int:
+        """Width of a vector."""
+        return int(self.values.shape[1])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[TokenVectors]) -> TokenVectors:
+        """Return the rows of all parts, in order.
+
+        Raises:
+            ValueError: If there is no part: the width of a vector is then unknown.
+        """
+        if not parts:
+            raise ValueError("parts must hold at least one TokenVectors, got none")
+        return cls(
+            join_offsets([part.offsets for part in parts]),
+            np.concatenate([part.values for part in parts]),
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Write the two arrays as `.npy` files into a folder, made where it is missing."""
+        _save_arrays(folder, offsets=self.offsets, values=self.values)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> TokenVectors:
+        """Map what `save` wrote; nothing is read before it is used."""
+        return cls(*_load_arrays(folder, "offsets", "values"))
+
+
+def join_offsets(parts: Sequence[Ids]) -> Ids:
+    """Return the offsets of ragged parts laid back to back.
+
+    >>> join_offsets([np.array([0, 2, 5]), np.array([0, 1])])
+    array([0, 2, 5, 6])
+    """
+    lengths = [np.diff(offsets) for offsets in parts]
+    return np.concatenate([np.zeros(1, np.int64), *lengths]).cumsum(dtype=np.int64)
+
+
+def take_rows(offsets: Ids, rows: Rows) -> tuple[Ids, slice | Ids]:
+    """Return the offsets of chosen ragged rows and where their elements lie.
+
+    Args:
+        offsets: Shape (n + 1,).
+        rows: A slice of step 1 (elements come back as a slice: a view, no copy), or row numbers.
+
+    Returns:
+        New offsets, shape (n_chosen + 1,), and the elements' positions.
+
+    >>> take_rows(np.array([0, 2, 5]), np.array([1, 0]))
+    (array([0, 3, 5]), array([2, 3, 4, 0, 1]))
+    """
+    n_rows = len(offsets) - 1
+    if isinstance(rows, slice) and rows.step in (None, 1):
+        start, stop, _ = rows.indices(n_rows)
+        chosen = offsets[start : max(start, stop) + 1]
+        return chosen - chosen[0], slice(int(chosen[0]), int(chosen[-1]))
+    numbers = np.arange(n_rows)[rows]
+    lengths = np.diff(offsets)[numbers]
+    taken = np.concatenate([np.zeros(1, np.int64), lengths]).cumsum(dtype=np.int64)
+    shift = np.repeat(offsets[numbers] - taken[:-1], lengths)
+    return taken, np.arange(taken[-1]) + shift
+
+
+def _save_arrays(folder: str | Path, **arrays: npt.NDArray[Any]) -> None:
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for name, array in arrays.items():
+        np.save(Path(folder) / f"{name}.npy", array, allow_pickle=False)
+
+
+def _load_arrays(folder: str | Path, *names: str) -> list[npt.NDArray[Any]]:
+    return [_map(Path(folder) / f"{name}.npy") for name in names]
+
+
+def _map(path: Path) -> npt.NDArray[Any]:
+    array: npt.NDArray[Any] = np.load(path, allow_pickle=False, mmap_mode="r")
+    return array.view(np.ndarray)
