@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, Self, get_args, get_type_hints
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 FORMAT_VERSION = 1
 
@@ -169,7 +169,11 @@ def _required(field: Any) -> bool:  # noqa: ANN401 (dataclasses.Field)
 
 
 def _checked(name: str, value: Any, hint: Any, path: str) -> Any:  # noqa: ANN401 (parsed JSON)
-    if choices := get_args(hint):
+    if get_origin(hint) is list:
+        if isinstance(value, list) and all(type(item) is str for item in value):
+            return value
+        expected = "a list of strings"
+    elif choices := get_args(hint):
         if value in choices:
             return value
         expected = f"one of {list(choices)}"

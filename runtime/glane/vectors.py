@@ -85,6 +85,10 @@ class TokenVectors:
         """Width of a vector."""
         return int(self.values.shape[1])
 
+    def half(self) -> TokenVectors:
+        """Return the same vectors in float16, the precision they are stored in."""
+        return TokenVectors(self.offsets, self.values.astype(np.float16, copy=False))
+
     @classmethod
     def concatenate(cls, parts: Sequence[TokenVectors]) -> TokenVectors:
         """Return the rows of all parts, in order.
@@ -115,8 +119,16 @@ def join_offsets(parts: Sequence[Ids]) -> Ids:
     >>> join_offsets([np.array([0, 2, 5]), np.array([0, 1])])
     array([0, 2, 5, 6])
     """
-    lengths = [np.diff(offsets) for offsets in parts]
-    return np.concatenate([np.zeros(1, np.int64), *lengths]).cumsum(dtype=np.int64)
+    return join_lengths(np.concatenate([np.empty(0, np.int64), *map(np.diff, parts)]))
+
+
+def join_lengths(lengths: Sequence[int] | Ids) -> Ids:
+    """Return the offsets of rows of these lengths, laid back to back.
+
+    >>> join_lengths([2, 0, 3])
+    array([0, 2, 2, 5])
+    """
+    return np.concatenate([np.zeros(1, np.int64), np.asarray(lengths, np.int64)]).cumsum()
 
 
 def take_rows(offsets: Ids, rows: Rows) -> tuple[Ids, slice | Ids]:
@@ -139,7 +151,7 @@ def take_rows(offsets: Ids, rows: Rows) -> tuple[Ids, slice | Ids]:
         return chosen - chosen[0], slice(int(chosen[0]), int(chosen[-1]))
     numbers = np.arange(n_rows)[rows]
     lengths = np.diff(offsets)[numbers]
-    taken = np.concatenate([np.zeros(1, np.int64), lengths]).cumsum(dtype=np.int64)
+    taken = join_lengths(lengths)
     shift = np.repeat(offsets[numbers] - taken[:-1], lengths)
     return taken, np.arange(taken[-1]) + shift
 

@@ -1,0 +1,184 @@
+"""ColBERT: one vector per token from an exported model, MaxSim over stored documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from glane.checkpoint import CheckpointError
+from glane.encoder import Encoder
+from glane.hits import Hits
+from glane.maxsim import MaxSimIndex, maxsim_scores
+from glane.text import Batch, Role, check_texts
+from glane.types import Floats, Ids, Scores
+from glane.vectors import TokenVectors, join_lengths
+
+
+class ColBERT:
+    """A reranker, and an exact retriever, over token vectors (Khattab and Zaharia, SIGIR 2020).
+
+    Encoding and searching are safe from many threads; adding and deleting are not.
+
+    >>> from glane import BM25, ColBERT
+    >>> colbert, bm25 = ColBERT.load(model_folder), BM25()
+    >>> texts = ["Plants eat light.", "Rivers run to the sea."]
+    >>> added = colbert.add(colbert.encode_documents(texts)), bm25.add(bm25.encode_documents(texts))
+    >>> hits = bm25.search(bm25.encode_queries(["light for plants"]), k=2)
+    >>> colbert.rerank(colbert.encode_queries(["light for plants"]), hits, k=1).ids
+    array([[0]])
+    """
+
+    def __init__(self, encoder: Encoder, index: MaxSimIndex | None = None) -> None:
+        """Join an encoder and an index; `load` is the usual way.
+
+        Args:
+            encoder: A ColBERT model.
+            index: Vectors of that very model; by default none are stored yet.
+        """
+        self.encoder = encoder
+        self.index = MaxSimIndex(encoder.checkpoint.dim) if index is None else index
+
+    @classmethod
+    def load(
+        cls, model: str | Path, index: str | Path | None = None, *, threads: int | None = None
+    ) -> ColBERT:
+        """Load an exported model and, where given, vectors that `save` wrote.
+
+        Args:
+            model: Folder written by `glane export`.
+            index: Folder written by `save`.
+            threads: Threads to compute with; by default what the process may use.
+
+        Raises:
+            CheckpointError: If the model is missing, damaged or of another kind, or the vectors
+                were made by another model; the message then names both fingerprints.
+        """
+        encoder = Encoder(model, "colbert", threads)
+        if index is None:
+            return cls(encoder)
+        written_by = (Path(index) / "fingerprint").read_text(encoding="ascii")
+        if written_by != encoder.fingerprint:
+            raise CheckpointError(
+                f"{str(index)!r} was written by the model {written_by}, but {str(model)!r} is "
+                f"{encoder.fingerprint}; use that model, or index again"
+            )
+        return cls(encoder, MaxSimIndex.load(index))
+
+    def save(self, folder: str | Path) -> None:
+        """Write the stored vectors and the model's fingerprint into a folder."""
+        self.index.save(folder)
+        (Path(folder) / "fingerprint").write_text(self.encoder.fingerprint, encoding="ascii")
+
+    def __len__(self) -> int:
+        """Return how many documents are stored."""
+        return len(self.index)
+
+    def encode_queries(self, queries: Sequence[str], *, progress: bool = False) -> TokenVectors:
+        """Return the token vectors of queries.
+
+        Args:
+            queries: Any strings; the empty one has its markers' vectors.
+            progress: Whether a bar runs on standard error where that is a terminal.
+
+        Returns:
+            float32 vectors of length 1; one per token, markers and expansion included.
+
+        Raises:
+            TypeError: If `queries` is one string, or holds something else than strings.
+        """
+        return self._encode(check_texts(queries, "queries"), "query", progress)
+
+    def encode_documents(self, documents: Sequence[str], *, progress: bool = False) -> TokenVectors:
+        """Return the token vectors of documents.
+
+        Args:
+            documents: Any strings; what is longer than the model's length is cut, and counted in
+                `encoder.n_truncated`.
+            progress: Whether a bar runs on standard error where that is a terminal.
+
+        Returns:
+            float32 vectors of length 1; one per token that counts in the score.
+
+        Raises:
+            TypeError: If `documents` is one string, or holds something else than strings.
+        """
+        return self._encode(check_texts(documents, "documents"), "document", progress)
+
+    def add(self, vectors: TokenVectors) -> Ids:
+        """Store documents' vectors, as float16, and return their numbers, in order of writing.
+
+        Raises:
+            ValueError: If the vectors have another width than the model's.
+        """
+        return self.index.add(vectors)
+
+    def delete(self, ids: Ids) -> None:
+        """Forget documents.
+
+        Raises:
+            KeyError: If a number is unknown or already deleted; nothing is deleted then.
+        """
+        self.index.delete(ids)
+
+    def search(self, queries: TokenVectors, k: int) -> Hits:
+        """Return the k best of all stored documents for each query, by exact MaxSim.
+
+        Args:
+            queries: From `encode_queries`.
+            k: Documents wanted per query, at least 1; the index may hold fewer.
+
+        Returns:
+            Shape (n_queries, k), best first; equal scores by lower number.
+
+        Raises:
+            ValueError: If `k` is below 1.
+        """
+        return self.index.search(queries, k)
+
+    def rerank(self, queries: TokenVectors, hits: Hits, k: int) -> Hits:
+        """Order each query's hits anew by MaxSim over the stored vectors.
+
+        Args:
+            queries: From `encode_queries`, one for each row of hits.
+            hits: Candidates from any retriever whose documents have the same numbers.
+            k: Documents wanted per query, at least 1.
+
+        Returns:
+            Shape (n_queries, k), best first; equal scores by lower number.
+
+        Raises:
+            ValueError: If `k` is below 1, or the numbers of queries and of rows differ.
+            KeyError: If a candidate is not stored.
+        """
+        return self.index.rerank(queries, hits, k)
+
+    def scores(self, queries: Sequence[str], documents: Sequence[str]) -> Scores:
+        """Return the MaxSim of each query with the document beside it; nothing is stored.
+
+        Args:
+            queries: Shape (n,).
+            documents: Shape (n,).
+
+        Returns:
+            Shape (n,), in [-n_query_tokens, n_query_tokens].
+
+        Raises:
+            ValueError: If there are not as many queries as documents.
+        """
+        if len(queries) != len(documents):
+            raise ValueError(f"got {len(queries)} queries for {len(documents)} documents")
+        asked, stored = self.encode_queries(queries), self.encode_documents(documents)
+        pairs = [slice(row, row + 1) for row in range(len(asked))]
+        scores = [maxsim_scores(asked[pair], stored[pair])[0, 0] for pair in pairs]
+        return np.array(scores, np.float32)
+
+    def _encode(self, texts: Sequence[str], role: Role, progress: bool) -> TokenVectors:
+        rows = list(self.encoder.map(texts, role, _counted_vectors, progress=progress))
+        nothing = np.empty((0, self.encoder.checkpoint.dim), np.float32)
+        return TokenVectors(join_lengths([len(row) for row in rows]), np.concatenate([nothing, *rows]))
+
+
+def _counted_vectors(batch: Batch, vectors: Floats) -> list[Floats]:
+    return [row[mask] for row, mask in zip(vectors, batch.score_mask, strict=True)]

@@ -1,0 +1,91 @@
+"""The arguments that say how to search, shared by `index`, `search` and `evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+
+from glane.analysis import Analyzer
+from glane.colbert import ColBERT
+from glane.retriever import LEXICAL, NEURAL, Reranker, Retriever
+from glane.search import Search
+
+
+def add_stage_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Declare retriever, reranker and the analysis of text."""
+    group = parser.add_argument_group("stages")
+    group.add_argument("--retriever", choices=[*LEXICAL, *NEURAL], required=required)
+    group.add_argument("--model", metavar="MODEL", help="exported model of a neural retriever")
+    group.add_argument("--reranker", metavar="MODEL", help="exported model that reranks")
+    group.add_argument("--analyzer", choices=["words", "char_wb", "bigrams"])
+    group.add_argument("--language", metavar="NAME", help="stemmer and stop words, or 'none'")
+    group.add_argument("--ngrams", metavar="LOW,HIGH", help="lengths for char_wb, default 3,5")
+
+
+def add_fusion_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how candidates are reranked and fused."""
+    group = parser.add_argument_group("ranking")
+    group.add_argument("--candidates", type=int, default=100, metavar="N", help="default 100")
+    group.add_argument("--fuse", choices=["none", "rrf", "relative"], default="none")
+    group.add_argument(
+        "--fuse-weight", type=float, default=0.5, metavar="X", help="the retriever's share, 0 to 1"
+    )
+
+
+def build_search(arguments: argparse.Namespace, key: str, on: list[str]) -> Search:
+    """Make the empty search that the arguments describe.
+
+    Raises:
+        ValueError: If a model is given to a lexical retriever, or none to a neural one.
+        CheckpointError: If a model cannot be loaded.
+    """
+    reranker: Reranker | None = None
+    if arguments.reranker:
+        reranker = ColBERT.load(arguments.reranker, threads=arguments.threads)
+    return Search(_retriever(arguments), reranker=reranker, key=key, on=on)
+
+
+def stage_names(search: Search) -> dict[str, str | None]:
+    """Return the names of both stages, for reports."""
+    reranker = search.reranker
+    return {
+        "retriever": type(search.retriever).__name__,
+        "reranker": type(reranker).__name__ if reranker is not None else None,
+    }
+
+
+def n_truncated(search: Search) -> int:
+    """Return how many documents were cut at a model's length since the search was made."""
+    stages = (search.retriever, search.reranker)
+    return sum(
+        stage.encoder.n_truncated["document"] for stage in stages if isinstance(stage, ColBERT)
+    )
+
+
+def _retriever(arguments: argparse.Namespace) -> Retriever:
+    name = arguments.retriever
+    if name in NEURAL:
+        if not arguments.model:
+            raise ValueError(f"--retriever {name} needs --model")
+        return NEURAL[name].load(arguments.model, threads=arguments.threads)
+    if arguments.model:
+        raise ValueError(f"--retriever {name} takes no --model; did you mean --reranker?")
+    return LEXICAL[name](**_analysis(arguments))
+
+
+def _analysis(arguments: argparse.Namespace) -> dict[str, Analyzer]:
+    """Return the retriever's `analyzer` argument, or nothing where no setting is given."""
+    settings: dict[str, object] = {}
+    if arguments.analyzer:
+        settings["kind"] = arguments.analyzer
+    if arguments.language:
+        settings["language"] = arguments.language
+    if arguments.ngrams:
+        settings["ngrams"] = _ngrams(arguments.ngrams)
+    return {"analyzer": Analyzer(**settings)} if settings else {}  # type: ignore[arg-type]
+
+
+def _ngrams(text: str) -> tuple[int, int]:
+    low, comma, high = text.partition(",")
+    if not (comma and low.isdigit() and high.isdigit()):
+        raise ValueError(f"--ngrams must be two numbers such as 3,5, got {text!r}")
+    return int(low), int(high)

@@ -1,0 +1,58 @@
+"""Folders that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield an empty folder that takes its place at `path` when the block ends without an error.
+
+    Until then it lies hidden beside; after an error, or Ctrl-C, nothing of it stays.
+
+    Args:
+        path: Where the folder is to be; its parents are made.
+        overwrite: Whether a folder that is there may be replaced.
+
+    Raises:
+        FileExistsError: If `path` exists and may not be replaced; raised before the block runs.
+    """
+    path = Path(path)
+    check_new(path, overwrite=overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        temporary.chmod(0o777 & ~_umask())
+        yield temporary
+        if path.exists():
+            aside = temporary.with_name(temporary.name + "-old")
+            os.replace(path, aside)
+            os.replace(temporary, path)
+            shutil.rmtree(aside)
+        else:
+            os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_new(path: str | Path, *, overwrite: bool = False) -> None:
+    """Refuse a path where something is already.
+
+    Raises:
+        FileExistsError: If `path` exists, unless it is a folder and may be replaced.
+    """
+    if Path(path).exists() and not (overwrite and Path(path).is_dir()):
+        raise FileExistsError(f"{str(path)!r} exists already; pass --overwrite to replace it")
+
+
+def _umask() -> int:
+    """Return the process's umask, which can only be read by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

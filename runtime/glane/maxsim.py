@@ -1,0 +1,183 @@
+"""MaxSim over stored token vectors: the kernel for ragged documents, and the index that uses it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from glane.hits import Hits, check_k
+from glane.scoring import NO_TOKENS_SCORE
+from glane.types import Floats, Ids, Scores
+from glane.vectors import TokenVectors
+
+BLOCK_TOKENS = 8192
+"""Document tokens scored at once: their similarities stay in the cache while they are reduced."""
+
+QUERIES_AT_ONCE = 8
+
+
+def maxsim_scores(queries: TokenVectors, documents: TokenVectors) -> Scores:
+    """Return `glane.scoring.maxsim` of every query with every document.
+
+    Args:
+        queries: Any number of tokens each, none included.
+        documents: Likewise; float16 is scored as float32.
+
+    Returns:
+        Shape (n_queries, n_documents).
+    """
+    scores = np.full((len(queries), len(documents)), NO_TOKENS_SCORE, np.float32)
+    filled = np.flatnonzero(np.diff(documents.offsets))
+    vectors = np.asarray(queries.values, np.float32).T
+    for block in _blocks(documents.offsets, filled):
+        offsets = documents.offsets[block]
+        stop = documents.offsets[block[-1] + 1]
+        tokens = np.asarray(documents.values[offsets[0] : stop], np.float32)
+        similarities = tokens @ vectors
+        best = np.maximum.reduceat(similarities, offsets - offsets[0], axis=0)
+        scores[:, block] = _sum_rows(best, queries.offsets).T
+    return scores
+
+
+class MaxSimIndex:
+    """Token vectors of documents, kept as float16, searched and reranked by exact MaxSim.
+
+    Numbers are given in order of writing and never reused.
+    """
+
+    def __init__(self, dim: int) -> None:
+        """Make an empty index.
+
+        Args:
+            dim: Width of a vector.
+        """
+        self.dim = dim
+        self._parts: list[TokenVectors] = []
+        self._deleted = np.empty(0, np.bool_)
+
+    def __len__(self) -> int:
+        """Return how many documents are stored and not deleted."""
+        return int((~self._deleted).sum())
+
+    def add(self, vectors: TokenVectors) -> Ids:
+        """Store documents and return their numbers.
+
+        Raises:
+            ValueError: If the vectors have another width than the index.
+        """
+        if vectors.dim != self.dim:
+            raise ValueError(f"vectors must have width {self.dim}, got {vectors.dim}")
+        first = len(self._deleted)
+        self._parts.append(vectors.half())
+        while len(self._parts) > 1 and len(self._parts[-2]) <= len(self._parts[-1]):
+            self._parts[-2:] = [TokenVectors.concatenate(self._parts[-2:])]
+        self._deleted = np.append(self._deleted, np.zeros(len(vectors), np.bool_))
+        return np.arange(first, len(self._deleted))
+
+    def delete(self, ids: Ids) -> None:
+        """Forget documents.
+
+        Raises:
+            KeyError: If a number is unknown or already deleted; nothing is deleted then.
+        """
+        for id in np.asarray(ids).tolist():
+            if not 0 <= id < len(self._deleted) or self._deleted[id]:
+                raise KeyError(f"unknown document {id}")
+        self._deleted[ids] = True
+
+    def search(self, queries: TokenVectors, k: int) -> Hits:
+        """Return the k best documents for each query, by scoring them all.
+
+        Returns:
+            Shape (n_queries, k), best first; equal scores by lower number.
+
+        Raises:
+            ValueError: If `k` is below 1.
+        """
+        check_k(k)
+        alive = np.flatnonzero(~self._deleted)
+        rows = []
+        for start in range(0, len(queries), QUERIES_AT_ONCE):
+            group = queries[start : start + QUERIES_AT_ONCE]
+            blocks = [maxsim_scores(group, part) for part in self._parts]
+            scores = np.concatenate([np.empty((len(group), 0), np.float32), *blocks], axis=1)
+            rows += [(alive, row[alive]) for row in scores]
+        return Hits.from_rows(rows, k)
+
+    def rerank(self, queries: TokenVectors, hits: Hits, k: int) -> Hits:
+        """Order each query's hits anew by MaxSim.
+
+        Args:
+            queries: One for each row of hits.
+            hits: Candidates, of any width; their scores are not used.
+            k: Documents wanted per query, at least 1.
+
+        Returns:
+            Shape (n_queries, k), best first; equal scores by lower number.
+
+        Raises:
+            ValueError: If `k` is below 1, or the numbers of queries and of rows differ.
+            KeyError: If a candidate is not stored.
+        """
+        check_k(k)
+        if len(queries) != len(hits.ids):
+            raise ValueError(f"got {len(queries)} queries for {len(hits.ids)} rows of hits")
+        rows = []
+        for query in range(len(queries)):
+            ids = np.sort(hits.row(query)[0])
+            self._check_stored(ids)
+            rows.append((ids, maxsim_scores(queries[query : query + 1], self.vectors(ids))[0]))
+        return Hits.from_rows(rows, k)
+
+    def vectors(self, ids: Ids) -> TokenVectors:
+        """Return the stored vectors of documents, given in rising order of their numbers."""
+        firsts = np.cumsum([0, *map(len, self._parts)])
+        cuts = np.searchsorted(ids, firsts)
+        chosen = [
+            part[ids[low:high] - first]
+            for part, first, low, high in zip(
+                self._parts, firsts[:-1], cuts[:-1], cuts[1:], strict=True
+            )
+            if high > low
+        ]
+        nothing = TokenVectors(np.zeros(1, np.int64), np.empty((0, self.dim), np.float16))
+        return TokenVectors.concatenate(chosen or [nothing])
+
+    def save(self, folder: str | Path) -> None:
+        """Write the index into a folder, made where it is missing."""
+        nothing = TokenVectors(np.zeros(1, np.int64), np.empty((0, self.dim), np.float16))
+        TokenVectors.concatenate(self._parts or [nothing]).save(folder)
+        np.save(Path(folder) / "deleted.npy", self._deleted, allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> MaxSimIndex:
+        """Map what `save` wrote."""
+        vectors = TokenVectors.load(folder)
+        index = cls(vectors.dim)
+        index._parts = [vectors]
+        index._deleted = np.load(Path(folder) / "deleted.npy", allow_pickle=False)
+        return index
+
+    def _check_stored(self, ids: Ids) -> None:
+        stored = (ids >= 0) & (ids < len(self._deleted))
+        stored[stored] = ~self._deleted[ids[stored]]
+        if not stored.all():
+            raise KeyError(f"unknown document {ids[~stored][0]}; add it before reranking")
+
+
+def _blocks(offsets: Ids, filled: Ids) -> list[Ids]:
+    """Split the rows that are not empty into runs of about `BLOCK_TOKENS` tokens."""
+    if len(filled) == 0:
+        return []
+    cuts = np.flatnonzero(np.diff(offsets[filled] // BLOCK_TOKENS)) + 1
+    return np.split(filled, cuts)
+
+
+def _sum_rows(best: Floats, offsets: Ids) -> Floats:
+    """Sum the columns (n_documents, n_query_tokens) that belong to each query; none sum to 0."""
+    sums = np.zeros((len(best), len(offsets) - 1), np.float32)
+    filled = np.flatnonzero(np.diff(offsets))
+    if len(filled):
+        sums[:, filled] = np.add.reduceat(best, offsets[filled], axis=1)
+    return sums

@@ -1,0 +1,49 @@
+"""How many threads to use: what the process may run on, not what the machine has."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def available_threads(cgroup: Path = CGROUP) -> int:
+    """Return the CPUs of this process's affinity, capped by its container's quota, at least 1.
+
+    Args:
+        cgroup: Where the control groups are mounted, version 2 (`cpu.max`) or version 1
+            (`cpu/cpu.cfs_quota_us`); nothing there means no quota.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        cpus = len(os.sched_getaffinity(0))
+    else:
+        cpus = os.cpu_count() or 1
+    return max(1, min(cpus, _quota(cgroup) or cpus))
+
+
+def check_threads(threads: int | None) -> int:
+    """Return the threads to use: those given, or else `available_threads`.
+
+    Raises:
+        ValueError: If `threads` is below 1.
+    """
+    if threads is None:
+        return available_threads()
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
+    return threads
+
+
+def _quota(cgroup: Path) -> int | None:
+    """Return whole CPUs of the quota, rounded up, or None where there is no limit."""
+    try:
+        if (cgroup / "cpu.max").is_file():
+            quota, period = (cgroup / "cpu.max").read_text().split()
+        else:
+            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text().strip()
+            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text().strip()
+    except (OSError, ValueError):
+        return None
+    return None if quota in ("max", "-1") else math.ceil(int(quota) / int(period))
