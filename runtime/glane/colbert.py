@@ -177,7 +177,9 @@ class ColBERT:
     def _encode(self, texts: Sequence[str], role: Role, progress: bool) -> TokenVectors:
         rows = list(self.encoder.map(texts, role, _counted_vectors, progress=progress))
         nothing = np.empty((0, self.encoder.checkpoint.dim), np.float32)
-        return TokenVectors(join_lengths([len(row) for row in rows]), np.concatenate([nothing, *rows]))
+        return TokenVectors(
+            join_lengths([len(row) for row in rows]), np.concatenate([nothing, *rows])
+        )
 
 
 def _counted_vectors(batch: Batch, vectors: Floats) -> list[Floats]:

@@ -1,4 +1,4 @@
-"""Documents, queries and judgements from JSON lines and BEIR folders, with the line of a mistake."""
+"""Documents, queries and judgements from files; what is wrong is named by file and line."""
 
 from __future__ import annotations
 

@@ -103,7 +103,11 @@ class Encoder:
                 yield from rows
 
     def _window(
-        self, texts: Sequence[str], role: Role, convert: Callable[[Batch, Any], list[Row]], bar: Any
+        self,
+        texts: Sequence[str],
+        role: Role,
+        convert: Callable[[Batch, Any], list[Row]],
+        bar: tqdm[None],
     ) -> list[Row]:
         tokens = self.preparer.tokenize(texts, role)
         with self._lock:
@@ -170,12 +174,12 @@ def load_session(path: Path, threads: int) -> InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    failures = (state.Fail, state.InvalidProtobuf, state.InvalidGraph, state.NoSuchFile)
-    failures += (state.InvalidArgument, state.NotImplemented, state.RuntimeException)
+    failures = (
+        *(state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf),
+        *(state.NoSuchFile, state.NotImplemented, state.RuntimeException),
+    )
     try:
-        return onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except failures as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{str(path)!r} cannot be run by onnxruntime: {reason}") from None

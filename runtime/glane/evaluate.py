@@ -111,14 +111,11 @@ def _measure(
     try:
         import ir_measures
     except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            f"{name} needs ir-measures: pip install 'glane[eval]'"
-        ) from None
+        raise ModuleNotFoundError(f"{name} needs ir-measures: pip install 'glane[eval]'") from None
     measure = ir_measures.parse_measure(f"{IR_MEASURES[name]}@{cutoff}")
     # Strictly falling scores: the library then keeps our order, ties included.
     run = {
-        query: {id: float(-rank) for rank, id in enumerate(ids)}
-        for query, ids in rankings.items()
+        query: {id: float(-rank) for rank, id in enumerate(ids)} for query, ids in rankings.items()
     }
     values = dict.fromkeys(judgements, 0.0)
     values |= {m.query_id: float(m.value) for m in measure.iter_calc(judgements, run)}

@@ -14,7 +14,6 @@ from glane.fusion import check_fusion, fuse
 from glane.hits import Hit, Hits, check_k
 from glane.retriever import Reranker, Retriever
 from glane.text import check_texts
-from glane.types import Ids
 from glane.vectors import TokenVectors
 
 Key = str | int
@@ -46,6 +45,13 @@ class Search:
     """A retriever and, where wanted, a reranker over documents given as dictionaries.
 
     Searching is safe from many threads; adding, deleting and saving are not.
+
+    Attributes:
+        retriever: First stage.
+        reranker: Second stage, or None.
+        key: Field of a document's id.
+        on: Fields that are searched.
+        keys: Id of each document number; None where the document was deleted or replaced.
 
     >>> from glane import BM25, Search
     >>> search = Search(BM25(), key="id", on=["title", "text"])
@@ -84,7 +90,7 @@ class Search:
             raise ValueError("on must name at least one field, got none")
         if any(len(stage) for stage in self._stages()):
             raise ValueError("retriever and reranker must be empty; add documents to the Search")
-        self._keys: list[Key | None] = []
+        self.keys: list[Key | None] = []
         self._numbers: dict[Key, int] = {}
 
     def __len__(self) -> int:
@@ -115,10 +121,10 @@ class Search:
         self.delete([key for key in keys if key in self._numbers])
         for stage, parts in zip(self._stages(), encoded, strict=True):
             numbers = np.concatenate([stage.add(part) for part in parts])
-            if numbers[0] != len(self._keys):
+            if numbers[0] != len(self.keys):
                 raise ValueError("documents were added to a stage behind the back of this Search")
-        self._numbers.update(zip(keys, range(len(self._keys), len(self._keys) + len(keys))))
-        self._keys += keys
+        self._numbers.update({key: len(self.keys) + place for place, key in enumerate(keys)})
+        self.keys += keys
 
     def delete(self, keys: Iterable[Key]) -> None:
         """Forget documents.
@@ -134,7 +140,7 @@ class Search:
             raise KeyError("an id stands twice among those to delete")
         numbers = np.array([self._numbers.pop(key) for key in wanted], np.int64)
         for number in numbers:
-            self._keys[number] = None
+            self.keys[number] = None
         for stage in self._stages():
             stage.delete(numbers)
 
@@ -238,7 +244,7 @@ class Search:
         return Results(ids, [scores.tolist() for _, scores in rows])
 
     def _key_of(self, number: int) -> Key:
-        key = self._keys[number]
+        key = self.keys[number]
         assert key is not None, "a deleted document was found"
         return key
 

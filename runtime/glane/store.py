@@ -1,6 +1,6 @@
 """An index on disk: a folder with the stages' arrays, the keys, and a copy of the models.
 
-    index.json  keys.json  retriever/  reranker/  models/{retriever,reranker}/
+index.json  keys.json  retriever/  reranker/  models/{retriever,reranker}/
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def save(search: Search, folder: str | Path) -> None:
     names = ["" if stage is None else name_of(stage) for stage in stages]
     with new_folder(folder, overwrite=ours or empty) as new:
         IndexInfo(retriever=names[0], reranker=names[1], key=search.key, on=search.on).write(new)
-        keys = json.dumps(search._keys, ensure_ascii=False)
+        keys = json.dumps(search.keys, ensure_ascii=False)
         (new / "keys.json").write_text(keys, encoding="utf-8")
         for place, stage in zip(STAGES, stages, strict=True):
             if stage is not None:
@@ -88,8 +88,8 @@ def load(
     search.retriever = stages["retriever"]
     search.reranker = stages.get("reranker")  # type: ignore[assignment]
     search.key, search.on = info.key, info.on
-    search._keys = _read_keys(folder / "keys.json")
-    search._numbers = {key: i for i, key in enumerate(search._keys) if key is not None}
+    search.keys = _read_keys(folder / "keys.json")
+    search._numbers = {key: i for i, key in enumerate(search.keys) if key is not None}
     for place, stage in stages.items():
         if len(stage) != len(search):
             raise CheckpointError(
@@ -115,7 +115,9 @@ def _load_stage(
             raise CheckpointError(f"the {place} of {str(folder)!r} is {name}; it takes no model")
         return LEXICAL[name].load(folder / place)
     if name in NEURAL:
-        return NEURAL[name].load(model or folder / "models" / place, folder / place, threads=threads)
+        return NEURAL[name].load(
+            model or folder / "models" / place, folder / place, threads=threads
+        )
     raise CheckpointError(f"{str(folder)!r} has the unknown {place} {name!r}; upgrade glane")
 
 

@@ -182,7 +182,9 @@ def _configured(plain: Tokenizer, prefix: str, length: int) -> Tokenizer:
         template.insert(len(before), "<prefix>")
     n_markers = len(before) + len(after) + len(prefix_ids)
     if length <= n_markers:
-        raise CheckpointError(f"a length of {length} tokens leaves no room beside {n_markers} markers")
+        raise CheckpointError(
+            f"a length of {length} tokens leaves no room beside {n_markers} markers"
+        )
     tokenizer.post_processor = TemplateProcessing(single=template, special_tokens=special_tokens)
     tokenizer.enable_truncation(length)
     return tokenizer

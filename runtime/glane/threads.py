@@ -16,10 +16,8 @@ def available_threads(cgroup: Path = CGROUP) -> int:
         cgroup: Where the control groups are mounted, version 2 (`cpu.max`) or version 1
             (`cpu/cpu.cfs_quota_us`); nothing there means no quota.
     """
-    if hasattr(os, "sched_getaffinity"):
-        cpus = len(os.sched_getaffinity(0))
-    else:
-        cpus = os.cpu_count() or 1
+    affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+    cpus = len(affinity) or os.cpu_count() or 1
     return max(1, min(cpus, _quota(cgroup) or cpus))
 
 

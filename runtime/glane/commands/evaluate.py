@@ -7,8 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from glane.commands.stages import add_fusion_arguments, add_stage_arguments, build_search
-from glane.commands.stages import n_truncated, stage_names
+from glane.commands.stages import (
+    add_fusion_arguments,
+    add_stage_arguments,
+    build_search,
+    n_truncated,
+    stage_names,
+)
 from glane.dataset import Dataset, read_beir
 from glane.evaluate import DEFAULT_METRICS, Evaluation, evaluate
 from glane.search import Search

@@ -57,7 +57,7 @@ def _index(folder: Path) -> dict[str, Any]:
         "key": info.key,
         "on": info.on,
         "n_documents": len(search),
-        "n_deleted": len(search._keys) - len(search),
+        "n_deleted": len(search.keys) - len(search),
         "n_segments": 1,
         "bytes": _bytes(folder),
         "fingerprints": {
