@@ -1,0 +1,251 @@
+"""The program `glane` without the trainer: what it prints, what it refuses, what it leaves."""
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glane.cli import main
+
+MODEL = Path(__file__).parents[1] / "fixtures" / "colbert-int8"
+
+CORPUS = [
+    {"_id": "leaf", "title": "Leaves", "text": "Plants eat light."},
+    {"_id": "sea", "title": "Rivers", "text": "They run to the sea."},
+    {"_id": "stone", "title": "", "text": "Granite is hard."},
+]
+
+
+def write_jsonl(path: Path, records: list[Any]) -> str:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return str(path)
+
+
+@pytest.fixture()
+def corpus(tmp_path: Path) -> str:
+    return write_jsonl(tmp_path / "corpus.jsonl", CORPUS)
+
+
+@pytest.fixture()
+def beir(tmp_path: Path) -> str:
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    write_jsonl(folder / "corpus.jsonl", CORPUS)
+    queries = [{"_id": "q1", "text": "light of plants"}, {"_id": "q2", "text": "hard granite"}]
+    write_jsonl(folder / "queries.jsonl", queries)
+    rows = ["query-id\tcorpus-id\tscore", "q1\tleaf\t1", "q2\tstone\t1", ""]
+    (folder / "qrels" / "test.tsv").write_text("\n".join(rows))
+    return str(folder)
+
+
+@pytest.fixture()
+def index(corpus: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    folder = str(tmp_path / "index")
+    assert main(["index", folder, "--documents", corpus, "--retriever", "bm25"]) == 0
+    capsys.readouterr()
+    return folder
+
+
+def answer(argv: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Run with --json and return the object: the only thing on standard output."""
+    assert main([*argv, "--json"]) == 0, capsys.readouterr().err
+    return dict(json.loads(capsys.readouterr().out))
+
+
+def complaint(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run what must fail with code 1 and return its one line."""
+    assert main(argv) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("glane: ")
+    assert printed.err.count("\n") == 1
+    return printed.err
+
+
+def test_index_search_add_and_info(
+    index: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = answer(["search", index, "plants and light", "-k", "2"], capsys)
+    assert [hit["id"] for hit in found["hits"]] == ["leaf"]
+    more = write_jsonl(tmp_path / "more.jsonl", [{"_id": "moss", "title": "Moss", "text": "light"}])
+    assert answer(["add", index, "--documents", more], capsys)["n_added"] == 1
+    again = write_jsonl(tmp_path / "again.jsonl", [{"_id": "sea", "title": "", "text": "salt"}])
+    assert answer(["add", index, "--documents", again], capsys)["n_replaced"] == 1
+    info = answer(["info", index], capsys)
+    assert (info["n_documents"], info["n_deleted"], info["n_segments"]) == (4, 1, 1)
+    assert info["bytes"] > 0
+    assert main(["search", index, "salt"]) == 0
+    assert "sea" in capsys.readouterr().out
+    assert main(["search", index, "nothing of this"]) == 0
+    assert capsys.readouterr().out == "nothing found\n"
+
+
+def test_a_neural_index_carries_its_model(
+    corpus: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(MODEL, model)
+    index = str(tmp_path / "index")
+    stages = ["--retriever", "bm25", "--reranker", str(model)]
+    assert answer(["index", index, "--documents", corpus, *stages], capsys)["n_documents"] == 3
+    shutil.rmtree(model)
+    fused = ["search", index, "plants", "--fuse", "relative", "--fuse-weight", "0.4"]
+    assert [hit["id"] for hit in answer(fused, capsys)["hits"]] == ["leaf"]
+    info = answer(["info", index], capsys)
+    assert list(info["fingerprints"]) == ["reranker"]
+    assert main(["info", index]) == 0
+    assert info["fingerprints"]["reranker"] in capsys.readouterr().out
+
+
+def test_info_of_a_model_says_how_its_vectors_depend_on_the_batch(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    info = answer(["info", str(MODEL)], capsys)
+    assert info["type"] == "model"
+    assert info["model"]["precision"] == "int8"
+    assert info["model"]["batch_dependent"] is True
+    assert "one text at a time" in info["batch"]
+
+
+def test_evaluate_measures_and_writes_a_run(
+    beir: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run.txt"
+    argv = ["evaluate", "--dataset", beir, "--retriever", "bm25", "--metrics", "hits@1,hits@2"]
+    result = answer([*argv, "--run", str(run)], capsys)
+    assert result["metrics"] == {"hits@1": 1.0, "hits@2": 1.0}
+    assert (result["n_documents"], result["n_queries"]) == (3, 2)
+    assert set(result["seconds"]) == {"index", "search"}
+    assert set(result["latency_ms"]) == {"p50", "p95"}
+    assert run.read_text().splitlines()[0] == "q1 Q0 leaf 1 -1 glane"
+
+
+def test_evaluate_takes_an_index(
+    beir: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = str(tmp_path / "index")
+    documents = ["--documents", f"{beir}/corpus.jsonl"]
+    answer(["index", index, *documents, "--retriever", "tfidf"], capsys)
+    argv = ["evaluate", "--dataset", beir, "--metrics", "hits@1"]
+    assert answer([*argv, "--index", index], capsys)["metrics"] == {"hits@1": 1.0}
+    assert "either --retriever or --index" in complaint(argv, capsys)
+
+
+def test_char_wb_is_built_as_asked(beir: str, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["evaluate", "--dataset", beir, "--retriever", "bm25", "--metrics", "hits@1"]
+    grams = ["--analyzer", "char_wb", "--ngrams", "3,5"]
+    assert answer([*argv, *grams], capsys)["metrics"] == {"hits@1": 1.0}
+    assert "two numbers such as 3,5" in complaint([*argv, "--ngrams", "3"], capsys)
+
+
+BAD_LINES = [
+    (["{"], "line 1: not JSON"),
+    (['{"_id": "a", "text": "x"}', "[]"], "line 2: must be an object, got list"),
+    (['{"text": "x"}'], "has no key '_id'"),
+    (['{"_id": "a", "text": "x"}', '{"_id": "a", "text": "y"}'], "'a' stands twice"),
+    (['{"_id": "a", "body": "x"}'], "no document has the field 'title'"),
+    ([], "is empty"),
+]
+
+
+@pytest.mark.parametrize(("lines", "message"), BAD_LINES, ids=[m for _, m in BAD_LINES])
+def test_bad_documents_are_one_line_and_leave_nothing(
+    lines: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text("\n".join(lines))
+    argv = ["index", str(tmp_path / "index"), "--documents", str(path), "--retriever", "bm25"]
+    assert message in complaint(argv, capsys)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_bad_addition_leaves_the_index_as_it_was(
+    index: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text('{"_id": "moss", "title": "", "text": "light"}\n{"_id": ')
+    assert "line 2" in complaint(["add", index, "--documents", str(path)], capsys)
+    assert answer(["info", index], capsys)["n_documents"] == 3
+
+
+def bad_calls(index: str, corpus: str, beir: str) -> list[tuple[list[str], str]]:
+    new = f"{index}-new"
+    bm25 = ["--retriever", "bm25"]
+    return [
+        (["search", f"{index}-none", "x"], "has no index.json"),
+        (["search", index, "x", "-k", "0"], "k must be at least 1, got 0"),
+        (["search", index, "x", "--fuse", "rrf"], "needs a reranker"),
+        (["search", index, "x", "--model", str(MODEL)], "takes no model"),
+        (["search", index, "x", "--threads", "0", "--reranker", str(MODEL)], "no reranker"),
+        (["index", index, "--documents", corpus, *bm25], "exists already"),
+        (["index", new, "--documents", f"{corpus}.gone", *bm25], "is no file"),
+        (["index", new, "--documents", corpus, *bm25, "--model", str(MODEL)], "takes no --model"),
+        (["index", new, "--documents", corpus, "--retriever", "colbert"], "needs --model"),
+        (["index", new, "--documents", corpus, *bm25, "--reranker", index], "has no model.json"),
+        (["index", new, "--documents", corpus, *bm25, "--on", "body"], "no document has the field"),
+        (["index", new, "--documents", corpus, *bm25, "--language", "klingon"], "klingon"),
+        (["info", corpus], "is no folder"),
+        (["info", beir], "is no checkpoint, model or index"),
+        (["evaluate", "--dataset", beir, *bm25, "--split", "dev"], "there are ['test']"),
+        (["evaluate", "--dataset", beir, *bm25, "--metrics", "fame@3"], "unknown metric 'fame@3'"),
+        (["evaluate", "--dataset", corpus, *bm25], "is no folder"),
+    ]
+
+
+@pytest.mark.parametrize("number", range(17))
+def test_a_wrong_call_is_one_line(
+    number: int, index: str, corpus: str, beir: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv, message = bad_calls(index, corpus, beir)[number]
+    assert message in complaint(argv, capsys)
+    assert not Path(f"{index}-new").exists()
+
+
+def test_a_model_that_is_a_pickle_is_never_opened(
+    corpus: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "sprung",))
+
+    model = tmp_path / "model"
+    shutil.copytree(MODEL, model)
+    (model / "model.onnx").write_bytes(pickle.dumps(Trap()))
+    argv = ["index", str(tmp_path / "i"), "--documents", corpus, "--retriever", "bm25"]
+    assert "cannot be run by onnxruntime" in complaint([*argv, "--reranker", str(model)], capsys)
+    assert not (tmp_path / "sprung").exists()
+    assert not (tmp_path / "i").exists()
+
+
+def test_a_pickled_array_in_an_index_is_never_opened(
+    index: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "sprung",))
+
+    for path in Path(index).rglob("*.npy"):
+        path.write_bytes(pickle.dumps(Trap()))
+    complaint(["search", index, "plants"], capsys)
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    "argv", [[], ["nonsense"], ["search"], ["index", "x", "--retriever", "y"], ["search", "--no"]]
+)
+def test_bad_usage_is_code_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2
+    assert "usage: glane" in capsys.readouterr().err
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    assert all(f" {name} " in printed for name in ("demo", "train", "export", "index", "evaluate"))
