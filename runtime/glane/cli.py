@@ -46,12 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when done, 1 after an error that was told in one line, 130 after Ctrl-C; bad usage
         exits with 2.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        name = next((word for word in argv if word in {**LIGHT, **HEAVY}), None)
-        command = _find(name) if name else None
-        arguments = _parser(name, command).parse_args(argv)
-        assert command is not None, "argparse refuses a call without a subcommand"
+        command, arguments = parse(sys.argv[1:] if argv is None else argv)
         result = command.run(arguments)
         text = json.dumps(result, ensure_ascii=False) if arguments.json else command.show(result)
         sys.stdout.write(text + "\n")
@@ -64,6 +60,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         shown = error.args[0] if isinstance(error, KeyError) and error.args else error
         return _fail(str(shown) or type(error).__name__, 1)
     return 0
+
+
+def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
+    """Return the subcommand that is called, and its arguments.
+
+    Raises:
+        SystemExit: If the call is wrong, or asks for help or the version.
+        ModuleNotFoundError: If the subcommand needs an extra that is not installed.
+    """
+    name = next((word for word in argv if word in {**LIGHT, **HEAVY}), None)
+    command = _find(name) if name else None
+    arguments = _parser(name, command).parse_args(argv)
+    assert command is not None, "argparse refuses a call without a subcommand"
+    return command, arguments
 
 
 def _fail(message: str, code: int) -> int:
