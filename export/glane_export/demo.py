@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def show(result: dict[str, Any]) -> str:
     """Return the result as text for a person."""
     out = result["out"]
-    rows = [f"{'60 held-out queries':32s} NDCG@10   hits@1"]
+    rows = [f"{'Held-out queries of the sample':32s} NDCG@10   hits@1"]
     rows += [
         f"{name:32s} {values['ndcg@10']:7.4f}  {values['hits@1']:7.4f}"
         for name, values in result["metrics"].items()
