@@ -2,7 +2,29 @@
 
 from importlib.metadata import version
 
+from glane.analysis import Analyzer
+from glane.bm25 import BM25
+from glane.checkpoint import Checkpoint, CheckpointError, ModelInfo
+from glane.colbert import ColBERT
+from glane.fusion import fuse
 from glane.hits import Hits
+from glane.search import Results, Search
+from glane.tfidf import TfIdf
+from glane.vectors import SparseVectors, TokenVectors
 
 __version__ = version("glane")
-__all__ = ["Hits"]
+__all__ = [
+    "BM25",
+    "Analyzer",
+    "Checkpoint",
+    "CheckpointError",
+    "ColBERT",
+    "Hits",
+    "ModelInfo",
+    "Results",
+    "Search",
+    "SparseVectors",
+    "TfIdf",
+    "TokenVectors",
+    "fuse",
+]

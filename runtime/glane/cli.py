@@ -87,7 +87,7 @@ def _find(name: str) -> Command:
     else:
         found = entry_points(group="glane.commands", name=name)
         module = next(iter(found)).value if found else f"glane_{name}"
-    return import_module(module)  # type: ignore[return-value]
+    return import_module(module)
 
 
 def _parser(chosen: str | None, command: Command | None) -> argparse.ArgumentParser:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, record
 
 
-def join_fields(record: dict[str, Any], fields: list[str] | tuple[str, ...]) -> str:
+def join_fields(record: Mapping[str, Any], fields: list[str] | tuple[str, ...]) -> str:
     """Return the text of some fields, joined by a space; missing and empty fields add nothing.
 
     Raises:

@@ -85,7 +85,7 @@ def evaluate(
         measured.get("ndcg@10", {}),
         rankings,
         sum(times),
-        {"p50": float(p50), "p95": float(p95)},
+        {"p50": round(float(p50), 3), "p95": round(float(p95), 3)},
     )
 
 

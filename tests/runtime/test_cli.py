@@ -24,12 +24,12 @@ def write_jsonl(path: Path, records: list[Any]) -> str:
     return str(path)
 
 
-@pytest.fixture()
+@pytest.fixture
 def corpus(tmp_path: Path) -> str:
     return write_jsonl(tmp_path / "corpus.jsonl", CORPUS)
 
 
-@pytest.fixture()
+@pytest.fixture
 def beir(tmp_path: Path) -> str:
     folder = tmp_path / "beir"
     (folder / "qrels").mkdir(parents=True)
@@ -41,7 +41,7 @@ def beir(tmp_path: Path) -> str:
     return str(folder)
 
 
-@pytest.fixture()
+@pytest.fixture
 def index(corpus: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
     folder = str(tmp_path / "index")
     assert main(["index", folder, "--documents", corpus, "--retriever", "bm25"]) == 0

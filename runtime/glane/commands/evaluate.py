@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "n_truncated": n_truncated(search),
         "metrics": {name: round(value, 6) for name, value in evaluation.metrics.items()},
         "seconds": {"index": round(built - start, 3), "search": round(evaluation.seconds, 3)},
-        "latency_ms": {name: round(ms, 3) for name, ms in evaluation.latency_ms.items()},
+        "latency_ms": dict(evaluation.latency_ms),
         **({"per_query": evaluation.per_query} if arguments.per_query else {}),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from glane.analysis import Analyzer
 from glane.colbert import ColBERT
@@ -69,19 +70,20 @@ def _retriever(arguments: argparse.Namespace) -> Retriever:
         return NEURAL[name].load(arguments.model, threads=arguments.threads)
     if arguments.model:
         raise ValueError(f"--retriever {name} takes no --model; did you mean --reranker?")
-    return LEXICAL[name](**_analysis(arguments))
+    analyzer = _analyzer(arguments)
+    return LEXICAL[name]() if analyzer is None else LEXICAL[name](analyzer=analyzer)
 
 
-def _analysis(arguments: argparse.Namespace) -> dict[str, Analyzer]:
-    """Return the retriever's `analyzer` argument, or nothing where no setting is given."""
-    settings: dict[str, object] = {}
+def _analyzer(arguments: argparse.Namespace) -> Analyzer | None:
+    """Return the analyzer that is asked for, or none where no setting is given."""
+    settings: dict[str, Any] = {}
     if arguments.analyzer:
         settings["kind"] = arguments.analyzer
     if arguments.language:
         settings["language"] = arguments.language
     if arguments.ngrams:
         settings["ngrams"] = _ngrams(arguments.ngrams)
-    return {"analyzer": Analyzer(**settings)} if settings else {}  # type: ignore[arg-type]
+    return Analyzer(**settings) if settings else None
 
 
 def _ngrams(text: str) -> tuple[int, int]:
