@@ -54,12 +54,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     with new_folder(arguments.out, overwrite=arguments.overwrite) as out:
         metrics = _chain(base, out, threads)
         hits = _call(["search", str(out / "index"), QUERY, "-k", "3", *FUSE, *threads], out)["hits"]
-    titles = {id: text for id, text in read_beir(SAMPLE, "test").corpus.items()}
+    texts = read_beir(SAMPLE, "test").corpus
     return {
         "out": arguments.out,
         "metrics": metrics,
         "query": QUERY,
-        "hits": [{**hit, "text": titles[hit["id"]]} for hit in hits],
+        "hits": [{**hit, "text": texts[hit["id"]]} for hit in hits],
         "seconds": round(time.perf_counter() - start, 1),
     }
 
@@ -78,9 +78,9 @@ def show(result: dict[str, Any]) -> str:
         f"  {out}/model        the int8 ONNX model and parity.json",
         f'  {out}/index        try: glane search {out}/index "{result["query"]}"',
     ]
+    time_taken = f"{result['seconds']:.0f} seconds in all"
     return "\n".join(
-        [*rows, "", f"{result['query']!r} finds", *found, "", "Made", *made, ""]
-        + [f"{result['seconds']:.0f} seconds in all"]
+        [*rows, "", f"{result['query']!r} finds", *found, "", "Made", *made, "", time_taken]
     )
 
 
