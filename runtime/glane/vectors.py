@@ -6,6 +6,7 @@ compressed sparse rows do. Rows can be taken, put together, saved and mapped bac
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,9 +158,13 @@ def take_rows(offsets: Ids, rows: Rows) -> tuple[Ids, slice | Ids]:
 
 
 def _save_arrays(folder: str | Path, **arrays: npt.NDArray[Any]) -> None:
+    """Write each array beside and move it into place: it may be mapped from the old file."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     for name, array in arrays.items():
-        np.save(Path(folder) / f"{name}.npy", array, allow_pickle=False)
+        path = Path(folder) / f"{name}.npy"
+        new = path.with_suffix(".new.npy")
+        np.save(new, array, allow_pickle=False)
+        os.replace(new, path)
 
 
 def _load_arrays(folder: str | Path, *names: str) -> list[npt.NDArray[Any]]:
