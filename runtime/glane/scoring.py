@@ -27,10 +27,9 @@ def maxsim(queries: Any, documents: Any, query_mask: Any, document_mask: Any, *,
     Returns:
         Scores, shape (...), in [-n_query_tokens, n_query_tokens] for unit vectors.
     """
-    if documents.shape[-2] == 0:
-        counted = xp.zeros_like(xp.matmul(queries, xp.swapaxes(documents, -1, -2)).sum((-1, -2)))
-        return counted + NO_TOKENS_SCORE
     similarities = xp.matmul(queries, xp.swapaxes(documents, -1, -2))
+    if documents.shape[-2] == 0:
+        return similarities.sum((-1, -2)) + NO_TOKENS_SCORE
     similarities = xp.where(document_mask[..., None, :], similarities, NO_TOKENS_SCORE)
     best = xp.amax(similarities, -1)
     total = xp.where(query_mask, best, 0.0).sum(-1)
