@@ -1,0 +1,69 @@
+"""`glane export`: from a checkpoint to a model folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from glane_export.exporting import ExportSettings, export_model
+
+SUMMARY = "turn a checkpoint into an ONNX model that is proved to rank the same"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder written by glane train")
+    parser.add_argument("model", metavar="MODEL", help="folder to write")
+    parser.add_argument(
+        "--quantize", choices=("int8", "none"), default="int8", help="default int8; none is fp32"
+    )
+    parser.add_argument(
+        "--texts", metavar="FILE", help="texts of your own to prove parity on, one a line"
+    )
+    parser.add_argument(
+        "--dataset", metavar="BEIR_DIR", help="collection whose judgements measure what int8 costs"
+    )
+    parser.add_argument("--split", default="dev", help="judgements of the dataset; default dev")
+    parser.add_argument("--overwrite", action="store_true", help="replace a folder that is there")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Export and return the report."""
+    settings = ExportSettings(
+        quantize=arguments.quantize,
+        texts=_read_texts(arguments.texts),
+        dataset=arguments.dataset,
+        split=arguments.split,
+        overwrite=arguments.overwrite,
+        threads=arguments.threads,
+    )
+    return {"model": arguments.model, **export_model(arguments.checkpoint, arguments.model, settings)}
+
+
+def show(result: dict[str, Any]) -> str:
+    """Return the report as text for a person."""
+    rows = [f"{'compared':32s}{'measure':34s}{'figure':>10s}  bound"]
+    rows += [
+        f"{bound['compared']:32s}{bound['measure']:34s}{bound['figure']:10.3g}  "
+        f"{bound['sense']} {bound['limit']:g}"
+        for bound in result["bounds"]
+    ]
+    if result["batch_dependent"]:
+        effect = result["batch_effect"]
+        batch = f"depends on its batch (1 - cosine up to {effect:.3f}): texts are encoded alone"
+    else:
+        batch = "does not depend on its batch"
+    size = result["bytes"] / 1e6
+    made = f"{result['model']}: {result['precision']}, {size:.1f} MB, opset {result['opset']}"
+    return "\n".join([*rows, "", f"A vector {batch}.", f"Parity is kept. Made {made}"])
+
+
+def _read_texts(path: str | None) -> list[str] | None:
+    if path is None:
+        return None
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path!r} is not UTF-8: {error}") from None
+    return [line for line in lines if line.strip()]

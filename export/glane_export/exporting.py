@@ -1,0 +1,193 @@
+"""The way from a checkpoint to a model folder, which is there whole and proved, or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from glane.checkpoint import CHECKPOINT_FILES, ModelInfo, fingerprint
+from glane.folders import check_new, new_folder
+from glane.text import check_texts
+from glane_export import parity, vectors
+from glane_export.graph import opset, write_graph
+from glane_export.judged import Judged, judged_loss, read_judged
+from glane_export.quantize import DESCRIPTION, quantize
+from glane_export.texts import ODD, ORDINARY, query_of, too_long
+from glane_export.vectors import Probe
+from glane_trainer import ColBERT
+
+FP32 = "onnx fp32 to torch"
+ALONE = "onnx fp32 in a batch to alone"
+INT8 = "int8 to fp32"
+
+MIN_TEXTS = 2 * parity.TOP
+"""Fewer texts than this say nothing about the order of the first ten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSettings:
+    """How to export.
+
+    Attributes:
+        quantize: Precision of the weights: "int8", or "none" for fp32.
+        texts: Ordinary texts of the model's domain that parity is measured on, instead of the
+            ones that come with glane; odd texts are always added.
+        dataset: A BEIR folder whose judgements measure what int8 costs.
+        split: Which of its judgements.
+        overwrite: Whether a folder that is there may be replaced.
+        threads: Threads to compute with; by default what the process may use.
+    """
+
+    quantize: Literal["int8", "none"] = "int8"
+    texts: Sequence[str] | None = None
+    dataset: str | Path | None = None
+    split: str = "dev"
+    overwrite: bool = False
+    threads: int | None = None
+
+
+def export_model(
+    checkpoint_folder: str | Path,
+    model_folder: str | Path,
+    settings: ExportSettings | None = None,
+) -> dict[str, Any]:
+    """Write a model folder that the runtime loads, after proving that it ranks the same.
+
+    Args:
+        checkpoint_folder: Written by the trainer.
+        model_folder: Where `model.onnx`, `glane.json`, `tokenizer.json`, `model.json` and
+            `parity.json` are to be.
+        settings: By default int8, over the texts that come with glane.
+
+    Returns:
+        The report, as it stands in `parity.json`.
+
+    Raises:
+        ParityError: If a bound is missed; nothing is written then.
+        CheckpointError: If the checkpoint is missing, damaged or of another kind.
+        FileExistsError: If the folder exists and may not be replaced.
+        ValueError: If there are too few texts, or a dataset is given for an fp32 export.
+    """
+    settings = settings or ExportSettings()
+    check_new(model_folder, overwrite=settings.overwrite)
+    probes = _ordinary(settings)
+    judged = _judged(settings)
+    model = ColBERT.load(checkpoint_folder)
+    probes += _odd(model)
+    with (
+        new_folder(model_folder, overwrite=settings.overwrite) as folder,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        fp32 = folder if settings.quantize == "none" else Path(scratch)
+        source = Path(checkpoint_folder)
+        bounds, exact = _export_fp32(model, source, fp32, probes, settings.threads)
+        parity.check(bounds)
+        if settings.quantize == "int8":
+            bounds += _export_int8(fp32, folder, probes, exact, settings.threads)
+            if judged:
+                bounds.append(judged_loss(INT8, judged, fp32, folder, settings.threads))
+            parity.check(bounds)
+        report = _report(folder, bounds)
+        text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+        (folder / "parity.json").write_text(text, encoding="utf-8")
+    return report
+
+
+def _export_fp32(
+    model: ColBERT, source: Path, folder: Path, probes: list[Probe], threads: int | None
+) -> tuple[list[parity.Bound], list[vectors.Floats]]:
+    """Write the fp32 model; return its bounds and its vectors, each text encoded alone."""
+    write_graph(model, folder / "model.onnx")
+    for name in ("glane.json", "tokenizer.json"):
+        shutil.copyfile(source / name, folder / name)
+    expected = vectors.by_torch(model, probes)
+    alone = vectors.by_session(folder, probes, 1, threads)
+    mixed = vectors.by_session(folder, probes, vectors.MIXED, threads)
+    effect = parity.batch_effect((alone, mixed))
+    ModelInfo(
+        precision="fp32",
+        quantization="none",
+        batch_dependent=False,
+        batch_effect=effect,
+        opset=opset(folder / "model.onnx"),
+        checkpoint=fingerprint(source, CHECKPOINT_FILES),
+    ).write(folder)
+    bounds = [
+        parity.differences(FP32, parity.DIFFERENCE, probes, (alone, expected)),
+        parity.differences(ALONE, parity.BATCH_DIFFERENCE, probes, (alone, mixed)),
+    ]
+    return bounds, alone
+
+
+def _export_int8(
+    fp32: Path, folder: Path, probes: list[Probe], exact: list[vectors.Floats], threads: int | None
+) -> list[parity.Bound]:
+    """Write the int8 version of a model and return its bounds, by the runtime's own road."""
+    quantize(fp32 / "model.onnx", folder / "model.onnx")
+    for name in ("glane.json", "tokenizer.json"):
+        shutil.copyfile(fp32 / name, folder / name)
+    alone = vectors.by_session(folder, probes, 1, threads)
+    mixed = vectors.by_session(folder, probes, vectors.MIXED, threads)
+    moved = parity.differences(ALONE, parity.BATCH_DIFFERENCE, probes, (alone, mixed))
+    ModelInfo(
+        precision="int8",
+        quantization=DESCRIPTION,
+        batch_dependent=not moved.kept,
+        batch_effect=parity.batch_effect((alone, mixed)),
+        opset=opset(folder / "model.onnx"),
+        checkpoint=ModelInfo.read(fp32).checkpoint,
+    ).write(folder)
+    given = vectors.by_runtime(folder, probes, threads)
+    queries = [row for row, probe in enumerate(probes) if probe.role == "query"]
+    documents = [row for row, probe in enumerate(probes) if probe.role == "document"]
+    scores = [
+        parity.score_rows([side[row] for row in queries], [side[row] for row in documents])
+        for side in (exact, given)
+    ]
+    return [
+        *parity.cosines(INT8, probes, (exact, given)),
+        parity.overlap(INT8, [probes[row] for row in queries], *scores),
+    ]
+
+
+def _ordinary(settings: ExportSettings) -> list[Probe]:
+    texts = list(ORDINARY)
+    if settings.texts is not None:
+        texts = check_texts(settings.texts, "texts")
+        if len(texts) < MIN_TEXTS:
+            raise ValueError(f"texts must be at least {MIN_TEXTS}, got {len(texts)}")
+    documents = [Probe("document", text) for text in texts]
+    return documents + [Probe("query", query_of(text)) for text in texts]
+
+
+def _odd(model: ColBERT) -> list[Probe]:
+    """Return the odd texts, in both roles, cut at different places by the two lengths."""
+    texts = [*ODD, *too_long(model.checkpoint.document_length)]
+    return [Probe(role, text) for role in vectors.ROLES for text in texts]
+
+
+def _judged(settings: ExportSettings) -> Judged | None:
+    if settings.dataset is None:
+        return None
+    if settings.quantize == "none":
+        raise ValueError("a dataset measures what int8 costs; an fp32 export has no use for it")
+    return read_judged(Path(settings.dataset), settings.split)
+
+
+def _report(folder: Path, bounds: list[parity.Bound]) -> dict[str, Any]:
+    info = ModelInfo.read(folder)
+    return {
+        "precision": info.precision,
+        "quantization": info.quantization,
+        "opset": info.opset,
+        "bytes": (folder / "model.onnx").stat().st_size,
+        "fingerprint": fingerprint(folder),
+        "batch_dependent": info.batch_dependent,
+        "batch_effect": info.batch_effect,
+        "bounds": [bound.record() for bound in bounds],
+    }

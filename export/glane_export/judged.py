@@ -1,0 +1,77 @@
+"""What int8 costs on a collection with judgements: NDCG@10 of reranked candidates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from glane import BM25, ColBERT, Hits, Results
+from glane.dataset import Dataset, read_beir
+from glane.evaluate import evaluate
+from glane_export.parity import Bound, ndcg_loss
+
+N_QUERIES = 100
+N_CANDIDATES = 50
+"""What bounds the time: at most so many queries, spread over the split, and candidates each."""
+
+
+class Judged(NamedTuple):
+    """A part of a collection, small enough to encode twice.
+
+    Attributes:
+        dataset: The queries, their judgements and the whole corpus.
+        hits: BM25's candidates of each query, as positions in `ids`.
+        ids: The id of each candidate.
+    """
+
+    dataset: Dataset
+    hits: Hits
+    ids: list[str]
+
+
+def read_judged(folder: Path, split: str) -> Judged:
+    """Read a collection and find the candidates.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a line is malformed.
+    """
+    whole = read_beir(folder, split)
+    rows = np.linspace(0, len(whole.queries) - 1, min(N_QUERIES, len(whole.queries))).astype(int)
+    names = [list(whole.queries)[row] for row in rows]
+    queries = {name: whole.queries[name] for name in names}
+    dataset = Dataset(whole.corpus, queries, {name: whole.judgements[name] for name in names})
+    bm25 = BM25()
+    bm25.add(bm25.encode_documents(list(dataset.corpus.values())))
+    found = bm25.search(bm25.encode_queries(list(queries.values())), k=N_CANDIDATES)
+    numbers = np.unique(found.ids[found.ids >= 0])
+    ids = np.where(found.ids >= 0, np.searchsorted(numbers, found.ids), found.ids)
+    return Judged(dataset, Hits(ids, found.scores), [list(dataset.corpus)[i] for i in numbers])
+
+
+def judged_loss(
+    compared: str, judged: Judged, before: Path, after: Path, threads: int | None
+) -> Bound:
+    """Measure the NDCG@10 that one model folder loses against another, over the same candidates."""
+    values = [_ndcg(judged, folder, threads) for folder in (before, after)]
+    return ndcg_loss(compared, judged.dataset.queries, *values)
+
+
+def _ndcg(judged: Judged, folder: Path, threads: int | None) -> dict[str, float]:
+    dataset = judged.dataset
+    colbert = ColBERT.load(folder, threads=threads)
+    texts = [dataset.corpus[id] for id in judged.ids]
+    colbert.add(colbert.encode_documents(texts, progress=True))
+    queries = list(dataset.queries.values())
+    hits = colbert.rerank(colbert.encode_queries(queries), judged.hits, k=N_CANDIDATES)
+    rows = dict(zip(queries, hits.to_lists(), strict=True))
+
+    def answer(query: str, k: int) -> Results:
+        row = rows[query][:k]
+        return Results(
+            [[judged.ids[int(hit["id"])] for hit in row]], [[hit["score"] for hit in row]]
+        )
+
+    return evaluate(answer, dataset, ["ndcg@10"]).per_query
