@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from glane.analysis import Analyzer
+from glane.analysis import CACHED_LENGTH, Analyzer
 from glane.folders import new_folder
 from glane.hits import Hits, check_k
 from glane.postings import Postings, Statistics, Weigh
@@ -38,8 +38,7 @@ class Lexical(ABC):
     def __init__(self, analyzer: Analyzer) -> None:
         """Make an empty retriever."""
         self.analyzer = analyzer
-        self._vocabulary: dict[str, int] = {}
-        self._terms: list[str] = []
+        self._vocabulary = _Vocabulary()
         self._vocabulary_lock = threading.Lock()
         self._postings = Postings(self._weighting)
 
@@ -67,7 +66,7 @@ class Lexical(ABC):
             TypeError: If `documents` is one string, or holds something else than strings.
         """
         texts = check_texts(documents, "documents")
-        numbers = _TermNumbers(self)
+        numbers = _TermNumbers(self.analyzer, self._vocabulary)
         with self._vocabulary_lock:
             # Words of one document, then the next: what is held at once is one document's.
             return _count(
@@ -135,7 +134,7 @@ class Lexical(ABC):
     def decode(self, vectors: SparseVectors) -> list[dict[str, float]]:
         """Return the terms and values of each row of vectors."""
         self._check_vocabulary(vectors, "vectors")
-        terms = [self._terms[number] for number in vectors.indices.tolist()]
+        terms = [self._vocabulary.terms[number] for number in vectors.indices.tolist()]
         pairs = list(zip(terms, vectors.values.tolist(), strict=True))
         ends = vectors.indptr.tolist()
         return [dict(pairs[start:end]) for start, end in pairwise(ends)]
@@ -161,7 +160,7 @@ class Lexical(ABC):
                 "settings": self.settings(),
                 "analyzer": asdict(self.analyzer),
                 "next_id": self._postings.next_id,
-                "vocabulary": self._terms,
+                "vocabulary": self._vocabulary.terms,
             }
             text = json.dumps(record, ensure_ascii=False, indent=1)
             (new / FILE_NAME).write_text(text + "\n", encoding="utf-8")
@@ -177,8 +176,7 @@ class Lexical(ABC):
         record = _read(folder / FILE_NAME, cls.kind)
         try:
             made = cls(**record["settings"], analyzer=Analyzer(**record["analyzer"]))
-            made._terms = list(record["vocabulary"])
-            made._vocabulary = {term: number for number, term in enumerate(made._terms)}
+            made._vocabulary = _Vocabulary(record["vocabulary"])
             ids = np.load(folder / "ids.npy", allow_pickle=False)
             counts = SparseVectors.load(folder / "counts")
             _check_arrays(ids, counts, len(made._vocabulary), record["next_id"])
@@ -199,25 +197,32 @@ class Lexical(ABC):
             )
 
 
-class _TermNumbers(dict[str, list[int]]):
-    """Term numbers by word, for one batch of documents; new terms are numbered as they come."""
+class _Vocabulary(dict[str, int]):
+    """Numbers by term; indexing with a new term numbers it."""
 
-    def __init__(self, retriever: Lexical) -> None:
+    def __init__(self, terms: Iterable[str] = ()) -> None:
+        self.terms = list(terms)
+        super().__init__((term, number) for number, term in enumerate(self.terms))
+
+    def __missing__(self, term: str) -> int:
+        number = len(self.terms)
+        self.terms.append(term)  # first: who finds the number also finds the term
+        self[term] = number
+        return number
+
+
+class _TermNumbers(dict[str, list[int]]):
+    """Term numbers by word, for one batch of documents."""
+
+    def __init__(self, analyzer: Analyzer, vocabulary: _Vocabulary) -> None:
         super().__init__()
-        self.retriever = retriever
+        self.analyzer = analyzer
+        self.vocabulary = vocabulary
 
     def __missing__(self, word: str) -> list[int]:
-        vocabulary, terms = self.retriever._vocabulary, self.retriever._terms
-        numbers = []
-        for term in self.retriever.analyzer.terms(word):
-            number = vocabulary.get(term)
-            if number is None:
-                # The list grows first: a reader that knows the number finds the term.
-                number = len(terms)
-                terms.append(term)
-                vocabulary[term] = number
-            numbers.append(number)
-        self[word] = numbers
+        numbers = list(map(self.vocabulary.__getitem__, self.analyzer.terms(word)))
+        if len(word) <= CACHED_LENGTH:
+            self[word] = numbers
         return numbers
 
 

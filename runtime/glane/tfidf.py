@@ -33,11 +33,12 @@ class TfIdf(Lexical):
 
     kind = "tfidf"
 
-    def __init__(self, analyzer: Analyzer = Analyzer("char_wb")) -> None:  # noqa: B008 (frozen)
+    def __init__(self, analyzer: Analyzer = Analyzer("char")) -> None:  # noqa: B008 (frozen)
         """Make an empty retriever.
 
         Args:
-            analyzer: How texts become terms; by default 3- to 5-grams of characters in words.
+            analyzer: How texts become terms; by default 3- to 5-grams of characters, across words
+                as in neural-cherche: NDCG@10 on scifact's train queries .642, within words .626.
         """
         super().__init__(analyzer)
 
