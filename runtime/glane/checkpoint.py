@@ -41,7 +41,7 @@ class Schema:
         path = Path(folder) / cls.file_name
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise CheckpointError(f"{str(folder)!r} has no {cls.file_name}") from None
         except ValueError as error:
             raise CheckpointError(f"{str(path)!r} is not JSON: {error}") from None
@@ -52,7 +52,7 @@ class Schema:
         """Make the dataclass from parsed JSON, with the same errors as `read`."""
         if not isinstance(record, dict):
             raise CheckpointError(f"{path!r} must hold a JSON object, got {type(record).__name__}")
-        version = record.get("format_version")
+        version = record.get("format_version", FORMAT_VERSION)
         if version != FORMAT_VERSION:
             raise CheckpointError(
                 f"{path!r} has format_version {version!r}; this version of glane reads "
@@ -165,7 +165,7 @@ def _refuse_unknown(record: Mapping[str, Any], known: list[str], path: str) -> N
 
 
 def _required(field: Any) -> bool:  # noqa: ANN401 (dataclasses.Field)
-    return field.default is MISSING and field.default_factory is MISSING
+    return field.default is MISSING or field.name == "format_version"
 
 
 def _checked(name: str, value: Any, hint: Any, path: str) -> Any:  # noqa: ANN401 (parsed JSON)

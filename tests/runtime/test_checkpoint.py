@@ -1,0 +1,183 @@
+"""The files `glane.json` and `model.json`, and the fingerprint of a folder."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glane.checkpoint import (
+    CHECKPOINT_FILES,
+    MODEL_FILES,
+    Checkpoint,
+    CheckpointError,
+    ModelInfo,
+    fingerprint,
+)
+
+GOLDEN = """{
+  "format_version": 1,
+  "kind": "colbert",
+  "dim": 128,
+  "query_length": 32,
+  "document_length": 256,
+  "query_prefix": "[Q]",
+  "document_prefix": "suché: ",
+  "query_expansion": true,
+  "attend_to_expansion": false,
+  "skip_punctuation": true,
+  "base": ""
+}
+"""
+
+CHECKPOINT = Checkpoint(
+    dim=128,
+    document_length=256,
+    query_prefix="[Q]",
+    document_prefix="suché: ",
+    query_expansion=True,
+    skip_punctuation=True,
+)
+
+INFO = ModelInfo(
+    precision="int8",
+    quantization="dynamic, per channel",
+    batch_dependent=True,
+    batch_effect=0.004,
+    opset=17,
+    checkpoint="c0ffee",
+)
+
+
+def test_the_bytes_of_glane_json_are_settled(tmp_path: Path) -> None:
+    CHECKPOINT.write(tmp_path)
+    assert (tmp_path / "glane.json").read_bytes() == GOLDEN.encode()
+    assert Checkpoint.read(tmp_path) == CHECKPOINT
+
+
+def test_the_smallest_file_gets_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "glane.json").write_text('{"format_version": 1, "dim": 8}')
+    assert Checkpoint.read(str(tmp_path)) == Checkpoint(dim=8)
+
+
+def test_model_json_comes_back(tmp_path: Path) -> None:
+    INFO.write(tmp_path)
+    assert ModelInfo.read(tmp_path) == INFO
+    whole = json.loads((tmp_path / "model.json").read_text()) | {"batch_effect": 0}
+    (tmp_path / "model.json").write_text(json.dumps(whole))
+    assert type(ModelInfo.read(tmp_path).batch_effect) is float
+
+
+def record(**changes: object) -> dict[str, Any]:
+    whole: dict[str, Any] = json.loads(GOLDEN)
+    return whole | changes
+
+
+def without(key: str) -> dict[str, Any]:
+    return {name: value for name, value in record().items() if name != key}
+
+
+WRONG: list[tuple[object, str]] = [
+    (record(quer_length=3), r"Unknown keys in '.*': \['quer_length'\]; did you mean 'query_len"),
+    (record(zzz=1, y=2), r"Unknown keys in '.*': \['zzz', 'y'\]$"),
+    (without("dim"), r"Missing keys in '.*glane.json': \['dim'\]"),
+    (without("format_version"), r"Missing keys in '.*': \['format_version'\]"),
+    ({}, r"Missing keys in '.*': \['format_version', 'dim'\]"),
+    (record(format_version=2), "has format_version 2; this version of glane reads 1. Upgrade"),
+    (record(format_version="1"), "has format_version '1'"),
+    (record(format_version=None), "has format_version None"),
+    (record(format_version=True), "`format_version` in '.*' must be int, got True"),
+    (record(dim="128"), "`dim` in '.*glane.json' must be int, got '128'"),
+    (record(dim=128.0), "`dim` in '.*' must be int, got 128.0"),
+    (record(dim=True), "`dim` in '.*' must be int, got True"),
+    (record(query_prefix=None), "`query_prefix` in '.*' must be str, got None"),
+    (record(query_expansion=1), "`query_expansion` in '.*' must be bool, got 1"),
+    (record(kind="bert"), r"`kind` in '.*' must be one of \[.*'colbert'.*\], got 'bert'"),
+    (record(kind=["colbert"]), "`kind` in '.*' must be one of"),
+    ([record()], "must hold a JSON object, got list"),
+    (None, "must hold a JSON object, got NoneType"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), WRONG, ids=[message for _, message in WRONG])
+def test_a_wrong_file_is_refused_by_name(content: object, message: str, tmp_path: Path) -> None:
+    (tmp_path / "glane.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=message):
+        Checkpoint.read(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe{}", b"\x80\x04N."])
+def test_what_is_not_json_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "glane.json").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"glane\.json' is not JSON: "):
+        Checkpoint.read(tmp_path)
+
+
+def test_a_missing_file_names_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path, tmp_path / "gone", tmp_path / "file"):
+        with pytest.raises(CheckpointError, match=f"'{folder}' has no glane.json"):
+            Checkpoint.read(folder)
+    with pytest.raises(CheckpointError, match=r"has no model\.json"):
+        ModelInfo.read(tmp_path)
+
+
+def test_a_wrong_model_json_is_refused_by_name(tmp_path: Path) -> None:
+    INFO.write(tmp_path)
+    good = json.loads((tmp_path / "model.json").read_text())
+    for key, value, message in [
+        ("precision", "int4", r"one of \['fp32', 'int8'\], got 'int4'"),
+        ("batch_effect", "0", "float, got '0'"),
+        ("batch_effect", True, "float, got True"),
+    ]:
+        (tmp_path / "model.json").write_text(json.dumps(good | {key: value}))
+        with pytest.raises(CheckpointError, match=f"`{key}` in '.*model.json' must be {message}"):
+            ModelInfo.read(tmp_path)
+
+
+def write_model(folder: Path) -> None:
+    for name in MODEL_FILES:
+        (folder / name).write_bytes(name.encode())
+
+
+def test_the_fingerprint_is_settled(tmp_path: Path) -> None:
+    write_model(tmp_path)
+    hashed = b"glane.json 10\nglane.jsontokenizer.json 14\ntokenizer.jsonmodel.onnx 10\nmodel.onnx"
+    assert fingerprint(tmp_path) == hashlib.sha256(hashed).hexdigest()
+    (tmp_path / "parity.json").write_text("beside the point")
+    assert fingerprint(str(tmp_path)) == hashlib.sha256(hashed).hexdigest()
+
+
+@pytest.mark.parametrize("name", MODEL_FILES)
+def test_any_byte_of_any_file_changes_the_fingerprint(name: str, tmp_path: Path) -> None:
+    write_model(tmp_path)
+    whole = (tmp_path / name).read_bytes()
+    seen = {fingerprint(tmp_path)}
+    for position in range(len(whole)):
+        changed = bytearray(whole)
+        changed[position] ^= 1
+        (tmp_path / name).write_bytes(changed)
+        seen.add(fingerprint(tmp_path))
+    for other in (whole + b"\0", whole[:-1], b""):
+        (tmp_path / name).write_bytes(other)
+        seen.add(fingerprint(tmp_path))
+    assert len(seen) == len(whole) + 4
+
+
+def test_a_byte_moved_to_the_next_file_changes_the_fingerprint(tmp_path: Path) -> None:
+    write_model(tmp_path)
+    before = fingerprint(tmp_path)
+    (tmp_path / "glane.json").write_bytes(b"glane.jsont")
+    (tmp_path / "tokenizer.json").write_bytes(b"okenizer.json")
+    assert fingerprint(tmp_path) != before
+
+
+@pytest.mark.parametrize("name", CHECKPOINT_FILES)
+def test_a_file_missing_from_the_fingerprint_is_named(name: str, tmp_path: Path) -> None:
+    write_model(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    assert fingerprint(tmp_path, CHECKPOINT_FILES) != fingerprint(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(CheckpointError, match=f"has no {name}"):
+        fingerprint(tmp_path, CHECKPOINT_FILES)
