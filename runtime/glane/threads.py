@@ -18,7 +18,7 @@ def available_threads(cgroup: Path = CGROUP) -> int:
     """
     affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
     cpus = len(affinity) or os.cpu_count() or 1
-    return max(1, min(cpus, _quota(cgroup) or cpus))
+    return min(cpus, _quota(cgroup) or cpus)
 
 
 def check_threads(threads: int | None) -> int:
@@ -35,13 +35,14 @@ def check_threads(threads: int | None) -> int:
 
 
 def _quota(cgroup: Path) -> int | None:
-    """Return whole CPUs of the quota, rounded up, or None where there is no limit."""
+    """Return whole CPUs of the quota, rounded up, or None where no limit can be read."""
     try:
         if (cgroup / "cpu.max").is_file():
             quota, period = (cgroup / "cpu.max").read_text().split()
         else:
-            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text().strip()
-            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text().strip()
-    except (OSError, ValueError):
+            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
+            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text()
+        cpus = math.ceil(int(quota) / int(period))  # "max", no number, means no limit; so does -1
+    except (OSError, ValueError, ZeroDivisionError):
         return None
-    return None if quota in ("max", "-1") else math.ceil(int(quota) / int(period))
+    return cpus if cpus > 0 else None
