@@ -17,19 +17,21 @@ def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     Until then it lies hidden beside; after an error, or Ctrl-C, nothing of it stays.
 
     Args:
-        path: Where the folder is to be; its parents are made.
+        path: Where the folder is to be; its parents are made, and a link is followed.
         overwrite: Whether a folder that is there may be replaced.
 
     Raises:
-        FileExistsError: If `path` exists and may not be replaced; raised before the block runs.
+        FileExistsError: If `path` exists and may not be replaced; raised before the block runs,
+            or after it where somebody else made `path` in the meantime.
     """
-    path = Path(path)
     check_new(path, overwrite=overwrite)
+    path = Path(path).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
         temporary.chmod(0o777 & ~_umask())
         yield temporary
+        check_new(path, overwrite=overwrite)
         if path.exists():
             aside = temporary.with_name(temporary.name + "-old")
             os.replace(path, aside)
