@@ -112,7 +112,8 @@ class Search:
 
         Raises:
             ValueError: If a document lacks the key, a key is neither string nor integer, an id
-                stands twice, a field is no text, or a field of `on` is in none of the documents.
+                stands twice, a field is no text, or a field of `on` is in none of the documents
+                (later additions may lack some of them, not all).
         """
         keys, texts = self._read(documents)
         if not keys:
@@ -233,9 +234,9 @@ class Search:
             if key in seen:
                 raise ValueError(f"document {key!r} stands twice")
             seen.add(key)
-        for field in self.on:
-            if records and not any(field in record for record in records):
-                raise ValueError(f"no document has the field {field!r}; `on` is {self.on}")
+        missing = [field for field in self.on if not any(field in record for record in records)]
+        if records and missing and (missing == self.on or not self.keys):
+            raise ValueError(f"no document has the field {missing[0]!r}; `on` is {self.on}")
         return keys, [join_fields(record, self.on) for record in records]
 
     def _results(self, hits: Hits) -> Results:

@@ -16,6 +16,7 @@ from glane.colbert import ColBERT
 from glane.folders import new_folder
 from glane.retriever import LEXICAL, NEURAL, Retriever, name_of
 from glane.search import Search
+from glane.threads import check_threads
 
 STAGES = ("retriever", "reranker")
 
@@ -79,10 +80,11 @@ def load(
     """
     folder = Path(folder)
     info = IndexInfo.read(folder)
+    check_threads(threads)
     stages = {
         place: _load_stage(name, folder, place, models.get(place), threads)
         for place, name in zip(STAGES, (info.retriever, info.reranker), strict=True)
-        if name
+        if name or models.get(place)
     }
     search = Search.__new__(Search)
     search.retriever = stages["retriever"]
@@ -110,6 +112,8 @@ def copy_model(source: Path, target: Path) -> None:
 def _load_stage(
     name: str, folder: Path, place: str, model: str | Path | None, threads: int | None
 ) -> Retriever:
+    if not name:
+        raise CheckpointError(f"{str(folder)!r} has no {place}; index again with one")
     if name in LEXICAL:
         if model is not None:
             raise CheckpointError(f"the {place} of {str(folder)!r} is {name}; it takes no model")

@@ -179,7 +179,8 @@ def bad_calls(index: str, corpus: str, beir: str) -> list[tuple[list[str], str]]
         (["search", index, "x", "-k", "0"], "k must be at least 1, got 0"),
         (["search", index, "x", "--fuse", "rrf"], "needs a reranker"),
         (["search", index, "x", "--model", str(MODEL)], "takes no model"),
-        (["search", index, "x", "--threads", "0", "--reranker", str(MODEL)], "no reranker"),
+        (["search", index, "x", "--reranker", str(MODEL)], "has no reranker"),
+        (["search", index, "x", "--threads", "0"], "threads must be at least 1, got 0"),
         (["index", index, "--documents", corpus, *bm25], "exists already"),
         (["index", new, "--documents", f"{corpus}.gone", *bm25], "is no file"),
         (["index", new, "--documents", corpus, *bm25, "--model", str(MODEL)], "takes no --model"),
@@ -195,7 +196,7 @@ def bad_calls(index: str, corpus: str, beir: str) -> list[tuple[list[str], str]]
     ]
 
 
-@pytest.mark.parametrize("number", range(17))
+@pytest.mark.parametrize("number", range(18))
 def test_a_wrong_call_is_one_line(
     number: int, index: str, corpus: str, beir: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
