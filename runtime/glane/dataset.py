@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,18 +53,15 @@ def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{str(path)!r} is no file; expected JSON lines")
-    with Path(path).open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except ValueError as error:
-                raise ValueError(f"{str(path)!r}, line {number}: not JSON: {error}") from None
-            if not isinstance(record, dict):
-                kind = type(record).__name__
-                raise ValueError(f"{str(path)!r}, line {number}: must be an object, got {kind}")
-            yield number, record
+    for number, line in _lines(Path(path)):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{str(path)!r}, line {number}: not JSON: {error}") from None
+        if not isinstance(record, dict):
+            kind = type(record).__name__
+            raise ValueError(f"{str(path)!r}, line {number}: must be an object, got {kind}")
+        yield number, record
 
 
 def join_fields(record: Mapping[str, Any], fields: list[str] | tuple[str, ...]) -> str:
@@ -110,14 +108,28 @@ def _judgements(
         there = sorted(file.stem for file in path.parent.glob("*.tsv"))
         raise FileNotFoundError(f"{str(folder)!r} has no split {split!r}; there are {there}")
     judgements: dict[str, dict[str, int]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in _lines(path):
         cells = line.split("\t")
-        if (number == 1 and cells[0] == "query-id") or not line.strip():
+        if number == 1 and cells[0] == "query-id":
             continue
-        if len(cells) != 3 or not cells[2].strip().lstrip("-").isdigit():
+        if len(cells) != 3 or not re.fullmatch(r"-?[0-9]+", cells[2]):
             raise ValueError(f"{str(path)!r}, line {number}: expected query-id, corpus-id, score")
         for id, known, name in ((cells[0], queries, "query"), (cells[1], corpus, "document")):
             if id not in known:
                 raise ValueError(f"{str(path)!r}, line {number}: unknown {name} {id!r}")
         judgements.setdefault(cells[0], {})[cells[1]] = int(cells[2])
+    if not judgements:
+        raise ValueError(f"{str(path)!r} judges nothing; expected query-id, corpus-id, score")
     return judgements
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the number, from 1, and the text of each line that is not blank."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{str(path)!r}, line {number}: not UTF-8: {error}") from None
+            if text:
+                yield number, text
