@@ -35,7 +35,7 @@ class Evaluation(NamedTuple):
     Attributes:
         metrics: Mean over the queries, by name.
         per_query: NDCG@10 of each query, for paired tests; empty where it was not asked for.
-        rankings: Document ids of each query, best first.
+        rankings: Document ids of each query, best first, at most the largest cut-off.
         seconds: Time of all queries.
         latency_ms: Time of one query, one at a time.
     """
@@ -54,8 +54,8 @@ def evaluate(
 ) -> Evaluation:
     """Put every query of a collection, one at a time, and measure the answers.
 
-    A document with the id and the text of the query is passed over: it is the query itself, as
-    in ArguAna.
+    A document that has the query's id and is its text, after a title or none, is passed over, and
+    one more is asked for: it is the query itself, as in ArguAna.
 
     Args:
         answer: Called with a query and how many documents are wanted; returns one row.
@@ -71,10 +71,12 @@ def evaluate(
     rankings: dict[str, list[str]] = {}
     times = []
     for id, query in tqdm(dataset.queries.items(), desc="queries", disable=None, leave=False):
+        is_document = dataset.corpus.get(id, "").endswith(query)
         start = time.perf_counter()
-        results = answer(query, k)
+        results = answer(query, k + is_document)
         times.append(time.perf_counter() - start)
-        rankings[id] = [str(key) for key in results.ids[0] if not _is_query(dataset, id, str(key))]
+        found = [str(key) for key in results.ids[0]]
+        rankings[id] = [key for key in found if not (is_document and key == id)][:k]
     measured = {
         metric: _measure(name, cutoff, dataset.judgements, rankings)
         for metric, (name, cutoff) in zip(metrics, wanted, strict=True)
@@ -128,7 +130,3 @@ def _parse(metric: str) -> tuple[str, int]:
         known = [f"{name}@k" for name in (*IR_MEASURES, "hits")]
         raise ValueError(f"unknown metric {metric!r}; expected one of {known}")
     return match[1], int(match[2])
-
-
-def _is_query(dataset: Dataset, query: str, document: str) -> bool:
-    return document == query and dataset.corpus.get(document) == dataset.queries[query]
