@@ -141,6 +141,13 @@ class ColBERT(nn.Module):
         return self.preparer.checkpoint
 
     @property
+    def dim(self) -> int:
+        """Width of a token vector."""
+        if self.projection is not None:
+            return self.projection.out_features
+        return int(self.encoder.config.hidden_size)
+
+    @property
     def device(self) -> torch.device:
         """Where the weights lie."""
         return next(self.parameters()).device
@@ -202,7 +209,7 @@ class ColBERT(nn.Module):
 
     def _encode(self, texts: Sequence[str], role: Role) -> TokenVectors:
         tokens = self.preparer.tokenize(texts, role)
-        empty = np.empty((0, self.checkpoint.dim), np.float32)
+        empty = np.empty((0, self.dim), np.float32)
         rows = [empty] * len(texts)
         was_training = self.training
         self.eval()

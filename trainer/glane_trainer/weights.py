@@ -108,6 +108,7 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     """Write tensors into a safetensors file; those that share memory are each written whole."""
     copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     save_file(copies, path, metadata={"format": "pt"})
+    path.chmod(path.parent.stat().st_mode & 0o666)  # it was made for its owner alone
 
 
 def position_limit(config: PretrainedConfig) -> int | None:

@@ -1,0 +1,109 @@
+"""Measures a model on held-out queries, cheaply enough to do it while training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from glane.bm25 import BM25
+from glane.dataset import Dataset
+from glane.hits import best
+from glane.types import Ids, Scores
+
+CANDIDATES = 20
+"""BM25's best documents that are ranked for a query, besides those that answer it."""
+
+
+class Scorer(Protocol):
+    """A model that encodes and scores; `Any` is its own kind of vectors."""
+
+    def encode_queries(self, queries: Sequence[str]) -> Any:  # noqa: ANN401
+        """Return the vectors of queries."""
+
+    def encode_documents(self, documents: Sequence[str]) -> Any:  # noqa: ANN401
+        """Return the vectors of documents."""
+
+    def score(self, queries: Any, documents: Any) -> Scores:  # noqa: ANN401
+        """Return the scores, shape (n_queries, n_documents)."""
+
+
+class Evaluator:
+    """Held-out queries with fixed candidates: the judged positives and BM25's best.
+
+    Attributes:
+        queries: Texts.
+        documents: Texts of all candidates, each once.
+    """
+
+    def __init__(self, dataset: Dataset, n_queries: int, seed: int) -> None:
+        """Choose the queries and find their candidates.
+
+        Args:
+            dataset: Held out.
+            n_queries: Queries at most, at least 1.
+            seed: Decides which.
+        """
+        ids = _choose(dataset, n_queries, seed)
+        self.queries = [dataset.queries[id] for id in ids]
+        names = list(dataset.corpus)
+        numbers = {name: number for number, name in enumerate(names)}
+        texts = list(dataset.corpus.values())
+        bm25 = BM25()
+        bm25.add(bm25.encode_documents(texts))
+        hits = bm25.search(bm25.encode_queries(self.queries), k=CANDIDATES)
+        self._grades = [
+            {numbers[name]: grade for name, grade in dataset.judgements[id].items()} for id in ids
+        ]
+        relevant = [[n for n, grade in row.items() if grade > 0] for row in self._grades]
+        candidates = [np.union1d(hits.row(row)[0], relevant[row]) for row in range(len(ids))]
+        pool = np.unique(np.concatenate([np.empty(0, np.int64), *candidates])).astype(np.int64)
+        self.documents = [texts[number] for number in pool]
+        self._pool = pool
+        self._rows: list[Ids] = [np.searchsorted(pool, row) for row in candidates]
+
+    def __call__(self, model: Scorer) -> float:
+        """Return the mean NDCG@10 of the queries, in [0, 1]; no text is encoded twice."""
+        queries = model.encode_queries(self.queries)
+        documents = model.encode_documents(self.documents)
+        values = []
+        for number, (rows, grades) in enumerate(zip(self._rows, self._grades, strict=True)):
+            scores = model.score(queries[number : number + 1], documents[rows])[0]
+            order = self._pool[rows][best(scores, self._pool[rows], 10)]
+            values.append(ndcg(order.tolist(), grades))
+        return float(np.mean(values))
+
+
+def ndcg(ranking: Sequence[int], grades: Mapping[int, int], k: int = 10) -> float:
+    """Return the discounted gain of a ranking over that of the best one.
+
+    The gain of a document at rank r, from 1, is its grade over log2(r + 1), as in trec_eval.
+
+    Args:
+        ranking: Documents, best first.
+        grades: Of the judged documents; 0 and below gain nothing.
+        k: Ranks that count.
+
+    >>> round(ndcg([7, 3], {3: 1}), 4)
+    0.6309
+    """
+    gains = [max(grades.get(document, 0), 0) for document in ranking[:k]]
+    ideal = sorted((max(grade, 0) for grade in grades.values()), reverse=True)[:k]
+    return _discounted(gains) / _discounted(ideal)
+
+
+def _discounted(gains: Sequence[int]) -> float:
+    return sum(gain / math.log2(rank + 2) for rank, gain in enumerate(gains))
+
+
+def _choose(dataset: Dataset, n_queries: int, seed: int) -> list[str]:
+    """Return the ids of some queries that have an answer, in the order of the collection."""
+    answered = [
+        id for id, grades in dataset.judgements.items() if any(g > 0 for g in grades.values())
+    ]
+    if not answered:
+        raise ValueError("no held-out query is judged to have an answer")
+    order = np.random.default_rng([seed, 3]).permutation(len(answered))[:n_queries]
+    return [answered[position] for position in sorted(order)]

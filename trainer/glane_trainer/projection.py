@@ -1,0 +1,42 @@
+"""How a projection begins: along the directions that a base's own token vectors take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from glane_trainer.models import ColBERT, linear
+
+SAMPLE = 256
+"""Documents that decide the directions; a token vector each for tens of thousands of tokens."""
+
+
+def principal_projection(model: ColBERT, texts: Sequence[str]) -> torch.nn.Linear:
+    """Return the projection onto the principal directions of the base's token vectors.
+
+    Its rows are the first eigenvectors of the sum of v vᵀ over token vectors v of length 1, not
+    centred: among all projections this one keeps their dot products best, in the mean square.
+
+    Args:
+        model: Its encoder is used, and the width of its vectors; its own projection is not.
+        texts: Documents; about `SAMPLE` of them suffice.
+
+    Raises:
+        ValueError: If the vectors are to be wider than the encoder's, or there are no texts.
+    """
+    hidden_size, dim = int(model.encoder.config.hidden_size), model.checkpoint.dim
+    if dim > hidden_size or not texts:
+        raise ValueError(f"no {dim} principal directions in {hidden_size}, of {len(texts)} texts")
+    plain = ColBERT(model.encoder, None, model.preparer)
+    vectors = plain.encode_documents(texts).values
+    _, directions = np.linalg.eigh((vectors.T @ vectors).astype(np.float64))  # ascending
+    return linear(torch.from_numpy(directions[:, ::-1][:, :dim].T.copy()))
+
+
+def sample(texts: Sequence[str], seed: int) -> list[str]:
+    """Return at most `SAMPLE` of the distinct texts, chosen by seed."""
+    distinct = list(dict.fromkeys(texts))
+    order = np.random.default_rng([seed, 2]).permutation(len(distinct))
+    return [distinct[i] for i in order[:SAMPLE]]

@@ -1,0 +1,96 @@
+"""What a run leaves beside the weights: its log, and a picture of loss and quality."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from glane_trainer.state import Record
+
+INK, LOSS, QUALITY = "#3d4451", "#9aa5b8", "#1f6f5c"
+
+
+def write_report(folder: Path, log: Sequence[Record]) -> None:
+    """Write `training.jsonl` and `training.png`.
+
+    Args:
+        folder: That is there.
+        log: Records with `step` and either `loss` and `lr`, or `ndcg@10`.
+    """
+    lines = "".join(json.dumps(record) + "\n" for record in log)
+    (folder / "training.jsonl").write_text(lines, encoding="utf-8")
+    figure = _picture(log)
+    figure.savefig(folder / "training.png", dpi=150, facecolor="white")
+
+
+def _picture(log: Sequence[Record]) -> Figure:
+    """Return the loss above the quality; a run without evaluations has the loss alone."""
+    losses = _series(log, "loss")
+    quality = _series(log, "ndcg@10")
+    n_panels = 2 if len(quality[0]) else 1
+    figure = Figure(figsize=(7, 2.6 * n_panels + 0.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = np.atleast_1d(figure.subplots(n_panels, 1, sharex=True))
+    _draw_loss(panels[0], *losses)
+    if n_panels == 2:
+        _draw_quality(panels[1], *quality)
+    panels[-1].set_xlabel("optimizer steps")
+    return figure
+
+
+def _series(log: Sequence[Record], name: str) -> tuple[list[float], list[float]]:
+    """Return steps and values of one quantity."""
+    found = [(record["step"], record[name]) for record in log if record.get(name) is not None]
+    return [float(step or 0) for step, _ in found], [float(value or 0) for _, value in found]
+
+
+def _draw_loss(axes: Axes, steps: list[float], losses: list[float]) -> None:
+    axes.plot(steps, losses, color=LOSS, linewidth=0.8, alpha=0.7)
+    width = max(1, len(losses) // 20)
+    if len(losses) > width:
+        smooth = np.convolve(losses, np.ones(width) / width, "valid")
+        axes.plot(steps[width - 1 :], smooth, color=INK, linewidth=1.8)
+        axes.annotate(
+            f"mean of {width} steps", (0.99, 0.93), xycoords="axes fraction", ha="right", color=INK
+        )
+    _style(axes, "training loss")
+
+
+def _draw_quality(axes: Axes, steps: list[float], values: list[float]) -> None:
+    axes.axhline(values[0], color=LOSS, linewidth=1, linestyle="--")
+    axes.plot(steps, values, color=QUALITY, linewidth=1.8, marker="o", markersize=5)
+    best = int(np.argmax(values))
+    axes.annotate(
+        f"{values[best]:.3f}",
+        (steps[best], values[best]),
+        xytext=(0, 7),
+        textcoords="offset points",
+        ha="center",
+        color=QUALITY,
+        fontweight="bold",
+    )
+    axes.annotate(
+        f"start {values[0]:.3f}",
+        (steps[-1], values[0]),
+        xytext=(0, -12),
+        textcoords="offset points",
+        ha="right",
+        color=INK,
+    )
+    axes.margins(y=0.3)
+    _style(axes, "held-out NDCG@10")
+
+
+def _style(axes: Axes, title: str) -> None:
+    axes.set_title(title, loc="left", fontsize=10, color=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(LOSS)
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.grid(axis="y", color="#e6e9ef", linewidth=0.8)
+    axes.set_axisbelow(True)

@@ -1,0 +1,294 @@
+"""The training loop: one, for every kind of model.
+
+It is our own, and not `transformers.Trainer`, because three things are wanted that would have to be
+worked around there: a resume that gives the same bits and unpickles nothing, an evaluation before
+the first step, and a kept model that is never worse than the start without saying so.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, TypedDict
+
+import torch
+from torch.optim import Optimizer
+from tqdm import tqdm
+
+from glane.folders import new_folder
+from glane.text import TextPreparer
+from glane_trainer import optimization, state
+from glane_trainer.batches import Window, epoch_batches, windows
+from glane_trainer.data import Example, TrainingData
+from glane_trainer.devices import DTYPES, available_device, available_precision
+from glane_trainer.evaluation import Evaluator
+from glane_trainer.interrupt import deferred_interrupt
+from glane_trainer.models import ColBERT
+from glane_trainer.report import write_report
+from glane_trainer.settings import Settings
+from glane_trainer.steps import StepOptions
+
+Step = Callable[
+    [Any, Optimizer, Sequence[str], Sequence[str], Sequence[Sequence[str]], StepOptions],
+    dict[str, float],
+]
+"""A step function such as `train_colbert`; `Any` is the kind of model it trains."""
+
+MAY_CHANGE = ("save_steps", "device")
+"""Settings that another session of the same run may have otherwise."""
+
+
+class Result(TypedDict):
+    """What a run reports.
+
+    The scores are NDCG@10 on held-out queries, None where there are none; `kept_step` is the step
+    whose weights were written, 0 for the start's.
+    """
+
+    out: str
+    steps: int
+    examples: int
+    start_score: float | None
+    best_score: float | None
+    kept_step: int
+    remark: str
+    device: str
+    precision: str
+    seconds: float
+
+
+class Run:
+    """A model, its schedule, and how far it has come.
+
+    Attributes:
+        n_steps: Optimizer steps of the whole run.
+        progress: Steps done, scores and log.
+    """
+
+    def __init__(
+        self, model: ColBERT, data: TrainingData, out: Path, settings: Settings, step: Step
+    ) -> None:
+        """Prepare everything that can fail before the first step."""
+        self.model, self.data, self.out, self.settings, self.step = model, data, out, settings, step
+        self.device = torch.device(available_device(settings.device))
+        self.precision = available_precision(settings.precision, self.device.type)
+        self.epoch_ends = self._epoch_ends()
+        self.n_steps = self.epoch_ends[-1]
+        if settings.max_steps is not None:
+            self.n_steps = min(self.n_steps, settings.max_steps)
+        self.evaluator = None
+        if data.held_out is not None:
+            self.evaluator = Evaluator(data.held_out, settings.eval_queries, settings.seed)
+        self.start = self.best = optimization.weights(model)
+        self.frozen = optimization.freeze(model.encoder, settings.freeze_layers)
+        model.to(self.device)
+        self.optimizer = optimization.make_optimizer(model, settings)
+        self.scaler = torch.amp.GradScaler("cuda") if self.precision == "fp16" else None
+        self.preparer = _shortened(model.preparer, settings.document_length)
+        self.progress = state.Progress(identity=self._identity())
+        self.within_step = False
+        self.began = time.perf_counter()
+        torch.manual_seed(settings.seed)
+
+    def finish_steps(self) -> None:
+        """Do what is left of the run: evaluate, save and step, each where it is due."""
+        windows_left = self._windows()
+        done, save_steps = self.progress.step, self.settings.save_steps
+        with tqdm(total=self.n_steps, initial=done, disable=None, unit="step") as bar:
+            while True:
+                if self._evaluation_is_due():
+                    self.evaluate()
+                if self.progress.step >= self.n_steps:
+                    return
+                if (
+                    save_steps
+                    and self.progress.step > done
+                    and self.progress.step % save_steps == 0
+                ):
+                    self.save()
+                with deferred_interrupt():
+                    self.within_step = True
+                    record = self.take_step(next(windows_left))
+                    self.within_step = False
+                bar.update()
+                bar.set_postfix(loss=f"{record['loss']:.3f}", lr=f"{record['lr']:.1e}")
+
+    def take_step(self, window: Window) -> dict[str, float]:
+        """Step the optimizer once, over the batches of a window, and log it."""
+        began = time.perf_counter()
+        progress, n_examples = self.progress, sum(len(batch) for batch in window)
+        rate = optimization.set_rates(
+            self.optimizer, progress.step, self.n_steps, self.settings.warm_up
+        )
+        self.model.train()
+        for module in self.frozen:
+            module.eval()
+        sums: dict[str, float] = {}
+        for number, batch in enumerate(window):
+            share = len(batch) / n_examples
+            logged = self._learn(batch, share, update=number == len(window) - 1)
+            for name, value in logged.items():
+                sums[name] = sums.get(name, 0.0) + share * value
+        progress.step += 1
+        speed = n_examples / (time.perf_counter() - began)
+        record = {**sums, "lr": rate, "examples_per_second": round(speed, 2)}
+        progress.log.append({"step": progress.step, **record})
+        return record
+
+    def evaluate(self) -> None:
+        """Measure the weights that would be kept, and keep them where they are the best."""
+        assert self.evaluator is not None, "asked only where something is held out"
+        trained, candidate = self._candidate()
+        try:
+            self.model.load_state_dict(candidate)
+            score = self.evaluator(self.model)
+        finally:
+            self.model.load_state_dict(trained)
+        progress = self.progress
+        if progress.start_score is None:
+            progress.start_score = score
+        if progress.best_score is None or score > progress.best_score:
+            progress.best_score, progress.best_step = score, progress.step
+            self.best = candidate
+        progress.evaluated = progress.step
+        progress.log.append({"step": progress.step, "ndcg@10": round(score, 5)})
+        tqdm.write(f"step {progress.step}: held-out NDCG@10 {score:.4f}", file=sys.stderr)
+
+    def save(self) -> None:
+        """Write what a resume needs."""
+        now = time.perf_counter()
+        self.progress.seconds += now - self.began
+        self.began = now
+        if self.scaler is not None:
+            self.progress.scaler = self.scaler.state_dict()
+        tensors = optimization.optimizer_tensors(self.optimizer)
+        random = state.random_states(self.device)
+        saved = state.State(self.progress, tensors, self.start, self.best, random)
+        state.save_state(self.out, self.model, saved)
+
+    def restore(self) -> None:
+        """Continue where `save` was called.
+
+        Raises:
+            CheckpointError: If there is no checkpoint, or a file is missing or damaged.
+            ValueError: If settings or data are others.
+        """
+        saved = state.load_state(self.out)
+        state.check_identity(saved.progress.identity, self._identity())
+        self.progress, self.start, self.best = saved.progress, saved.start, saved.best
+        optimization.restore_optimizer(self.optimizer, saved.optimizer)
+        if self.scaler is not None:
+            self.scaler.load_state_dict(saved.progress.scaler)
+        state.restore_random(saved.random, self.device)
+
+    def stop(self) -> str:
+        """Write what a resume needs, after Ctrl-C, and return what to tell the user."""
+        where = f"stopped at step {self.progress.step} of {self.n_steps}"
+        if self.within_step:
+            # Weights and moments may be of different steps: what was saved before is whole.
+            there = (self.out / state.FOLDER).is_dir()
+            return f"{where}; " + (
+                "--resume goes on from the last checkpoint" if there else "nothing was saved"
+            )
+        self.save()
+        return f"{where}; the same command with --resume goes on from there"
+
+    def write(self) -> Result:
+        """Write the weights to keep, with log and picture, in the place of the run's checkpoint."""
+        progress, remark = self.progress, ""
+        if self.evaluator is None:
+            progress.best_step, self.best = self.n_steps, self._candidate()[1]
+            remark = "Nothing was held out: whether this model is better than its start is unknown."
+        elif progress.best_step == 0 and self.n_steps:
+            remark = (
+                "The start was kept: no evaluation of the training was better than its held-out "
+                f"NDCG@10 of {progress.start_score:.4f}."
+            )
+        self.model.load_state_dict(self.best)
+        self.model.requires_grad_(True).eval()
+        with new_folder(self.out, overwrite=True) as folder:
+            self.model.write(folder)
+            write_report(folder, progress.log)
+        return {
+            "out": str(self.out),
+            "steps": progress.step,
+            "examples": len(self.data.examples),
+            "start_score": progress.start_score,
+            "best_score": progress.best_score,
+            "kept_step": progress.best_step,
+            "remark": remark,
+            "device": self.device.type,
+            "precision": self.precision,
+            "seconds": round(progress.seconds + time.perf_counter() - self.began, 1),
+        }
+
+    def _learn(self, batch: Sequence[Example], share: float, *, update: bool) -> dict[str, float]:
+        options = StepOptions(
+            known=[self.data.known[example.anchor] for example in batch],
+            temperature=self.settings.temperature,
+            preparer=self.preparer,
+            share=share,
+            update=update,
+            clip=self.settings.clip,
+            autocast=DTYPES[self.precision],
+            scaler=self.scaler,
+        )
+        return self.step(
+            self.model,
+            self.optimizer,
+            [example.anchor for example in batch],
+            [example.positive for example in batch],
+            [example.negatives for example in batch],
+            options,
+        )
+
+    def _candidate(self) -> tuple[optimization.Weights, optimization.Weights]:
+        """Return the weights as trained, and those that would be kept of them."""
+        trained = optimization.weights(self.model)
+        return trained, optimization.mixed(self.start, trained, self.settings.start_share)
+
+    def _evaluation_is_due(self) -> bool:
+        step, every = self.progress.step, self.settings.eval_steps
+        if self.evaluator is None or self.progress.evaluated == step:
+            return False
+        if step in (0, self.n_steps):
+            return True
+        return step % every == 0 if every else step in self.epoch_ends
+
+    def _epoch_windows(self, epoch: int) -> list[Window]:
+        settings = self.settings
+        batches = epoch_batches(
+            self.data.examples, settings.batch_size, settings.n_negatives, settings.seed, epoch
+        )
+        return windows(batches, settings.accumulation)
+
+    def _epoch_ends(self) -> list[int]:
+        """Return the number of steps done after each epoch."""
+        sizes = [len(self._epoch_windows(epoch)) for epoch in range(self.settings.epochs)]
+        return list(accumulate(sizes))
+
+    def _windows(self) -> Iterator[Window]:
+        """Yield the windows that are left."""
+        begin = 0
+        for epoch, end in enumerate(self.epoch_ends):
+            if self.progress.step < end:
+                yield from self._epoch_windows(epoch)[max(0, self.progress.step - begin) :]
+            begin = end
+
+    def _identity(self) -> dict[str, Any]:
+        """Return what must be the same in every session of a run."""
+        fixed = {k: v for k, v in asdict(self.settings).items() if k not in MAY_CHANGE}
+        return {**fixed, "data": self.data.fingerprint()}
+
+
+def _shortened(preparer: TextPreparer, document_length: int) -> TextPreparer:
+    """Return a text preparation with documents cut shorter, if they are longer."""
+    checkpoint = preparer.checkpoint
+    if document_length >= checkpoint.document_length:
+        return preparer
+    shorter = replace(checkpoint, document_length=document_length)
+    return TextPreparer(shorter, preparer.tokenizer_json)

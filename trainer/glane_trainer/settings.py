@@ -1,0 +1,79 @@
+"""The settings of a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from glane_trainer.devices import Device, Precision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to train; the defaults were chosen on a part of scifact's train queries.
+
+    Attributes:
+        epochs: Times through the examples, at least 1.
+        max_steps: Optimizer steps at most, at least 0; None for all of the epochs.
+        batch_size: Examples in a batch, at least 1; each brings its negatives.
+        accumulation: Batches behind one optimizer step, at least 1.
+        learning_rate: Of the encoder, at its highest.
+        projection_learning_rate: Of the projection, which begins less well than the encoder.
+        weight_decay: Decoupled, as in AdamW.
+        warm_up: Share of the steps in which the rates rise; then they fall to 0 in a line.
+        clip: Largest norm of a gradient.
+        temperature: What scores, of -1 to 1 for ColBERT, are divided by in the loss.
+        n_negatives: Negatives of an example in a batch, others every epoch.
+        document_length: Tokens a document is cut at in training, if the model reads more.
+        freeze_layers: First layers of the encoder that stay as they are, and with them the
+            embeddings; 0 freezes nothing, None the lower half.
+        start_share: Share in [0, 1) of the start's weights in the model that is measured and
+            kept, the trained ones having the rest (Wortsman et al., CVPR 2022, "WiSE-FT").
+        eval_steps: Optimizer steps between evaluations; None for one at each epoch's end.
+        eval_queries: Held-out queries that are measured, at most.
+        save_steps: Optimizer steps between checkpoints that can be resumed; 0 for none.
+        device: Where to compute; auto is CUDA, then MPS, then the CPU.
+        precision: Of the encoder's arithmetic; auto is bf16 or fp16 on CUDA, else fp32.
+        seed: Decides batches, dropout and the choice of measured queries.
+    """
+
+    epochs: int = 3
+    max_steps: int | None = None
+    batch_size: int = 16
+    accumulation: int = 1
+    learning_rate: float = 6e-5
+    projection_learning_rate: float = 3e-4
+    weight_decay: float = 0.01
+    warm_up: float = 0.1
+    clip: float = 1.0
+    temperature: float = 0.02
+    n_negatives: int = 1
+    document_length: int = 128
+    freeze_layers: int | None = None
+    start_share: float = 0.5
+    eval_steps: int | None = None
+    eval_queries: int = 64
+    save_steps: int = 100
+    device: Device = "auto"
+    precision: Precision = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what is out of range.
+
+        Raises:
+            ValueError: The message names the setting.
+        """
+        least = {"epochs": 1, "batch_size": 1, "accumulation": 1, "document_length": 4}
+        for name in ("max_steps", "n_negatives", "freeze_layers", "save_steps", "seed"):
+            least[name] = 0
+        least |= {"eval_steps": 1, "eval_queries": 1}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise ValueError(f"{name} must be at least {low}, got {value}")
+        for name in ("learning_rate", "projection_learning_rate", "clip", "temperature"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name in ("warm_up", "start_share", "weight_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be from 0 to below 1, got {getattr(self, name)}")

@@ -1,0 +1,144 @@
+"""Checkpoints that a run continues from: safetensors and JSON, no pickle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from glane.checkpoint import CheckpointError
+from glane.folders import new_folder
+from glane_trainer.weights import read_tensors, write_tensors
+
+FOLDER = ".resume"
+"""Where a run keeps its checkpoint, inside the folder it is to write."""
+
+Record = dict[str, float | int | None]
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run has come, and what it found; JSON.
+
+    Attributes:
+        step: Optimizer steps done.
+        evaluated: Step of the last evaluation, -1 before the first.
+        start_score: NDCG@10 before the first step.
+        best_score: Highest NDCG@10 so far.
+        best_step: Where it was reached.
+        seconds: Time spent so far, earlier sessions included.
+        log: One record a step and an evaluation.
+        identity: Settings and data that may not change between sessions.
+        scaler: State of the scaling of fp16.
+    """
+
+    step: int = 0
+    evaluated: int = -1
+    start_score: float | None = None
+    best_score: float | None = None
+    best_step: int = 0
+    seconds: float = 0.0
+    log: list[Record] = field(default_factory=list)
+    identity: dict[str, Any] = field(default_factory=dict)
+    scaler: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class State:
+    """Everything a run continues from, besides its data.
+
+    Attributes:
+        progress: Counters and log.
+        optimizer: Moments and counters, named.
+        start: Weights before the first step.
+        best: Weights of the best evaluation.
+        random: States of the generators that dropout draws from, uint8, by device.
+    """
+
+    progress: Progress
+    optimizer: dict[str, Tensor]
+    start: dict[str, Tensor]
+    best: dict[str, Tensor]
+    random: dict[str, Tensor]
+
+
+class Writable(Protocol):
+    """A model that writes its checkpoint's files."""
+
+    def write(self, folder: Path) -> None:
+        """Write into a folder that is there."""
+
+
+def save_state(out: Path, model: Writable, state: State) -> None:
+    """Write a run's checkpoint in the place of the last one; a kill leaves one of them whole."""
+    with new_folder(out / FOLDER, overwrite=True) as folder:
+        (folder / "model").mkdir()
+        model.write(folder / "model")
+        for name in ("optimizer", "start", "best", "random"):
+            write_tensors(folder / f"{name}.safetensors", getattr(state, name))
+        progress = {name: getattr(state.progress, name) for name in Progress.__slots__}
+        (folder / "progress.json").write_text(json.dumps(progress) + "\n", encoding="utf-8")
+
+
+def load_state(out: Path) -> State:
+    """Read a run's checkpoint, but for its model, which lies in `model_folder`.
+
+    Raises:
+        CheckpointError: If there is none, or a file is missing or damaged.
+    """
+    folder = model_folder(out).parent
+    path = folder / "progress.json"
+    try:
+        progress = Progress(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from None
+    names = ("optimizer", "start", "best", "random")
+    return State(progress, *(read_tensors(folder / f"{name}.safetensors") for name in names))
+
+
+def model_folder(out: Path) -> Path:
+    """Return where the model of a run's checkpoint lies.
+
+    Raises:
+        CheckpointError: If there is no checkpoint.
+    """
+    folder = out / FOLDER / "model"
+    if not folder.is_dir():
+        raise CheckpointError(f"{str(out)!r} has no interrupted training to resume")
+    return folder
+
+
+def random_states(device: torch.device) -> dict[str, Tensor]:
+    """Return the states of torch's generators, as uint8 tensors."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    if device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def restore_random(states: dict[str, Tensor], device: torch.device) -> None:
+    """Put back what `random_states` returned, as far as this device has such generators."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+    if device.type == "mps" and "mps" in states:
+        torch.mps.set_rng_state(states["mps"])
+
+
+def check_identity(then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse to go on with other settings or data.
+
+    Raises:
+        ValueError: If one differs; the message names it and both values.
+    """
+    for name in now:
+        if then.get(name) != now[name]:
+            raise ValueError(
+                f"cannot resume: `{name}` was {then.get(name)!r} and is now {now[name]!r}"
+            )

@@ -1,0 +1,55 @@
+"""Trains a model: the entry, above the loop in `run.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from glane.folders import check_new
+from glane_trainer.data import TrainingData
+from glane_trainer.models import ColBERT
+from glane_trainer.run import Result, Run, Step
+from glane_trainer.settings import Settings
+from glane_trainer.steps import train_colbert
+
+Mode = Literal["new", "overwrite", "resume"]
+
+
+def train(
+    model: ColBERT,
+    data: TrainingData,
+    out: str | Path,
+    settings: Settings = Settings(),  # noqa: B008 (frozen)
+    mode: Mode = "new",
+    step: Step = train_colbert,
+) -> Result:
+    """Train a model and write the best of what was measured, its log and a picture of it.
+
+    Args:
+        model: Untrained, or, to resume, loaded from `state.model_folder(out)`.
+        data: From `read_data`.
+        out: Folder to write; until the end it holds only what a resume needs, or what it held.
+        settings: How to train.
+        mode: Whether the folder must be new, may be replaced, or holds what to continue.
+        step: The step function for this kind of model.
+
+    Returns:
+        What was done; `model` then has the weights that were written, in evaluation mode.
+
+    Raises:
+        FileExistsError: If `out` exists, in mode "new".
+        ValueError: If a setting does not fit the model, the device or the run to resume, or the
+            loss is no longer finite.
+        CheckpointError: If there is nothing to resume, in mode "resume".
+        KeyboardInterrupt: After Ctrl-C; what a resume needs has been written.
+    """
+    if mode != "resume":
+        check_new(out, overwrite=mode == "overwrite")
+    run = Run(model, data, Path(out), settings, step)
+    if mode == "resume":
+        run.restore()
+    try:
+        run.finish_steps()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(run.stop()) from None
+    return run.write()
