@@ -141,7 +141,7 @@ class Encoder:
             return list(order[:, None])
         batches, start = [], 0
         while start < len(order):
-            n_texts = max(1, BATCH_TOKENS // int(lengths[order[start]]))
+            n_texts = max(1, BATCH_TOKENS // max(1, int(lengths[order[start]])))
             batches.append(order[start : start + n_texts])
             start += n_texts
         return batches

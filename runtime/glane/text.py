@@ -91,7 +91,10 @@ class TextPreparer:
         path = Path(folder) / "tokenizer.json"
         if not path.is_file():
             raise CheckpointError(f"{str(folder)!r} has no tokenizer.json")
-        return cls(checkpoint, path.read_text(encoding="utf-8"))
+        try:
+            return cls(checkpoint, path.read_text(encoding="utf-8"))
+        except UnicodeDecodeError as error:
+            raise CheckpointError(f"{str(path)!r} is not UTF-8: {error}") from None
 
     def tokenize(self, texts: Sequence[str], role: Role) -> Tokens:
         """Return the token ids of each text, cut at the role's length.
@@ -111,13 +114,16 @@ class TextPreparer:
     def batch(self, rows: Sequence[Ids], role: Role) -> Batch:
         """Pad token ids to the longest row, queries by expansion where the checkpoint says so.
 
+        A row without a token, of a tokenizer without markers, is padding alone, as no graph takes
+        a length of 0.
+
         Args:
             rows: From `tokenize`, of the same role.
             role: Queries are expanded with mask tokens; documents lose their punctuation.
         """
         expanded = role == "query" and self.checkpoint.query_expansion
         lengths = np.array([len(row) for row in rows], np.int64)
-        width = self.checkpoint.query_length if expanded else int(lengths.max(initial=0))
+        width = self.checkpoint.query_length if expanded else int(lengths.max(initial=1))
         input_ids = np.full((len(rows), width), self._mask_id if expanded else self._pad_id)
         own = np.arange(width) < lengths[:, None]
         if rows:
@@ -169,23 +175,25 @@ def check_texts(texts: Sequence[str], name: str) -> list[str]:
 
 def _configured(plain: Tokenizer, prefix: str, length: int) -> Tokenizer:
     """Return a copy whose template puts the prefix after the first marker and cuts at `length`."""
-    tokenizer = Tokenizer.from_str(plain.to_str())
     probe = plain.encode("a")
     content = [i for i, special in enumerate(probe.special_tokens_mask) if not special]
-    before, after = probe.tokens[: content[0]], probe.tokens[content[-1] + 1 :]
-    specials = [(token, plain.token_to_id(token)) for token in dict.fromkeys(before + after)]
-    template: list[str] = [*before, "$A", *after]
-    special_tokens: list[object] = list(specials)
-    if prefix_ids := _prefix_ids(plain, prefix):
-        tokens = [plain.id_to_token(id) for id in prefix_ids]
-        special_tokens.append({"id": "<prefix>", "ids": prefix_ids, "tokens": tokens})
-        template.insert(len(before), "<prefix>")
-    n_markers = len(before) + len(after) + len(prefix_ids)
+    if not content:
+        raise CheckpointError("tokenizer.json has no token for the letter 'a', not even unknown")
+    before = [*probe.ids[: content[0]], *_prefix_ids(plain, prefix)]
+    after = probe.ids[content[-1] + 1 :]
+    n_markers = len(before) + len(after)
     if length <= n_markers:
         raise CheckpointError(
             f"a length of {length} tokens leaves no room beside {n_markers} markers"
         )
-    tokenizer.post_processor = TemplateProcessing(single=template, special_tokens=special_tokens)
+    markers = [
+        {"id": name, "ids": ids, "tokens": [plain.id_to_token(id) for id in ids]}
+        for name, ids in (("before", before), ("after", after))
+    ]
+    tokenizer = Tokenizer.from_str(plain.to_str())
+    tokenizer.post_processor = TemplateProcessing(
+        single=["before", "$A", "after"], special_tokens=markers
+    )
     tokenizer.enable_truncation(length)
     return tokenizer
 
