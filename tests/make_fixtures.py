@@ -28,13 +28,14 @@ FIXTURES = Path(__file__).parent / "fixtures"
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[Q]", "[D]")
 
-WORDS = """
-a an and are as at be by can do does eat for from grow has how in into is it its light long made
-many more most new night no not of on or over plant river rock run sea see she some sound than that
-the them they this to tree under up was water we what when where which why wind with work year you
-bread cold day dog earth fire fish forest green heat ice leaf moon mountain music old rain red salt
-sand snow star stone storm summer sun wheel winter wolf wood word bird city glass gold iron oil
-""".split()
+WORDS = (
+    "a an and are as at be by can do does eat for from grow has how in into is it its light "
+    "long made many more most new night no not of on or over plant river rock run sea see she "
+    "some sound than that the them they this to tree under up was water we what when where "
+    "which why wind with work year you bread cold day dog earth fire fish forest green heat "
+    "ice leaf moon mountain music old rain red salt sand snow star stone storm summer sun "
+    "wheel winter wolf wood word bird city glass gold iron oil "
+)
 
 SUFFIXES = ("s", "es", "ed", "er", "ing", "ly", "y", "th", "en")
 
@@ -45,7 +46,7 @@ def tokenizer_json() -> str:
     """Return a WordPiece tokenizer, lower-casing, of some 340 entries."""
     pieces = [f"##{piece}" for piece in (*SUFFIXES, *string.ascii_lowercase, *string.digits)]
     characters = [*string.punctuation, *string.ascii_lowercase, *string.digits, *OTHER_SCRIPTS]
-    entries = dict.fromkeys([*SPECIAL, *characters, *WORDS, *pieces])
+    entries = dict.fromkeys([*SPECIAL, *characters, *WORDS.split(), *pieces])
     vocabulary = {entry: number for number, entry in enumerate(entries)}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)

@@ -38,7 +38,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         overwrite=arguments.overwrite,
         threads=arguments.threads,
     )
-    return {"model": arguments.model, **export_model(arguments.checkpoint, arguments.model, settings)}
+    return {
+        "model": arguments.model,
+        **export_model(arguments.checkpoint, arguments.model, settings),
+    }
 
 
 def show(result: dict[str, Any]) -> str:

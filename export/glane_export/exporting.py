@@ -13,6 +13,7 @@ from typing import Any, Literal
 from glane.checkpoint import CHECKPOINT_FILES, ModelInfo, fingerprint
 from glane.folders import check_new, new_folder
 from glane.text import check_texts
+from glane.types import Floats
 from glane_export import parity, vectors
 from glane_export.graph import opset, write_graph
 from glane_export.judged import Judged, judged_loss, read_judged
@@ -100,7 +101,7 @@ def export_model(
 
 def _export_fp32(
     model: ColBERT, source: Path, folder: Path, probes: list[Probe], threads: int | None
-) -> tuple[list[parity.Bound], list[vectors.Floats]]:
+) -> tuple[list[parity.Bound], list[Floats]]:
     """Write the fp32 model; return its bounds and its vectors, each text encoded alone."""
     write_graph(model, folder / "model.onnx")
     for name in ("glane.json", "tokenizer.json"):
@@ -125,7 +126,7 @@ def _export_fp32(
 
 
 def _export_int8(
-    fp32: Path, folder: Path, probes: list[Probe], exact: list[vectors.Floats], threads: int | None
+    fp32: Path, folder: Path, probes: list[Probe], exact: list[Floats], threads: int | None
 ) -> list[parity.Bound]:
     """Write the int8 version of a model and return its bounds, by the runtime's own road."""
     quantize(fp32 / "model.onnx", folder / "model.onnx")

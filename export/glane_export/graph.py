@@ -11,6 +11,7 @@ from pathlib import Path
 
 import onnx
 import torch
+from transformers import PreTrainedModel
 
 OPSET = 17
 """The newest set whose LayerNormalization both exporter and onnxruntime's fusions know."""
@@ -30,13 +31,14 @@ def write_graph(model: torch.nn.Module, path: Path) -> None:
             vectors of length 1, shape (n, length, dim).
         path: The file to write.
     """
-    model = copy.deepcopy(model).cpu().float().eval()
+    model = copy.deepcopy(model).cpu()
+    model.float().eval()
     _use_plain_attention(model)
     input_ids = torch.arange(1, 17).reshape(2, 8)
     attention_mask = torch.ones_like(input_ids)
     attention_mask[1, 5:] = 0
     axes = {name: {0: "n", 1: "length"} for name in (*INPUTS, OUTPUT)}
-    with quiet(), torch.no_grad():
+    with _quiet(), torch.no_grad():
         torch.onnx.export(
             model,
             (input_ids, attention_mask),
@@ -56,8 +58,8 @@ def opset(path: Path) -> int:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Hold back the warnings of tracing and quantizing: parity is what decides."""
+def _quiet() -> Iterator[None]:
+    """Hold back the warnings of tracing: parity is what decides."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -71,5 +73,5 @@ def quiet() -> Iterator[None]:
 def _use_plain_attention(model: torch.nn.Module) -> None:
     """Spell attention out as products and softmax, which onnxruntime fuses best."""
     for module in model.modules():
-        if hasattr(module, "set_attn_implementation"):
+        if isinstance(module, PreTrainedModel):
             module.set_attn_implementation("eager")

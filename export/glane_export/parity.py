@@ -90,9 +90,7 @@ def differences(
     figures = _per_text(pair, lambda left, right: float(np.abs(left - right).max()), nothing=0.0)
     worst = _worst(figures, highest=True)
     name = "largest difference"
-    return Bound(
-        compared, name, figures[worst], "at most", limit, str(probes[worst]), len(probes)
-    )
+    return Bound(compared, name, figures[worst], "at most", limit, str(probes[worst]), len(probes))
 
 
 def cosines(
@@ -114,10 +112,11 @@ def cosines(
 
 def batch_effect(pair: tuple[list[Floats], list[Floats]]) -> float:
     """Return the largest 1 - cosine between a token's vectors alone and in a batch, in [0, 2]."""
+    # Half the squared distance, which for vectors of length 1 is the same, and 0 for equal ones.
     figures = _per_text(
-        pair, lambda left, right: float(1 - (left * right).sum(1).min()), nothing=0.0
+        pair, lambda left, right: float(((left - right) ** 2).sum(1).max() / 2), nothing=0.0
     )
-    return min(2.0, max(0.0, *figures))
+    return min(2.0, max(figures))
 
 
 def overlap(
@@ -139,7 +138,10 @@ def overlap(
 
 
 def ndcg_loss(
-    compared: str, queries: Mapping[str, str], before: Mapping[str, float], after: Mapping[str, float]
+    compared: str,
+    queries: Mapping[str, str],
+    before: Mapping[str, float],
+    after: Mapping[str, float],
 ) -> Bound:
     """Measure how much NDCG@10 is lost, on average; both give it by the ids of the queries."""
     losses = {query: before[query] - after[query] for query in queries}
@@ -165,8 +167,7 @@ def _per_text(
 ) -> list[float]:
     """Measure text by text; one of which no token counts measures `nothing`."""
     return [
-        measure(left, right) if len(left) else nothing
-        for left, right in zip(*pair, strict=True)
+        measure(left, right) if len(left) else nothing for left, right in zip(*pair, strict=True)
     ]
 
 

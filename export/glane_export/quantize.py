@@ -1,73 +1,186 @@
-"""int8: products with dynamic activations, and embeddings of one scale a row."""
+"""int8: every matrix product and every embedding table, with one scale a row of activations.
+
+onnxruntime's own dynamic quantization has one scale for a whole tensor: a text's vectors then
+change with its batch, and the longest activation of a batch decides how coarsely all others are
+stored. Here each token has its own scale, so that neither is true (figures in `docs/export.md`).
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from glane_export.graph import quiet
+DESCRIPTION = "weights int8 per output channel, activations uint8 per token, embeddings per row"
 
-DESCRIPTION = "dynamic: signed weights per channel, activations per tensor, embeddings per row"
+DOMAIN = "com.microsoft"
+"""Of `MatMulIntegerToFloat`, onnxruntime's product of integers with a scaled result."""
 
 TABLE_ROWS = 256
 """Tables of fewer rows stay in fp32: they save nothing."""
+
+CONSTANTS: dict[str, npt.NDArray[Any]] = {
+    "int8/tiny": np.array(1e-12, np.float32),
+    "int8/signed_step": np.array(1 / 127, np.float32),
+    "int8/signed_zero": np.array(128, np.uint8),
+    "int8/ranged_step": np.array(1 / 255, np.float32),
+    "int8/ranged_zero": np.array(0, np.uint8),
+}
+
+
+class Weight(NamedTuple):
+    """A weight in int8: names of initializers.
+
+    Attributes:
+        values: int8, shape (n_in, n_out).
+        scales: float32, shape (n_out,).
+        sums: float32, shape (1, n_out): the columns' sums, in fp32.
+        contracts: Whether n_out is below n_in.
+    """
+
+    values: str
+    scales: str
+    sums: str
+    contracts: bool
 
 
 def quantize(source: Path, target: Path) -> None:
     """Write the int8 version of an fp32 graph.
 
-    Weights of matrix products become signed int8 with one scale an output channel; activations
-    are quantized while the model runs, with one scale a tensor, so that a vector depends a little
-    on its batch. Embedding tables get one scale a row.
-
     Args:
         source: Graph of `write_graph`.
         target: The file to write.
     """
-    with quiet():
-        quantize_dynamic(
-            str(source),
-            str(target),
-            op_types_to_quantize=["MatMul", "Gemm"],
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            extra_options={"MatMulConstBOnly": True},
-        )
-    model = onnx.load(str(target))
+    model = onnx.load(str(source))
+    Products(model.graph).rewrite()
     quantize_embeddings(model.graph)
+    model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
     onnx.checker.check_model(model)
     onnx.save_model(model, str(target))
 
 
-def quantize_embeddings(graph: onnx.GraphProto) -> None:
-    """Replace each embedding table that is looked up by an int8 table with one scale a row.
+class Products:
+    """Rewrites each product x W with a constant weight W as one of integers.
 
-    onnxruntime's own way has one scale a table, which costs the rare, long rows most
-    (`docs/export.md`).
+    With W ≈ w s, s one scale a column, and each row of x brought into the range of uint8:
+
+    * signed: x = m u, m the row's largest absolute value, u in [-1, 1]; x W ≈ m (u w) s.
+    * ranged: x = l + r u, l the row's minimum, r its range, u in [0, 1];
+      x W ≈ r (u w) s + l (sum of the rows of w s).
+
+    The second is finer where a row lies to one side of 0, as after GELU, but its result costs two
+    passes more: it is used where the result is narrower than x.
     """
-    tables = {table.name: table for table in graph.initializer if _is_table(table)}
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        """Take a graph, which `rewrite` changes."""
+        self.graph = graph
+        self.tensors = {tensor.name: tensor for tensor in graph.initializer}
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: dict[str, Weight] = {}
+        self.rows: set[tuple[str, bool]] = set()
+
+    def rewrite(self) -> None:
+        """Rewrite the products; weights that nothing else reads are dropped."""
+        for name, value in CONSTANTS.items():
+            self._add_tensor(name, value)
+        for node in self.graph.node:
+            if node.op_type == "MatMul" and self._is_weight(node.input[1]):
+                self._product(*node.input, *node.output)
+            else:
+                self.nodes.append(node)
+        del self.graph.node[:]
+        self.graph.node.extend(self.nodes)
+        read = {name for node in self.nodes for name in node.input}
+        kept = [tensor for tensor in self.graph.initializer if tensor.name in read]
+        del self.graph.initializer[:]
+        self.graph.initializer.extend(kept)
+
+    def _is_weight(self, name: str) -> bool:
+        tensor = self.tensors.get(name)
+        return tensor is not None and _is_matrix(tensor)
+
+    def _product(self, x: str, weight: str, output: str) -> None:
+        """Put the product of integers in the place of `output = x weight`."""
+        w = self._weight(weight)
+        form = "ranged" if w.contracts else "signed"
+        self._quantize_rows(x, ranged=w.contracts)
+        codes, step, zero = f"{x}/{form}", f"int8/{form}_step", f"int8/{form}_zero"
+        inputs = [codes, w.values, step, w.scales, zero]
+        self._node("MatMulIntegerToFloat", inputs, f"{output}/unit", domain=DOMAIN)
+        if w.contracts:
+            self._node("Mul", [f"{output}/unit", f"{x}/range"], f"{output}/ranged")
+            self._node("Mul", [f"{x}/low", w.sums], f"{output}/shift")
+            self._node("Add", [f"{output}/ranged", f"{output}/shift"], output)
+        else:
+            self._node("Mul", [f"{output}/unit", f"{x}/largest"], output)
+
+    def _quantize_rows(self, x: str, *, ranged: bool) -> None:
+        """Bring each row of x into uint8, once for all products that read it."""
+        if (x, ranged) in self.rows:
+            return
+        self.rows.add((x, ranged))
+        if ranged:
+            self._node("ReduceMin", [x], f"{x}/low", axes=[-1], keepdims=1)
+            self._node("ReduceMax", [x], f"{x}/high", axes=[-1], keepdims=1)
+            self._node("Sub", [f"{x}/high", f"{x}/low"], f"{x}/width")
+            self._node("Max", [f"{x}/width", "int8/tiny"], f"{x}/range")
+            self._node("Sub", [x, f"{x}/low"], f"{x}/above")
+            self._node("Div", [f"{x}/above", f"{x}/range"], f"{x}/ranged_unit")
+        else:
+            self._node("Abs", [x], f"{x}/absolute")
+            self._node("ReduceMax", [f"{x}/absolute"], f"{x}/peak", axes=[-1], keepdims=1)
+            self._node("Max", [f"{x}/peak", "int8/tiny"], f"{x}/largest")
+            self._node("Div", [x, f"{x}/largest"], f"{x}/signed_unit")
+        form = "ranged" if ranged else "signed"
+        inputs = [f"{x}/{form}_unit", f"int8/{form}_step", f"int8/{form}_zero"]
+        self._node("QuantizeLinear", inputs, f"{x}/{form}")
+
+    def _weight(self, name: str) -> Weight:
+        if name not in self.weights:
+            weight = numpy_helper.to_array(self.tensors[name])
+            values, scales = _to_int8(weight, axis=0)
+            names = Weight(
+                self._add_tensor(f"{name}/int8", values),
+                self._add_tensor(f"{name}/scales", scales[0]),
+                self._add_tensor(f"{name}/sums", (values * scales).sum(0, keepdims=True)),
+                weight.shape[0] > weight.shape[1],
+            )
+            self.weights[name] = names
+        return self.weights[name]
+
+    def _add_tensor(self, name: str, value: npt.NDArray[Any]) -> str:
+        self.graph.initializer.append(numpy_helper.from_array(value, name))
+        return name
+
+    def _node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:  # noqa: ANN401 (ONNX attributes)
+        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+
+
+def quantize_embeddings(graph: onnx.GraphProto) -> None:
+    """Replace each embedding table that is only looked up by an int8 table, one scale a row."""
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
-    for name, table in tables.items():
-        if all(_looks_up(node, name) for node in readers.get(name, [])):
-            values, scales = _rows_to_int8(numpy_helper.to_array(table))
+    for table in list(graph.initializer):
+        nodes = readers.get(table.name, [])
+        large = _is_matrix(table) and table.dims[0] >= TABLE_ROWS
+        if large and all(_looks_up(node, table.name) for node in nodes):
+            values, scales = _to_int8(numpy_helper.to_array(table), axis=1)
+            graph.initializer.append(numpy_helper.from_array(values, f"{table.name}/int8"))
+            graph.initializer.append(numpy_helper.from_array(scales, f"{table.name}/scales"))
+            for node in nodes:
+                _look_up_int8(graph, node)
             graph.initializer.remove(table)
-            graph.initializer.append(numpy_helper.from_array(values, f"{name}_int8"))
-            graph.initializer.append(numpy_helper.from_array(scales, f"{name}_scales"))
-            for node in readers.get(name, []):
-                _replace(graph, node, name)
 
 
-def _is_table(tensor: onnx.TensorProto) -> bool:
-    floats = tensor.data_type == TensorProto.FLOAT
-    return floats and len(tensor.dims) == 2 and tensor.dims[0] >= TABLE_ROWS
+def _is_matrix(tensor: onnx.TensorProto) -> bool:
+    return bool(tensor.data_type == TensorProto.FLOAT and len(tensor.dims) == 2)
 
 
 def _looks_up(node: onnx.NodeProto, table: str) -> bool:
@@ -75,25 +188,25 @@ def _looks_up(node: onnx.NodeProto, table: str) -> bool:
     return bool(node.op_type == "Gather" and node.input[0] == table and axis == 0)
 
 
-def _rows_to_int8(
-    table: npt.NDArray[np.float32],
-) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """Return int8 values and the scale of each row, shape (n_rows, 1)."""
-    scales = np.abs(table).max(1, keepdims=True) / 127
-    scales[scales == 0] = 1
-    return np.rint(table / scales).astype(np.int8), scales.astype(np.float32)
-
-
-def _replace(graph: onnx.GraphProto, gather: onnx.NodeProto, table: str) -> None:
+def _look_up_int8(graph: onnx.GraphProto, gather: onnx.NodeProto) -> None:
     """Put Gather, Cast and Mul with the row's scale where a Gather was."""
-    ids, output = gather.input[1], gather.output[0]
+    (table, ids), output = gather.input, gather.output[0]
     nodes = [
-        helper.make_node("Gather", [f"{table}_int8", ids], [f"{output}_int8"], axis=0),
-        helper.make_node("Cast", [f"{output}_int8"], [f"{output}_cast"], to=TensorProto.FLOAT),
-        helper.make_node("Gather", [f"{table}_scales", ids], [f"{output}_scale"], axis=0),
-        helper.make_node("Mul", [f"{output}_cast", f"{output}_scale"], [output]),
+        helper.make_node("Gather", [f"{table}/int8", ids], [f"{output}/int8"], axis=0),
+        helper.make_node("Cast", [f"{output}/int8"], [f"{output}/cast"], to=TensorProto.FLOAT),
+        helper.make_node("Gather", [f"{table}/scales", ids], [f"{output}/scale"], axis=0),
+        helper.make_node("Mul", [f"{output}/cast", f"{output}/scale"], [output]),
     ]
     position = list(graph.node).index(gather)
     graph.node.remove(gather)
     for offset, node in enumerate(nodes):
         graph.node.insert(position + offset, node)
+
+
+def _to_int8(
+    matrix: npt.NDArray[np.float32], axis: int
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """Return int8 values, and the scales that were taken along an axis, which is kept."""
+    scales = np.abs(matrix).max(axis, keepdims=True) / np.float32(127)
+    scales[scales == 0] = 1
+    return np.rint(matrix / scales).astype(np.int8), scales.astype(np.float32)

@@ -86,8 +86,8 @@ ORDINARY = (
     "When the paper mill opened, it brought a doctor, a cinema, and a smell that visitors noticed "
     "and residents denied. When it closed, forty years later, the cinema went first. The doctor "
     "stayed, being by then too old to be wanted elsewhere, and it was he who persuaded the council "
-    "to keep the swimming pool open, on the ground that it was cheaper than what he would otherwise "
-    "have to prescribe.",
+    "to keep the swimming pool open, on the ground that it was cheaper than what he would "
+    "otherwise have to prescribe.",
 )
 """Sentences and paragraphs on many subjects, from three words to a hundred."""
 
@@ -102,11 +102,11 @@ ODD = (
     "a",
     "\x00",
     "Z" * 300,
-    "検索エンジンは文書を単語に分けて索引を作る。",  # noqa: RUF001 (the full stop is meant)
+    "検索エンジンは文書を単語に分けて索引を作る。",
     "深い森の中に小さな湖があります。",
     "المكتبة مفتوحة من التاسعة صباحا حتى الخامسة مساء.",
     "Мы читали книгу вслух, пока не погас свет.",
-    "Η θάλασσα ήταν ήσυχη το πρωί.",
+    "ฝนตกหนักตลอดทั้งคืน",
     "🎉🔥🚀",
     "Good 👍🏽 morning ☀️",
     "naïve café, Straße, Ångström",

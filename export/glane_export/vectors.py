@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
-import glane_trainer
 import torch
 from tqdm import tqdm
 
+import glane_trainer
 from glane import ColBERT
 from glane.encoder import load_session, run
 from glane.text import Batch, Role, TextPreparer
@@ -68,9 +68,7 @@ def by_session(
     return vectors
 
 
-def by_runtime(
-    folder: Path, probes: Sequence[Probe], threads: int | None = None
-) -> list[Floats]:
+def by_runtime(folder: Path, probes: Sequence[Probe], threads: int | None = None) -> list[Floats]:
     """Return the vectors that `glane.ColBERT` gives: what a user gets."""
     colbert = ColBERT.load(folder, threads=threads)
     encode = {"query": colbert.encode_queries, "document": colbert.encode_documents}
