@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from glane.checkpoint import CheckpointError
 from glane.hits import Hits, check_k
 from glane.scoring import NO_TOKENS_SCORE
 from glane.types import Floats, Ids, Scores
-from glane.vectors import TokenVectors
+from glane.vectors import TokenVectors, read_array
 
 BLOCK_TOKENS = 8192
 """Document tokens scored at once: their similarities stay in the cache while they are reduced."""
@@ -127,10 +128,33 @@ class MaxSimIndex:
         for query in range(len(queries)):
             ids = np.sort(hits.row(query)[0])
             self._check_stored(ids)
-            rows.append((ids, maxsim_scores(queries[query : query + 1], self.vectors(ids))[0]))
+            rows.append((ids, maxsim_scores(queries[query : query + 1], self._take(ids))[0]))
         return Hits.from_rows(rows, k)
 
-    def vectors(self, ids: Ids) -> TokenVectors:
+    def save(self, folder: str | Path) -> None:
+        """Write the index into a folder, made where it is missing."""
+        nothing = TokenVectors(np.zeros(1, np.int64), np.empty((0, self.dim), np.float16))
+        TokenVectors.concatenate(self._parts or [nothing]).save(folder)
+        np.save(Path(folder) / "deleted.npy", self._deleted, allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> MaxSimIndex:
+        """Map what `save` wrote.
+
+        Raises:
+            CheckpointError: If a file is missing or damaged.
+        """
+        vectors = TokenVectors.load(folder)
+        index = cls(vectors.dim)
+        index._parts = [vectors]
+        index._deleted = read_array(Path(folder) / "deleted.npy", mapped=False)
+        if len(index._deleted) != len(vectors):
+            raise CheckpointError(
+                f"{str(folder)!r} is damaged: its arrays are of different lengths"
+            )
+        return index
+
+    def _take(self, ids: Ids) -> TokenVectors:
         """Return the stored vectors of documents, given in rising order of their numbers."""
         firsts = np.cumsum([0, *map(len, self._parts)])
         cuts = np.searchsorted(ids, firsts)
@@ -143,21 +167,6 @@ class MaxSimIndex:
         ]
         nothing = TokenVectors(np.zeros(1, np.int64), np.empty((0, self.dim), np.float16))
         return TokenVectors.concatenate(chosen or [nothing])
-
-    def save(self, folder: str | Path) -> None:
-        """Write the index into a folder, made where it is missing."""
-        nothing = TokenVectors(np.zeros(1, np.int64), np.empty((0, self.dim), np.float16))
-        TokenVectors.concatenate(self._parts or [nothing]).save(folder)
-        np.save(Path(folder) / "deleted.npy", self._deleted, allow_pickle=False)
-
-    @classmethod
-    def load(cls, folder: str | Path) -> MaxSimIndex:
-        """Map what `save` wrote."""
-        vectors = TokenVectors.load(folder)
-        index = cls(vectors.dim)
-        index._parts = [vectors]
-        index._deleted = np.load(Path(folder) / "deleted.npy", allow_pickle=False)
-        return index
 
     def _check_stored(self, ids: Ids) -> None:
         stored = (ids >= 0) & (ids < len(self._deleted))

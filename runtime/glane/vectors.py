@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from glane.checkpoint import CheckpointError
 from glane.types import Floats, Ids
 
 Rows = slice | Ids
@@ -57,7 +58,11 @@ class SparseVectors:
 
     @classmethod
     def load(cls, folder: str | Path) -> SparseVectors:
-        """Map what `save` wrote; nothing is read before it is used."""
+        """Map what `save` wrote; nothing is read before it is used.
+
+        Raises:
+            CheckpointError: If a file is missing or damaged.
+        """
         return cls(*_load_arrays(folder, "indptr", "indices", "values"))
 
 
@@ -110,7 +115,11 @@ class TokenVectors:
 
     @classmethod
     def load(cls, folder: str | Path) -> TokenVectors:
-        """Map what `save` wrote; nothing is read before it is used."""
+        """Map what `save` wrote; nothing is read before it is used.
+
+        Raises:
+            CheckpointError: If a file is missing or damaged.
+        """
         return cls(*_load_arrays(folder, "offsets", "values"))
 
 
@@ -168,9 +177,27 @@ def _save_arrays(folder: str | Path, **arrays: npt.NDArray[Any]) -> None:
 
 
 def _load_arrays(folder: str | Path, *names: str) -> list[npt.NDArray[Any]]:
-    return [_map(Path(folder) / f"{name}.npy") for name in names]
+    """Map the offsets and the arrays they cut, which must be as long as the offsets say."""
+    offsets, *arrays = [read_array(Path(folder) / f"{name}.npy") for name in names]
+    if len(offsets) == 0 or any(len(array) != offsets[-1] for array in arrays):
+        raise CheckpointError(f"{str(folder)!r} is damaged: its arrays are of different lengths")
+    return [offsets, *arrays]
 
 
-def _map(path: Path) -> npt.NDArray[Any]:
-    array: npt.NDArray[Any] = np.load(path, allow_pickle=False, mmap_mode="r")
+def read_array(path: Path, *, mapped: bool = True) -> npt.NDArray[Any]:
+    """Return an array from a `.npy` file; a pickle is never opened.
+
+    Args:
+        path: The file.
+        mapped: Whether it is mapped and cannot be written to, or read whole.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged.
+    """
+    try:
+        array: npt.NDArray[Any] = np.load(
+            path, allow_pickle=False, mmap_mode="r" if mapped else None
+        )
+    except (OSError, ValueError, EOFError) as error:
+        raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from None
     return array.view(np.ndarray)

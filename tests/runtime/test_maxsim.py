@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glane import maxsim as module
+from glane.checkpoint import CheckpointError
 from glane.hits import Hits
 from glane.maxsim import MaxSimIndex, maxsim_scores
 from glane.scoring import NO_TOKENS_SCORE, maxsim
@@ -221,3 +222,13 @@ def test_an_empty_index_is_saved_with_its_width(tmp_path: Path) -> None:
     assert loaded.add(random_vectors([1], 6)).tolist() == [0]
     with pytest.raises(ValueError, match="must have width 6, got 5"):
         loaded.add(random_vectors([1], 5))
+
+
+def test_an_index_whose_files_do_not_belong_together_is_refused(tmp_path: Path) -> None:
+    filled_index(random_vectors([2, 1], 4)).save(tmp_path)
+    np.save(tmp_path / "deleted.npy", np.zeros(3, np.bool_))
+    with pytest.raises(CheckpointError, match="is damaged: its arrays are of different lengths"):
+        MaxSimIndex.load(tmp_path)
+    (tmp_path / "deleted.npy").unlink()
+    with pytest.raises(CheckpointError, match=r"deleted\.npy' cannot be read"):
+        MaxSimIndex.load(tmp_path)

@@ -1,13 +1,23 @@
 """The ragged containers against lists of lists, zero sizes first."""
 
+import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glane.vectors import SparseVectors, TokenVectors, join_lengths, join_offsets, take_rows
+from glane.checkpoint import CheckpointError
+from glane.vectors import (
+    SparseVectors,
+    TokenVectors,
+    join_lengths,
+    join_offsets,
+    read_array,
+    take_rows,
+)
 
 RAGGED = st.lists(st.lists(st.integers(0, 99), max_size=4), max_size=6)
 BOUND = st.none() | st.integers(-8, 8)
@@ -137,8 +147,47 @@ def test_mapped_vectors_can_be_saved_where_they_came_from(tmp_path: Path) -> Non
     assert sorted(file.name for file in tmp_path.iterdir()) == ["offsets.npy", "values.npy"]
 
 
-def test_a_pickled_array_is_never_opened(tmp_path: Path) -> None:
-    tokens([[1]]).save(tmp_path)
-    np.save(tmp_path / "values.npy", np.array([[None]]), allow_pickle=True)
-    with pytest.raises(ValueError, match="Array can't be memory-mapped"):
+DAMAGED: dict[str, bytes | None] = {
+    "missing": None,
+    "empty": b"",
+    "garbage": b"garbage" * 50,
+    "cut": b"\x93NUMPY\x01\x00v\x00{'descr'",
+}
+
+
+@pytest.mark.parametrize("name", ["offsets", "values"])
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED.keys())
+def test_a_damaged_file_is_named(name: str, content: bytes | None, tmp_path: Path) -> None:
+    tokens([[1, 2]]).save(tmp_path)
+    if content is None:
+        (tmp_path / f"{name}.npy").unlink()
+    else:
+        (tmp_path / f"{name}.npy").write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"{name}\.npy' cannot be read: "):
         TokenVectors.load(tmp_path)
+
+
+def test_arrays_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    sparse([[1, 2], [3]]).save(tmp_path)
+    np.save(tmp_path / "values.npy", np.ones(2, np.float32))
+    with pytest.raises(CheckpointError, match="is damaged: its arrays are of different lengths"):
+        SparseVectors.load(tmp_path)
+    np.save(tmp_path / "indptr.npy", np.empty(0, np.int64))
+    with pytest.raises(CheckpointError, match="is damaged"):
+        SparseVectors.load(tmp_path)
+
+
+def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "sprung",)
+
+    tokens([[1]]).save(tmp_path)
+    np.save(tmp_path / "values.npy", np.array([[Trap()]]), allow_pickle=True)
+    with pytest.raises(CheckpointError, match="cannot be read: "):
+        TokenVectors.load(tmp_path)
+    (tmp_path / "values.npy").write_bytes(pickle.dumps(Trap()))
+    for mapped in (True, False):
+        with pytest.raises(CheckpointError, match="cannot be read: "):
+            read_array(tmp_path / "values.npy", mapped=mapped)
+    assert not (tmp_path / "sprung").exists()
