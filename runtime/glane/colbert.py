@@ -52,13 +52,16 @@ class ColBERT:
             threads: Threads to compute with; by default what the process may use.
 
         Raises:
-            CheckpointError: If the model is missing, damaged or of another kind, or the vectors
-                were made by another model; the message then names both fingerprints.
+            CheckpointError: If model or vectors are missing or damaged, the model is of another
+                kind, or another made the vectors; the message then names both fingerprints.
         """
         encoder = Encoder(model, "colbert", threads)
         if index is None:
             return cls(encoder)
-        written_by = (Path(index) / "fingerprint").read_text(encoding="ascii")
+        try:
+            written_by = (Path(index) / "fingerprint").read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{str(index)!r} holds no token vectors: {error}") from None
         if written_by != encoder.fingerprint:
             raise CheckpointError(
                 f"{str(index)!r} was written by the model {written_by}, but {str(model)!r} is "
@@ -165,8 +168,10 @@ class ColBERT:
             Shape (n,), in [-n_query_tokens, n_query_tokens].
 
         Raises:
+            TypeError: If either is one string, or holds something else than strings.
             ValueError: If there are not as many queries as documents.
         """
+        queries, documents = check_texts(queries, "queries"), check_texts(documents, "documents")
         if len(queries) != len(documents):
             raise ValueError(f"got {len(queries)} queries for {len(documents)} documents")
         asked, stored = self.encode_queries(queries), self.encode_documents(documents)

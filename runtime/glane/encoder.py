@@ -127,8 +127,11 @@ class Encoder:
         else:
             session = self._narrow
             with ThreadPoolExecutor(self.threads) as pool:
-                for done in [pool.submit(encode, session, positions) for positions in batches]:
-                    done.result()
+                try:
+                    for done in [pool.submit(encode, session, positions) for positions in batches]:
+                        done.result()
+                finally:  # after an error, or Ctrl-C, the rest of the window is not computed
+                    pool.shutdown(cancel_futures=True)
         return rows
 
     def _batches(self, rows: Sequence[Ids], role: Role) -> list[Ids]:
