@@ -61,6 +61,11 @@ def test_a_prefix_that_is_a_token_follows_the_first_marker(wordpiece: str) -> No
         assert ids(prepared, "tea") == [CLS, TEA, SEP]
 
 
+def test_a_prefix_is_looked_up_even_where_text_would_be_split(wordpiece: str) -> None:
+    for prefix in ("##let", "##let "):
+        assert ids(preparer(wordpiece, document_prefix=prefix), "tea") == [CLS, LET, TEA, SEP]
+
+
 def test_a_prefix_that_is_text_is_tokenized(wordpiece: str) -> None:
     prepared = preparer(wordpiece, document_prefix="River leafs: ", query_prefix="kettle")
     assert ids(prepared, "tea") == [CLS, RIVER, LEAF, S, UNK, TEA, SEP]
@@ -98,13 +103,15 @@ def test_truncation_and_padding_of_the_file_are_replaced(
 ) -> None:
     plain = request.getfixturevalue(kind)
     tokenizer = Tokenizer.from_str(plain)
-    tokenizer.enable_truncation(3, direction="left")
+    tokenizer.enable_truncation(2, direction="left")
     tokenizer.enable_padding(length=64, direction="left")
-    baked = preparer(tokenizer.to_str(), document_length=12)
+    baked = preparer(tokenizer.to_str(), document_length=12, document_prefix="tea leafs: ")
     texts = ["", "tea leaf", "stone river " * 9]
     for one, other in zip(
         baked.encode(texts, "document"),
-        preparer(plain, document_length=12).encode(texts, "document"),
+        preparer(plain, document_length=12, document_prefix="tea leafs: ").encode(
+            texts, "document"
+        ),
         strict=True,
     ):
         np.testing.assert_array_equal(one, other)
