@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,14 +119,12 @@ def _example(record: dict[str, Any], place: str) -> Example:
         kind = type(negatives).__name__
         raise ValueError(f"{place}: `negatives` must be a list of texts, got {kind}")
     name = "negatives" if "negatives" in record else "negative"
-    example = Example(
+    return Example(
         _text(record.get("anchor"), "anchor", place),
         _text(record.get("positive"), "positive", place),
         tuple(_text(negative, name, place) for negative in negatives),
-        tuple(record.get("teacher_scores") or ()),
+        _teacher_scores(record.get("teacher_scores", []), 1 + len(negatives), place),
     )
-    _check_teacher_scores(example, place)
-    return example
 
 
 def _text(value: Any, name: str, place: str) -> str:  # noqa: ANN401 (parsed JSON)
@@ -138,16 +137,19 @@ def _text(value: Any, name: str, place: str) -> str:  # noqa: ANN401 (parsed JSO
     return value
 
 
-def _check_teacher_scores(example: Example, place: str) -> None:
-    scores = example.teacher_scores
-    if any(isinstance(s, bool) or not isinstance(s, int | float) for s in scores):
-        raise ValueError(f"{place}: `teacher_scores` must be numbers, got {list(scores)!r}")
-    expected = 1 + len(example.negatives)
-    if scores and len(scores) != expected:
+def _teacher_scores(value: Any, n_documents: int, place: str) -> tuple[float, ...]:  # noqa: ANN401
+    if not isinstance(value, list):
+        kind = type(value).__name__
+        raise ValueError(f"{place}: `teacher_scores` must be a list, got {kind}")
+    for score in value:
+        if type(score) not in (int, float) or not math.isfinite(score):
+            raise ValueError(f"{place}: `teacher_scores` must be numbers, got {score!r}")
+    if value and len(value) != n_documents:
         raise ValueError(
-            f"{place}: `teacher_scores` must be {expected}, for the positive and each negative, "
-            f"got {len(scores)}"
+            f"{place}: `teacher_scores` must be {n_documents}, for the positive and each "
+            f"negative, got {len(value)}"
         )
+    return tuple(value)
 
 
 def _beir_examples(folder: Path, split: str, dataset: Dataset) -> Iterator[Example]:

@@ -53,7 +53,7 @@ def _series(log: Sequence[Record], name: str) -> tuple[list[float], list[float]]
 def _draw_loss(axes: Axes, steps: list[float], losses: list[float]) -> None:
     axes.plot(steps, losses, color=LOSS, linewidth=0.8, alpha=0.7)
     width = max(1, len(losses) // 20)
-    if len(losses) > width:
+    if width > 1:
         smooth = np.convolve(losses, np.ones(width) / width, "valid")
         axes.plot(steps[width - 1 :], smooth, color=INK, linewidth=1.8)
         axes.annotate(

@@ -1,0 +1,165 @@
+"""Examples, their batches, and the line of a mistake."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from glane_trainer import Example, read_data
+from glane_trainer.batches import epoch_batches, windows
+
+GOOD = {"anchor": "tea", "positive": "tea grows", "negative": "the sea"}
+
+
+@pytest.fixture
+def beir(tmp_path: Path) -> Path:
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    corpus = [{"_id": f"d{n}", "title": "", "text": f"document {n}"} for n in range(6)]
+    queries = [{"_id": f"q{n}", "text": f"query {n % 4}"} for n in range(5)]  # q0 and q4 are equal
+    for name, records in (("corpus", corpus), ("queries", queries)):
+        lines = "".join(json.dumps(record) + "\n" for record in records)
+        (folder / f"{name}.jsonl").write_text(lines)
+    judged = "".join(f"q{n}\td{n}\t1\n" for n in range(5)) + "q1\td5\t0\n"
+    (folder / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+    (folder / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\nq4\td4\t1\n")
+    return folder
+
+
+def test_a_beir_folder_gives_its_judged_positives(beir: Path) -> None:
+    data = read_data(beir, holdout=0)
+    assert data.held_out is None
+    assert data.examples[1] == Example("query 1", "document 1")
+    assert len(data.examples) == 5
+    assert data.known["query 0"] == {"document 0", "document 4"}
+
+
+def test_hard_negatives_are_found_beside(beir: Path) -> None:
+    (beir / "train_hardneg.tsv").write_text("query-id\tpositive-id\tnegatives\nq1\td1\td2 d3\n")
+    data = read_data(beir, holdout=0)
+    assert data.examples[1] == Example("query 1", "document 1", ("document 2", "document 3"))
+    assert data.examples[2].negatives == ()
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ("q1\td1", "line 2: expected query-id"),
+        ("q9\td1\td2", "line 2: unknown query 'q9'"),
+        ("q1\td9\td2", "line 2: unknown document 'd9'"),
+        ("q1\td1\td2 d9", "line 2: unknown document 'd9'"),
+    ],
+)
+def test_a_mistake_in_the_hard_negatives_is_placed(beir: Path, row: str, complaint: str) -> None:
+    (beir / "train_hardneg.tsv").write_text(f"query-id\tpositive-id\tnegative-ids\n{row}\n")
+    with pytest.raises(ValueError, match=f"train_hardneg.tsv', {re.escape(complaint)}"):
+        read_data(beir)
+
+
+def test_a_dev_split_is_measured_and_not_learned_from(beir: Path) -> None:
+    data = read_data(beir, dev_split="dev")
+    assert data.held_out is not None
+    assert list(data.held_out.queries) == ["q4"]
+    assert "query 0" not in {example.anchor for example in data.examples}, "the same text as q4"
+
+
+def test_a_dev_split_of_triples_is_refused(triples: Callable[..., Path]) -> None:
+    with pytest.raises(ValueError, match="needs a BEIR folder"):
+        read_data(triples(), dev_split="dev")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_query_is_on_both_sides(beir: Path, seed: int) -> None:
+    data = read_data(beir, holdout=0.5, seed=seed)
+    assert data.held_out is not None
+    held_out = set(data.held_out.queries.values())
+    assert len(held_out) == 2
+    assert held_out.isdisjoint(example.anchor for example in data.examples)
+    again = read_data(beir, holdout=0.5, seed=seed)
+    assert again.held_out is not None
+    assert again.held_out.queries == data.held_out.queries
+
+
+def test_triples_are_read(triples: Callable[..., Path]) -> None:
+    scored = {"anchor": "a", "positive": "p", "negatives": ["n", "m"], "teacher_scores": [3, 1, 2]}
+    data = read_data(triples(GOOD, scored), holdout=0)
+    assert data.examples == [
+        Example("tea", "tea grows", ("the sea",)),
+        Example("a", "p", ("n", "m"), (3, 1, 2)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("record", "complaint"),
+    [
+        ({"anchor": "a", "positive": "p"}, "needs one of `negative` and `negatives`"),
+        ({**GOOD, "negatives": ["n"]}, "needs one of `negative` and `negatives`"),
+        ({"positive": "p", "negative": "n"}, "`anchor` is missing"),
+        ({**GOOD, "positive": " "}, "`positive` is empty"),
+        ({**GOOD, "negative": 3}, "`negative` must be text, got int"),
+        ({"anchor": "a", "positive": "p", "negatives": "n"}, "must be a list of texts, got str"),
+        ({"anchor": "a", "positive": "p", "negatives": ["n", ""]}, "`negatives` is empty"),
+        ({**GOOD, "teacher_scores": [1]}, "`teacher_scores` must be 2"),
+        ({**GOOD, "teacher_scores": [1, "2"]}, "`teacher_scores` must be numbers"),
+        ({**GOOD, "teacher_scores": 3}, "`teacher_scores` must be a list"),
+        ([1], "must be an object, got list"),
+    ],
+)
+def test_a_mistake_in_the_triples_is_placed(
+    triples: Callable[..., Path], record: object, complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=f"triples.jsonl', line 2: .*{re.escape(complaint)}"):
+        read_data(triples(GOOD, record))
+
+
+def test_malformed_json_is_placed(triples: Callable[..., Path]) -> None:
+    path = triples(GOOD)
+    path.write_text(path.read_text() + '{"anchor": \n')
+    with pytest.raises(ValueError, match=r"triples.jsonl', line 2: not JSON"):
+        read_data(path)
+
+
+def test_nothing_to_learn_from_is_refused(triples: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").write_text("\n")
+    with pytest.raises(ValueError, match=r"empty.jsonl' has no training example"):
+        read_data(tmp_path / "empty.jsonl")
+    with pytest.raises(ValueError, match="holdout must be a share"):
+        read_data(triples(), holdout=1.0)
+
+
+numbers = st.integers(0, 8)
+
+
+@settings(deadline=None)
+@given(st.lists(numbers, max_size=40), st.integers(1, 9), st.integers(0, 3), st.integers(0, 5))
+def test_batches_hold_every_example_once_and_no_query_twice(
+    queries: list[int], batch_size: int, seed: int, epoch: int
+) -> None:
+    examples = [Example(f"q{query}", f"p{n}", ("n0", "n1")) for n, query in enumerate(queries)]
+    given_order = list(examples)
+    batches = epoch_batches(examples, batch_size, 1, seed, epoch)
+    assert examples == given_order
+    assert batches == epoch_batches(examples, batch_size, 1, seed, epoch)
+    assert sorted(e.positive for b in batches for e in b) == sorted(e.positive for e in examples)
+    for batch in batches:
+        assert 1 <= len(batch) <= batch_size
+        assert len({example.anchor for example in batch}) == len(batch)
+        assert all(len(example.negatives) == 1 for example in batch)
+
+
+def test_epochs_differ_in_order_and_negatives(examples: list[Example]) -> None:
+    varied = [Example(e.anchor, e.positive, ("x", "y", "z"), (9, 1, 2, 3)) for e in examples]
+    first, second = (epoch_batches(varied, 20, 1, 0, epoch)[0] for epoch in (0, 1))
+    assert [e.anchor for e in first] != [e.anchor for e in second]
+    assert {e.negatives for e in first} == {("x",), ("y",), ("z",)}
+    pairs = {(e.negatives, e.teacher_scores) for e in first}
+    assert pairs == {(("x",), (9, 1)), (("y",), (9, 2)), (("z",), (9, 3))}
+
+
+def test_the_tail_of_the_accumulation_is_a_step() -> None:
+    batches = [[Example("q", "p")]] * 7
+    assert [len(window) for window in windows(batches, 4)] == [4, 3]

@@ -1,0 +1,207 @@
+"""ColBERT from any base: what is read, what is refused, what is written."""
+
+import json
+import pickle
+import shutil
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel
+
+from glane.checkpoint import CheckpointError
+from glane.scoring import NO_TOKENS_SCORE
+from glane_trainer import ColBERT, principal_projection
+from glane_trainer.models import score_matrix
+from glane_trainer.weights import Quiet
+
+TEXTS = ["plants eat light", "", "rivers run to the sea " * 100, "Tea, honey."]
+
+
+def test_vectors_have_length_one_and_the_asked_width(base: Path) -> None:
+    vectors = ColBERT.from_base(base, dim=8).encode_documents(TEXTS)
+    assert vectors.values.dtype == np.float32
+    assert vectors.dim == 8
+    assert np.diff(vectors.offsets).tolist() == [5, 2, 300, 6]
+    np.testing.assert_allclose(np.linalg.norm(vectors.values, axis=1), 1, atol=1e-6)
+
+
+def test_alone_equals_in_a_batch(base: Path) -> None:
+    model = ColBERT.from_base(base, dim=8)
+    together = model.encode_documents(TEXTS)
+    for row, text in enumerate(TEXTS):
+        alone = model.encode_documents([text])
+        np.testing.assert_allclose(alone.values, together[row : row + 1].values, atol=1e-5)
+
+
+def test_no_dim_keeps_the_hidden_size_without_a_projection(bert: Path) -> None:
+    model = ColBERT.from_base(bert)
+    assert (model.projection, model.checkpoint.dim) == (None, 16)
+
+
+def test_weights_in_bf16_become_float32(modernbert: Path) -> None:
+    model = ColBERT.from_base(modernbert)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_load_gives_back_what_save_wrote(base: Path, tmp_path: Path) -> None:
+    model = ColBERT.from_base(base, dim=8, query_expansion=True, skip_punctuation=True)
+    model.save(tmp_path / "checkpoint")
+    loaded = ColBERT.load(tmp_path / "checkpoint")
+    assert loaded.checkpoint == model.checkpoint
+    for encode in ("encode_queries", "encode_documents"):
+        before, after = getattr(model, encode)(TEXTS), getattr(loaded, encode)(TEXTS)
+        np.testing.assert_array_equal(before.values, after.values)
+
+
+def test_transformers_loads_the_checkpoint(base: Path, tmp_path: Path) -> None:
+    model = ColBERT.from_base(base, dim=8)
+    model.save(tmp_path / "checkpoint")
+    with Quiet():
+        encoder = AutoModel.from_pretrained(tmp_path / "checkpoint")
+    theirs = encoder.state_dict()
+    for name, tensor in model.encoder.state_dict().items():
+        torch.testing.assert_close(theirs[name], tensor, rtol=0, atol=0)
+
+
+def test_the_checkpoint_can_be_read_by_others(bert: Path, tmp_path: Path) -> None:
+    ColBERT.from_base(bert).save(tmp_path / "checkpoint")
+    files = {path.name: path.stat().st_mode for path in (tmp_path / "checkpoint").iterdir()}
+    assert set(files) == {"glane.json", "tokenizer.json", "config.json", "model.safetensors"}
+    assert len({stat.S_IMODE(mode) for mode in files.values()}) == 1
+
+
+def test_save_refuses_a_folder_that_is_there(bert: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        ColBERT.from_base(bert).save(tmp_path)
+
+
+def test_sentence_transformers_folders_are_followed_to_their_encoder(
+    bert: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(bert, tmp_path / "0_Transformer")
+    (tmp_path / "modules.json").write_text(json.dumps([{"path": "0_Transformer"}, {"path": "1"}]))
+    ours, theirs = ColBERT.from_base(bert), ColBERT.from_base(tmp_path)
+    np.testing.assert_array_equal(
+        ours.encode_queries(TEXTS).values, theirs.encode_queries(TEXTS).values
+    )
+
+
+class Bomb:
+    """Leaves a file behind where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt"])
+def test_a_pickle_is_refused_and_never_read(bert: Path, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "base"
+    shutil.copytree(bert, folder)
+    (folder / "model.safetensors").unlink()
+    (folder / name).write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
+    with pytest.raises(CheckpointError, match=f"pickle, '{name}'"):
+        ColBERT.from_base(folder)
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_missing_file_is_named(bert: Path, tmp_path: Path, file: str) -> None:
+    ColBERT.from_base(bert, dim=8).save(tmp_path / "checkpoint")
+    (tmp_path / "checkpoint" / file).unlink()
+    for read in (ColBERT.load, ColBERT.from_base):
+        with pytest.raises(CheckpointError, match=file):
+            read(tmp_path / "checkpoint")
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_damaged_file_is_an_error_of_the_checkpoint(
+    bert: Path, tmp_path: Path, file: str
+) -> None:
+    ColBERT.from_base(bert, dim=8).save(tmp_path / "checkpoint")
+    (tmp_path / "checkpoint" / file).write_text("damaged")
+    for read in (ColBERT.load, ColBERT.from_base):
+        with pytest.raises(CheckpointError):
+            read(tmp_path / "checkpoint")
+
+
+def test_missing_weights_are_an_error(bert: Path, tmp_path: Path) -> None:
+    shutil.copytree(bert, tmp_path / "base")
+    path = tmp_path / "base" / "model.safetensors"
+    tensors = load_file(path)
+    del tensors["encoder.layer.1.output.dense.weight"]
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match="lacks weights"):
+        ColBERT.from_base(tmp_path / "base")
+
+
+def test_an_unknown_base_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(FileNotFoundError, match="'no/such-model' is no folder"):
+        ColBERT.from_base("no/such-model")
+
+
+def test_a_length_above_the_encoders_is_refused(bert: Path) -> None:
+    with pytest.raises(CheckpointError, match="document_length is 321"):
+        ColBERT.from_base(bert, document_length=321)
+
+
+def test_a_dim_below_one_is_refused(bert: Path) -> None:
+    with pytest.raises(ValueError, match="dim must be at least 1, got 0"):
+        ColBERT.from_base(bert, dim=0)
+
+
+def test_padding_never_lifts_a_score() -> None:
+    query = torch.tensor([[[1.0, 0.0]]])
+    document = torch.tensor([[[-1.0, 0.0], [-0.6, 0.8], [0.0, 0.0]]])  # the last is padding
+    mask = torch.tensor([[True]])
+    padded = score_matrix(query, mask, document, torch.tensor([[True, True, False]]))
+    plain = score_matrix(query, mask, document[:, :2], torch.tensor([[True, True]]))
+    assert padded.item() == plain.item() == pytest.approx(-0.6)
+
+
+def test_a_document_without_tokens_scores_the_stated_constant() -> None:
+    vectors = torch.tensor([[[1.0, 0.0]]])
+    yes, no = torch.tensor([[True]]), torch.tensor([[False]])
+    assert score_matrix(vectors, yes, vectors, no).item() == NO_TOKENS_SCORE
+
+
+def test_a_masked_query_token_adds_nothing() -> None:
+    query = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
+    yes = torch.tensor([[True, True]])
+    assert score_matrix(query, torch.tensor([[True, False]]), query, yes).item() == 1
+    assert score_matrix(query, yes, query, yes).item() == 2
+
+
+def test_pair_scores_equal_the_matrix(bert: Path) -> None:
+    model = ColBERT.from_base(bert, dim=8)
+    queries, documents = ["tea", "tea", ""], ["honey", "", "the sea"]
+    matrix = model.score(model.encode_queries(queries), model.encode_documents(documents))
+    np.testing.assert_allclose(model.scores(queries, documents), np.diag(matrix), atol=1e-5)
+    with pytest.raises(ValueError, match="2 queries for 1 documents"):
+        model.scores(["tea", "sea"], ["tea"])
+
+
+def test_no_text_gives_no_vectors(bert: Path) -> None:
+    assert len(ColBERT.from_base(bert, dim=8).encode_documents([])) == 0
+
+
+def test_principal_projection_keeps_dot_products_better_than_chance(bert: Path) -> None:
+    model = ColBERT.from_base(bert, dim=8)
+    whole = ColBERT.from_base(bert).encode_documents(TEXTS).values
+    principal = principal_projection(model, TEXTS).weight.detach().numpy()
+    assert model.projection is not None
+    chance = model.projection.weight.detach().numpy()
+
+    def error(weight: np.ndarray) -> float:
+        projected = whole @ weight.T
+        return float(np.square(projected @ projected.T - whole @ whole.T).mean())
+
+    np.testing.assert_allclose(principal @ principal.T, np.eye(8), atol=1e-5)
+    assert error(principal) < error(chance) / 4

@@ -1,0 +1,196 @@
+"""The loss and the step, by hand."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from glane_trainer import ColBERT, Example, Settings, StepOptions, train_colbert
+from glane_trainer.devices import choose_device, choose_precision
+from glane_trainer.losses import contrastive_loss
+from glane_trainer.optimization import freeze, make_optimizer, set_rates
+from glane_trainer.steps import columns_of
+
+
+@pytest.fixture
+def model(bert: Path) -> ColBERT:
+    return ColBERT.from_base(bert, dim=8)
+
+
+def columns(examples: list[Example]) -> tuple[list[str], list[str], list[tuple[str, ...]]]:
+    return (
+        [example.anchor for example in examples],
+        [example.positive for example in examples],
+        [example.negatives for example in examples],
+    )
+
+
+def test_the_loss_of_two_queries_by_hand() -> None:
+    scores = torch.tensor([[2.0, 1.0], [0.0, 4.0]])
+    nothing = torch.zeros(2, 2, dtype=torch.bool)
+    loss = contrastive_loss(scores, torch.tensor([0, 1]), nothing, temperature=2.0)
+    first = -math.log(math.e / (math.e + math.exp(0.5)))
+    second = -math.log(math.exp(2) / (math.exp(2) + 1))
+    assert loss.item() == pytest.approx((first + second) / 2)
+
+
+def test_a_masked_document_is_no_negative() -> None:
+    scores = torch.tensor([[2.0, 9.0], [0.0, 4.0]], requires_grad=True)
+    masked = torch.tensor([[False, True], [False, False]])
+    loss = contrastive_loss(scores, torch.tensor([0, 1]), masked, temperature=1.0)
+    assert loss.item() == pytest.approx(math.log(1 + math.exp(-4)) / 2, rel=1e-5)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert scores.grad is not None
+    assert scores.grad[0].tolist() == [0, 0]
+
+
+def test_a_document_counts_once_and_known_answers_are_masked() -> None:
+    known = [frozenset({"x", "z"}), frozenset[str]()]
+    made = columns_of(["a", "b"], ["x", "y"], [["y", "z"], "z"], known)
+    assert made.texts == ["x", "y", "z"]
+    assert made.targets.tolist() == [0, 1]
+    assert made.masked.tolist() == [[False, False, True], [False, False, False]]
+
+
+def test_equal_queries_do_not_push_each_others_answers_away() -> None:
+    made = columns_of(["a", "a"], ["x", "y"], [[], []], [])
+    assert made.masked.tolist() == [[False, True], [True, False]]
+
+
+def test_steps_lower_the_loss(model: ColBERT, examples: list[Example]) -> None:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    model.eval()  # no dropout: the loss is then a function of the weights
+    losses = [train_colbert(model, optimizer, *columns(examples))["loss"] for _ in range(20)]
+    assert losses[-1] < losses[0] / 2
+
+
+def test_no_gradient_is_dead(model: ColBERT, examples: list[Example]) -> None:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    train_colbert(model, optimizer, *columns(examples), StepOptions(update=False))
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        if not name.endswith("key.bias"):  # adds the same to all of a softmax: no gradient
+            assert parameter.grad.abs().max() > 0, name
+
+
+def test_accumulated_halves_equal_the_weighted_whole(
+    model: ColBERT, examples: list[Example]
+) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+
+    def gradient(*parts: list[Example]) -> torch.Tensor:
+        optimizer.zero_grad()
+        for part in parts:
+            share = len(part) / sum(len(p) for p in parts)
+            train_colbert(model, optimizer, *columns(part), StepOptions(share=share, update=False))
+        assert model.projection is not None
+        assert model.projection.weight.grad is not None
+        return model.projection.weight.grad.clone()
+
+    few, many = examples[:2], examples[2:10]
+    expected = 0.2 * gradient(few) + 0.8 * gradient(many)
+    torch.testing.assert_close(gradient(few, many), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_lists_of_different_lengths_are_refused(model: ColBERT) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match=r"as many anchors.*\(2, 1, 1\)"):
+        train_colbert(model, optimizer, ["a", "b"], ["p"], ["n"])
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights(model: ColBERT) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    assert model.projection is not None
+    with torch.no_grad():
+        model.projection.weight.fill_(float("nan"))
+    before = model.encoder.state_dict()["embeddings.word_embeddings.weight"].clone()
+    with pytest.raises(ValueError, match="the loss is nan; try a lower learning rate"):
+        train_colbert(model, optimizer, ["tea"], ["tea grows"], [["the sea"]])
+    after = model.encoder.state_dict()["embeddings.word_embeddings.weight"]
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
+
+
+class Dtypes(TorchDispatchMode):
+    """Collects the types of all tensors that are made."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen: set[torch.dtype] = set()
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        result = func(*args, **(kwargs or {}))
+        for value in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(value, torch.Tensor):
+                self.seen.add(value.dtype)
+        return result
+
+
+def test_no_float64_is_made_in_a_step(base: Path, examples: list[Example]) -> None:
+    model = ColBERT.from_base(base, dim=8)
+    freeze(model.encoder, None)
+    optimizer = make_optimizer(model, Settings())
+    with Dtypes() as made:
+        train_colbert(model.train(), optimizer, *columns(examples))
+        model.encode_queries(["tea"])
+    assert torch.float32 in made.seen
+    assert torch.float64 not in made.seen
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected"),
+    [(True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+)
+def test_auto_prefers_cuda_then_mps(cuda: bool, mps: bool, expected: str) -> None:
+    assert choose_device("auto", cuda=cuda, mps=mps) == expected
+    assert choose_device("cpu", cuda=cuda, mps=mps) == "cpu"
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="device 'mps' is not available here"):
+        choose_device("mps", cuda=True, mps=False)
+
+
+def test_precision_follows_the_device() -> None:
+    assert choose_precision("auto", "cuda", bf16=True) == "bf16"
+    assert choose_precision("auto", "cuda", bf16=False) == "fp16"
+    assert choose_precision("auto", "cpu", bf16=False) == "fp32"
+    for asked, device in (("bf16", "mps"), ("fp16", "mps"), ("fp16", "cpu")):
+        with pytest.raises(ValueError, match=f"{asked!r} cannot be trained on {device}"):
+            choose_precision(asked, device, bf16=False)  # type: ignore[arg-type]
+
+
+def test_the_lower_half_is_frozen(base: Path) -> None:
+    model = ColBERT.from_base(base, dim=8)
+    frozen = freeze(model.encoder, None)
+    n_frozen = 1  # of two in one kind of base, of three in the other
+    assert len(frozen) == n_frozen + 1, "and the embeddings"
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert trained
+    assert not any(".0." in name or "embeddings" in name for name in trained)
+    with pytest.raises(ValueError, match="freeze_layers is 9"):
+        freeze(model.encoder, 9)
+
+
+def test_rates_rise_and_fall_to_nothing(model: ColBERT) -> None:
+    optimizer = make_optimizer(model, Settings(learning_rate=1.0, projection_learning_rate=2.0))
+    rates = [set_rates(optimizer, step, 10, 0.2) for step in range(10)]
+    assert rates == pytest.approx([0.5, 1.0, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.125, 0.25])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("epochs", 0), ("temperature", 0), ("start_share", 1.0), ("clip", -1)],
+)
+def test_settings_out_of_range_are_refused(setting: str, value: float) -> None:
+    with pytest.raises(ValueError, match=setting):
+        Settings(**{setting: value})  # type: ignore[arg-type]

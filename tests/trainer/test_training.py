@@ -1,0 +1,401 @@
+"""Whole runs: what is measured, kept, saved and continued."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.optim import Optimizer
+
+from glane.checkpoint import CheckpointError
+from glane.cli import main
+from glane.dataset import Dataset
+from glane_trainer import (
+    ColBERT,
+    Settings,
+    StepOptions,
+    TrainingData,
+    train,
+    train_colbert,
+)
+from glane_trainer.evaluation import Evaluator, ndcg
+from glane_trainer.state import FOLDER, model_folder
+
+SETTINGS = Settings(
+    epochs=2, batch_size=4, learning_rate=2e-3, projection_learning_rate=5e-3, save_steps=0
+)
+
+
+@pytest.fixture
+def new_model(bert: Path) -> Callable[[], ColBERT]:
+    return lambda: ColBERT.from_base(bert, dim=8)
+
+
+@pytest.fixture
+def model(new_model: Callable[[], ColBERT]) -> ColBERT:
+    return new_model()
+
+
+def log_of(folder: Path, name: str) -> dict[int, float]:
+    """Return one quantity of a run's log by step."""
+    records = [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
+    return {record["step"]: record[name] for record in records if name in record}
+
+
+def interrupted_at(step: int) -> Callable[..., dict[str, float]]:
+    """Return a step function during whose n-th call Ctrl-C is pressed."""
+    calls = 0
+
+    def learn(
+        model: ColBERT,
+        optimizer: Optimizer,
+        anchor: Sequence[str],
+        positive: Sequence[str],
+        negative: Sequence[Sequence[str]],
+        options: StepOptions,
+    ) -> dict[str, float]:
+        nonlocal calls
+        calls += 1
+        if calls == step:
+            signal.raise_signal(signal.SIGINT)
+        return train_colbert(model, optimizer, anchor, positive, negative, options)
+
+    return learn
+
+
+def test_a_run_writes_a_checkpoint_its_log_and_a_picture(
+    model: ColBERT, data: TrainingData, tmp_path: Path
+) -> None:
+    result = train(model, data, tmp_path / "out", SETTINGS)
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {
+        *("glane.json", "tokenizer.json", "config.json", "model.safetensors"),
+        *("training.jsonl", "training.png"),
+    }
+    assert (tmp_path / "out" / "training.png").read_bytes().startswith(b"\x89PNG")
+    assert result["steps"] == 8
+    assert list(log_of(tmp_path / "out", "loss")) == list(range(1, 9))
+    assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_the_first_evaluation_comes_before_the_first_step(
+    model: ColBERT, data: TrainingData, tmp_path: Path
+) -> None:
+    assert data.held_out is not None
+    expected = Evaluator(data.held_out, 64, seed=0)(model)
+    train(model, data, tmp_path / "out", SETTINGS)
+    quality = log_of(tmp_path / "out", "ndcg@10")
+    assert list(quality) == [0, 4, 8], "and then at each epoch's end"
+    assert quality[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_evaluation_at_intervals_includes_the_end(
+    model: ColBERT, data: TrainingData, tmp_path: Path
+) -> None:
+    train(model, data, tmp_path / "out", replace(SETTINGS, eval_steps=3))
+    assert list(log_of(tmp_path / "out", "ndcg@10")) == [0, 3, 6, 8]
+
+
+def test_what_is_written_scores_what_was_reported(
+    model: ColBERT, data: TrainingData, tmp_path: Path
+) -> None:
+    result = train(model, data, tmp_path / "out", SETTINGS)
+    assert data.held_out is not None
+    score = Evaluator(data.held_out, 64, seed=0)(ColBERT.load(tmp_path / "out"))
+    assert score == result["best_score"]
+    measured = log_of(tmp_path / "out", "ndcg@10")
+    assert score == pytest.approx(max(measured.values()), abs=1e-5)
+
+
+def test_a_worse_training_keeps_the_start_and_says_so(
+    model: ColBERT, data: TrainingData, tmp_path: Path
+) -> None:
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    assert data.held_out is not None
+    grades = {
+        query: dict.fromkeys(data.held_out.corpus, 1) for query in data.held_out.judgements
+    }  # every document answers: nothing can beat the start
+    perfect = replace(data, held_out=replace(data.held_out, judgements=grades))
+    result = train(model, perfect, tmp_path / "out", SETTINGS)
+    assert result["kept_step"] == 0
+    assert result["remark"].startswith("The start was kept: no evaluation")
+    loaded = ColBERT.load(tmp_path / "out").state_dict()
+    for name, tensor in before.items():
+        torch.testing.assert_close(loaded[name], tensor, rtol=0, atol=0)
+
+
+def test_nothing_held_out_keeps_the_end_and_says_so(
+    model: ColBERT, data: TrainingData, tmp_path: Path
+) -> None:
+    result = train(model, replace(data, held_out=None), tmp_path / "out", SETTINGS)
+    assert (result["kept_step"], result["start_score"]) == (8, None)
+    assert "unknown" in result["remark"]
+
+
+def test_the_kept_weights_lie_between_start_and_end(
+    new_model: Callable[[], ColBERT], data: TrainingData, tmp_path: Path
+) -> None:
+    kept = {}
+    for share in (0.0, 0.5):
+        settings = replace(SETTINGS, start_share=share)
+        model = new_model()
+        train(model, replace(data, held_out=None), tmp_path / str(share), settings)
+        kept[share] = model.state_dict()
+    for name, start in new_model().state_dict().items():
+        torch.testing.assert_close(kept[0.5][name], (start + kept[0.0][name]) / 2)
+
+
+def test_frozen_weights_stay(model: ColBERT, data: TrainingData, tmp_path: Path) -> None:
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    train(model, replace(data, held_out=None), tmp_path / "out", SETTINGS)
+    changed = {n for n, tensor in model.state_dict().items() if not torch.equal(tensor, before[n])}
+    assert "projection.weight" in changed
+    assert "encoder.encoder.layer.1.output.dense.weight" in changed
+    assert not any("embeddings" in name or "layer.0" in name for name in changed)
+
+
+def test_the_same_seed_gives_the_same_bits(
+    new_model: Callable[[], ColBERT], data: TrainingData, tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        train(new_model(), data, tmp_path / name, SETTINGS)
+    first, second = (tmp_path / n / "model.safetensors" for n in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("stop", [1, 6, 16])
+def test_a_resumed_run_gives_the_bits_of_an_uninterrupted_one(
+    new_model: Callable[[], ColBERT], data: TrainingData, tmp_path: Path, stop: int
+) -> None:
+    settings = replace(SETTINGS, batch_size=2, accumulation=2, eval_steps=3)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(new_model(), data, whole, settings)
+    with pytest.raises(KeyboardInterrupt, match="--resume goes on from there"):
+        train(new_model(), data, parts, settings, step=interrupted_at(stop))
+    assert [path.name for path in parts.iterdir()] == [FOLDER]
+    torch.manual_seed(99)  # what another session may have done to the generator
+    train(ColBERT.load(model_folder(parts)), data, parts, settings, mode="resume")
+    for name in ("model.safetensors", "glane.json", "config.json", "tokenizer.json"):
+        assert (parts / name).read_bytes() == (whole / name).read_bytes()
+    for quantity in ("loss", "lr", "ndcg@10"):
+        assert log_of(parts, quantity) == log_of(whole, quantity)
+
+
+def test_checkpoints_are_written_every_n_steps_and_hold_no_pickle(
+    new_model: Callable[[], ColBERT], data: TrainingData, tmp_path: Path
+) -> None:
+    def fail(*arguments: object) -> dict[str, float]:
+        if steps == 5:
+            raise RuntimeError("the machine went down")
+        return count(*arguments)
+
+    def count(*arguments: object) -> dict[str, float]:
+        nonlocal steps
+        steps += 1
+        return train_colbert(*arguments)  # type: ignore[arg-type]
+
+    steps = 0
+    with pytest.raises(RuntimeError, match="went down"):
+        train(new_model(), data, tmp_path / "out", replace(SETTINGS, save_steps=2), step=fail)
+    saved = tmp_path / "out" / FOLDER
+    assert json.loads((saved / "progress.json").read_text())["step"] == 4
+    assert {path.suffix for path in saved.rglob("*") if path.is_file()} == {".json", ".safetensors"}
+    assert load_file(saved / "random.safetensors")["cpu"].dtype == torch.uint8
+    train(new_model(), data, tmp_path / "whole", SETTINGS)
+    resumed = ColBERT.load(model_folder(tmp_path / "out"))
+    train(resumed, data, tmp_path / "out", SETTINGS, mode="resume")
+    first, second = (tmp_path / n / "model.safetensors" for n in ("whole", "out"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_second_ctrl_c_leaves_what_was_saved_before(
+    model: ColBERT, data: TrainingData, tmp_path: Path
+) -> None:
+    def twice(*arguments: object) -> dict[str, float]:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        return {}
+
+    with pytest.raises(KeyboardInterrupt, match="nothing was saved"):
+        train(model, data, tmp_path / "out", SETTINGS, step=twice)
+    assert not (tmp_path / "out").exists()
+
+
+def test_resuming_with_other_settings_or_data_is_refused(
+    new_model: Callable[[], ColBERT], data: TrainingData, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        train(new_model(), data, out, SETTINGS, step=interrupted_at(2))
+    model = ColBERT.load(model_folder(out))
+    with pytest.raises(ValueError, match="`batch_size` was 4 and is now 5"):
+        train(model, data, out, replace(SETTINGS, batch_size=5), mode="resume")
+    fewer = replace(data, examples=data.examples[:-1])
+    with pytest.raises(ValueError, match="cannot resume: `data` was"):
+        train(model, fewer, out, SETTINGS, mode="resume")
+    with pytest.raises(CheckpointError, match="no interrupted training"):
+        train(model, data, tmp_path / "other", SETTINGS, mode="resume")
+
+
+def test_seven_batches_accumulated_by_four_are_two_steps(
+    model: ColBERT, data: TrainingData, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, epochs=1, batch_size=2, accumulation=4)
+    seven = replace(data, examples=data.examples[:14], held_out=None)
+    updates, shares = [], []
+
+    def watch(*arguments: object) -> dict[str, float]:
+        options = arguments[-1]
+        assert isinstance(options, StepOptions)
+        updates.append(options.update)
+        shares.append(options.share)
+        return train_colbert(*arguments)  # type: ignore[arg-type]
+
+    assert train(model, seven, tmp_path / "out", settings, step=watch)["steps"] == 2
+    assert [number for number, update in enumerate(updates) if update] == [3, 6]
+    assert shares == pytest.approx([1 / 4] * 4 + [1 / 3] * 3)
+
+
+def test_max_steps_ends_the_run(model: ColBERT, data: TrainingData, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, max_steps=3)
+    assert train(model, data, tmp_path / "out", settings)["steps"] == 3
+    assert list(log_of(tmp_path / "out", "ndcg@10")) == [0, 3]
+
+
+def test_evaluation_ranks_the_answer_among_the_candidates_of_bm25(model: ColBERT) -> None:
+    corpus = {"a": "tea grows", "b": "the sea", "c": "tea", "d": "iron rusts"}
+    dataset = Dataset(corpus, {"q": "tea", "x": "bread"}, {"q": {"a": 1, "c": 0}, "x": {"b": 0}})
+    evaluator = Evaluator(dataset, 64, seed=0)
+    assert evaluator.queries == ["tea"], "x has no answer"
+    assert evaluator.documents == ["tea grows", "tea"]
+    assert evaluator(model) == pytest.approx(0.6309, abs=1e-4), "the text of the query comes first"
+
+
+def test_ndcg_by_hand() -> None:
+    grades = {1: 2, 2: 1, 3: 0, 4: -1}
+    assert ndcg([1, 2], grades) == 1
+    assert ndcg([3, 2, 1], grades) == pytest.approx((1 / 1.58496 + 2 / 2) / (2 + 1 / 1.58496))
+    assert ndcg([4, 3], grades) == 0
+
+
+def command(bert: Path, data: Path, out: Path, *more: str) -> list[str]:
+    arguments = ["train", "colbert", "--base", str(bert), "--data", str(data), "--out", str(out)]
+    return [
+        *arguments,
+        "--dim",
+        "8",
+        "--batch-size",
+        "4",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+        *more,
+    ]
+
+
+def test_the_command_reports(
+    bert: Path,
+    triples: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    assert main(command(bert, triples(), out, "--epochs", "1", "--json")) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["kind"], result["dim"], result["steps"]) == ("colbert", 8, 5)
+    assert main(command(bert, triples(), out)) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert main(command(bert, triples(), out, "--epochs", "1", "--overwrite")) == 0
+    assert "held-out NDCG@10" in capsys.readouterr().out
+
+
+def test_no_steps_write_the_untrained_model(
+    bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["train", "colbert", "--base", str(bert), "--out", str(out), "--max-steps", "0"]
+    assert main(arguments) == 0
+    assert ColBERT.load(out).checkpoint.dim == 16
+    assert "Untrained" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        (["--lr", "0"], "learning_rate must be above 0"),
+        (["--data", "nowhere.jsonl"], "'nowhere.jsonl'"),
+        (["--resume"], "no interrupted training"),
+        (["--base", "nowhere/at/all"], "'nowhere/at/all' is no folder"),
+        (["--document-length", "400"], "document_length is 400"),
+        (["--precision", "fp16"], "'fp16' cannot be trained on cpu"),
+    ],
+)
+def test_bad_usage_is_one_line_and_leaves_nothing(
+    bert: Path,
+    triples: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+    complaint: str,
+) -> None:
+    path = triples()
+    assert main(command(bert, path, tmp_path / "out", *more)) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert complaint in printed.err
+    assert printed.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_ctrl_c_leaves_a_training_that_resumes(
+    bert: Path, triples: Callable[..., Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = command(bert, triples(), out, "--epochs", "500", "--save-steps", "1")
+    arguments += ["--eval-steps", "100000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "glane", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
+    deadline = time.monotonic() + 60
+    while not (out / FOLDER).is_dir() and time.monotonic() < deadline:
+        try:
+            process.wait(0.05)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "--resume goes on from there" in errors
+    assert errors.count("Traceback") == 0
+    step = json.loads((out / FOLDER / "progress.json").read_text())["step"]
+    assert 0 < step < 2500
+    assert main([*arguments, "--dim", "9", "--resume"]) == 1
+    assert main(arguments) == 1, "neither --resume nor --overwrite"
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU is seen")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_training_runs_on_cuda(
+    model: ColBERT, data: TrainingData, tmp_path: Path, precision: str
+) -> None:
+    settings = replace(SETTINGS, device="cuda", precision=precision)  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        train(model, data, tmp_path / "out", settings, step=interrupted_at(3))
+    resumed = ColBERT.load(model_folder(tmp_path / "out"))
+    result = train(resumed, data, tmp_path / "out", settings, mode="resume")
+    assert (result["steps"], result["device"], result["precision"]) == (8, "cuda", precision)
+    assert all(loss < 20 for loss in log_of(tmp_path / "out", "loss").values())
