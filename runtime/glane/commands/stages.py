@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
-from glane.analysis import Analyzer
+from glane.analysis import Kind
 from glane.colbert import ColBERT
 from glane.retriever import LEXICAL, NEURAL, Reranker, Retriever
 from glane.search import Search
@@ -17,7 +18,7 @@ def add_stage_arguments(parser: argparse.ArgumentParser, *, required: bool = Tru
     group.add_argument("--retriever", choices=[*LEXICAL, *NEURAL], required=required)
     group.add_argument("--model", metavar="MODEL", help="exported model of a neural retriever")
     group.add_argument("--reranker", metavar="MODEL", help="exported model that reranks")
-    group.add_argument("--analyzer", choices=["words", "char_wb", "bigrams"])
+    group.add_argument("--analyzer", choices=get_args(Kind))
     group.add_argument("--language", metavar="NAME", help="stemmer and stop words, or 'none'")
     group.add_argument("--ngrams", metavar="LOW,HIGH", help="lengths for char_wb, default 3,5")
 
@@ -70,12 +71,12 @@ def _retriever(arguments: argparse.Namespace) -> Retriever:
         return NEURAL[name].load(arguments.model, threads=arguments.threads)
     if arguments.model:
         raise ValueError(f"--retriever {name} takes no --model; did you mean --reranker?")
-    analyzer = _analyzer(arguments)
-    return LEXICAL[name]() if analyzer is None else LEXICAL[name](analyzer=analyzer)
+    default = LEXICAL[name]().analyzer
+    return LEXICAL[name](analyzer=replace(default, **_analysis(arguments)))
 
 
-def _analyzer(arguments: argparse.Namespace) -> Analyzer | None:
-    """Return the analyzer that is asked for, or none where no setting is given."""
+def _analysis(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of the analyzer that are given."""
     settings: dict[str, Any] = {}
     if arguments.analyzer:
         settings["kind"] = arguments.analyzer
@@ -83,7 +84,7 @@ def _analyzer(arguments: argparse.Namespace) -> Analyzer | None:
         settings["language"] = arguments.language
     if arguments.ngrams:
         settings["ngrams"] = _ngrams(arguments.ngrams)
-    return Analyzer(**settings) if settings else None
+    return settings
 
 
 def _ngrams(text: str) -> tuple[int, int]:
