@@ -192,17 +192,14 @@ def test_a_resumed_run_gives_the_bits_of_an_uninterrupted_one(
 def test_checkpoints_are_written_every_n_steps_and_hold_no_pickle(
     new_model: Callable[[], ColBERT], data: TrainingData, tmp_path: Path
 ) -> None:
-    def fail(*arguments: object) -> dict[str, float]:
-        if steps == 5:
-            raise RuntimeError("the machine went down")
-        return count(*arguments)
+    steps: list[object] = []
 
-    def count(*arguments: object) -> dict[str, float]:
-        nonlocal steps
-        steps += 1
+    def fail(*arguments: object) -> dict[str, float]:
+        if len(steps) == 5:
+            raise RuntimeError("the machine went down")
+        steps.append(arguments)
         return train_colbert(*arguments)  # type: ignore[arg-type]
 
-    steps = 0
     with pytest.raises(RuntimeError, match="went down"):
         train(new_model(), data, tmp_path / "out", replace(SETTINGS, save_steps=2), step=fail)
     saved = tmp_path / "out" / FOLDER
