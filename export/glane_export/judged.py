@@ -13,7 +13,7 @@ from glane.evaluate import evaluate
 from glane_export.parity import Bound, ndcg_loss
 
 N_QUERIES = 100
-N_CANDIDATES = 50
+N_CANDIDATES = 20
 """What bounds the time: at most so many queries, spread over the split, and candidates each."""
 
 

@@ -1,0 +1,83 @@
+"""`glane export` as it is called, and what int8 costs on a collection."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from glane.cli import main
+from glane_export import ExportSettings, export_model
+from glane_export.judged import N_CANDIDATES, N_QUERIES, judged_loss, read_judged
+
+
+def test_export_prints_a_table_of_bounds(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(checkpoint), str(tmp_path / "model")]) == 0
+    output = capsys.readouterr().out
+    assert "mean overlap of the first 10" in output
+    assert "A vector does not depend on its batch." in output
+    assert "Parity is kept." in output
+
+
+def test_export_prints_one_object(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(tmp_path / "model")
+    assert main(["export", str(checkpoint), model, "--quantize", "none", "--json"]) == 0
+    captured = capsys.readouterr()
+    report = json.loads(captured.out)
+    assert report["model"] == model
+    assert report["precision"] == "fp32"
+    assert captured.err == ""
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--texts", "few.txt"], "texts must be at least 20, got 2"),
+        (["--texts", "none.txt"], "none.txt"),
+        (["--texts", "latin.txt"], "is not UTF-8"),
+        (["--dataset", "nowhere"], "is no folder"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    extra: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("few.txt").write_text("one\n\ntwo\n")
+    Path("latin.txt").write_bytes(b"caf\xe9\n")
+    before = sorted(tmp_path.iterdir())
+    assert main(["export", str(checkpoint), "model", *extra]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def write_beir(folder: Path, n_documents: int) -> None:
+    """Write a collection in which each document answers one query."""
+    (folder / "qrels").mkdir(parents=True)
+    rows = range(n_documents)
+    corpus = [json.dumps({"_id": f"d{i}", "text": f"stone {i} by the river"}) for i in rows]
+    queries = [json.dumps({"_id": f"q{i}", "text": f"river stone {i}"}) for i in rows]
+    judgements = ["query-id\tcorpus-id\tscore", *(f"q{i}\td{i}\t1" for i in rows)]
+    (folder / "corpus.jsonl").write_text("\n".join(corpus))
+    (folder / "queries.jsonl").write_text("\n".join(queries))
+    (folder / "qrels" / "dev.tsv").write_text("\n".join(judgements))
+
+
+def test_loss_is_measured_on_a_bounded_part(checkpoint: Path, tmp_path: Path) -> None:
+    write_beir(tmp_path / "beir", 120)
+    export_model(checkpoint, tmp_path / "model", ExportSettings(quantize="none"))
+    judged = read_judged(tmp_path / "beir", "dev")
+    assert len(judged.dataset.queries) == N_QUERIES
+    assert judged.hits.ids.shape == (N_QUERIES, N_CANDIDATES)
+    assert judged.hits.ids.max() == len(judged.ids) - 1
+    bound = judged_loss("a to a", judged, tmp_path / "model", tmp_path / "model", None)
+    assert (bound.figure, bound.n) == (0, N_QUERIES)

@@ -1,0 +1,191 @@
+"""From a checkpoint to a model folder: what is written, what is refused, what the user gets."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+from glane import ColBERT, ModelInfo
+from glane.checkpoint import CHECKPOINT_FILES, fingerprint
+from glane_export import ExportSettings, ParityError, export_model, exporting
+from glane_export.graph import write_graph
+from glane_trainer import ColBERT as TorchColBERT
+
+Quantize = Literal["none", "int8"]
+
+FP32 = ExportSettings(quantize="none")
+
+TEXTS = ["", "?!", "the river runs to the sea", "日本語", "snow on the mountain " * 20, "🎉"]
+
+
+def with_noise(path: Path) -> None:
+    """Add noise to the widest weight of a graph."""
+    model = onnx.load(str(path))
+    tensor = max(model.graph.initializer, key=lambda tensor: tensor.ByteSize())
+    weight = numpy_helper.to_array(tensor).copy()
+    noise = np.random.default_rng(0).normal(0, 0.3 * weight.std(), weight.shape)
+    tensor.CopyFrom(numpy_helper.from_array((weight + noise).astype(weight.dtype), tensor.name))
+    onnx.save(model, str(path))
+
+
+@pytest.mark.parametrize("kind", ["bert", "modernbert"])
+@pytest.mark.parametrize("quantize", ["none", "int8"])
+def test_export_keeps_every_bound(
+    make_checkpoint: Callable[..., Path], tmp_path: Path, kind: str, quantize: Quantize
+) -> None:
+    source = make_checkpoint(kind=kind)
+    report = export_model(source, tmp_path / "model", ExportSettings(quantize=quantize))
+    assert all(bound["kept"] for bound in report["bounds"])
+    assert len(report["bounds"]) == (5 if quantize == "int8" else 2)
+    assert json.loads((tmp_path / "model" / "parity.json").read_text()) == report
+    model, torch_model = ColBERT.load(tmp_path / "model"), TorchColBERT.load(source)
+    for ours, theirs in (
+        (model.encode_queries(TEXTS), torch_model.encode_queries(TEXTS)),
+        (model.encode_documents(TEXTS), torch_model.encode_documents(TEXTS)),
+    ):
+        np.testing.assert_array_equal(ours.offsets, theirs.offsets)
+        cosines = (ours.values * theirs.values).sum(1)
+        assert cosines.min() > (0.9 if quantize == "int8" else 1 - 1e-6)
+
+
+def test_the_folder_holds_what_the_runtime_reads(checkpoint: Path, tmp_path: Path) -> None:
+    report = export_model(checkpoint, tmp_path / "model")
+    names = ["glane.json", "model.json", "model.onnx", "parity.json", "tokenizer.json"]
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == names
+    info = ModelInfo.read(tmp_path / "model")
+    assert (info.precision, info.opset) == ("int8", 17)
+    assert info.checkpoint == fingerprint(checkpoint, CHECKPOINT_FILES)
+    assert report["fingerprint"] == fingerprint(tmp_path / "model")
+
+
+def test_fp32_and_int8_are_two_models(checkpoint: Path, tmp_path: Path) -> None:
+    fp32 = export_model(checkpoint, tmp_path / "fp32", FP32)
+    int8 = export_model(checkpoint, tmp_path / "int8")
+    assert fp32["fingerprint"] != int8["fingerprint"]
+
+
+def test_each_role_has_its_own_length(make_checkpoint: Callable[..., Path], tmp_path: Path) -> None:
+    source = make_checkpoint(query_expansion=True, skip_punctuation=True)
+    export_model(source, tmp_path / "model", FP32)
+    model = ColBERT.load(tmp_path / "model")
+    long = "the river runs to the sea " * 9
+    assert np.diff(model.encode_queries(["sea", long]).offsets).tolist() == [12, 12]
+    assert np.diff(model.encode_documents(["sea, sea", long]).offsets).tolist() == [4, 24]
+
+
+def test_attention_to_expansion_travels_with_the_model(
+    make_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    vectors = []
+    for attend in (False, True):
+        name = f"attend-{attend}"
+        source = make_checkpoint(name, query_expansion=True, attend_to_expansion=attend)
+        export_model(source, tmp_path / f"{name}-model", FP32)
+        ours = ColBERT.load(tmp_path / f"{name}-model").encode_queries(["sea"]).values
+        expected = TorchColBERT.load(source).encode_queries(["sea"]).values
+        np.testing.assert_allclose(ours, expected, atol=1e-4)
+        vectors.append(ours)
+    assert np.abs(vectors[0] - vectors[1]).max() > 0.01
+
+
+@pytest.mark.parametrize("quantize", ["none", "int8"])
+def test_noise_in_the_fp32_graph_fails_and_leaves_nothing(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quantize: Quantize
+) -> None:
+    def sabotaged(model: torch.nn.Module, path: Path) -> None:
+        write_graph(model, path)
+        with_noise(path)
+
+    monkeypatch.setattr(exporting, "write_graph", sabotaged)
+    with pytest.raises(ParityError, match=r"must be at most 0\.0001, worst for \w+ '"):
+        export_model(checkpoint, tmp_path / "out" / "model", ExportSettings(quantize=quantize))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_bad_quantization_fails_and_keeps_what_was_there(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_model(checkpoint, tmp_path / "out" / "model", FP32)
+    before = fingerprint(tmp_path / "out" / "model")
+
+    def sabotaged(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes())
+        with_noise(target)
+
+    monkeypatch.setattr(exporting, "quantize", sabotaged)
+    with pytest.raises(
+        ParityError, match=r"lowest cosine is \S+, must be at least 0\.9, worst for \w+ \'"
+    ):
+        export_model(checkpoint, tmp_path / "out" / "model", ExportSettings(overwrite=True))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["model"]
+    assert fingerprint(tmp_path / "out" / "model") == before
+
+
+def test_an_existing_folder_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        export_model(tmp_path / "no checkpoint", tmp_path / "model")
+
+
+def test_overwrite_replaces_a_model(checkpoint: Path, tmp_path: Path) -> None:
+    export_model(checkpoint, tmp_path / "model", FP32)
+    export_model(checkpoint, tmp_path / "model", ExportSettings(overwrite=True))
+    assert ModelInfo.read(tmp_path / "model").precision == "int8"
+
+
+def test_int8_vectors_do_not_depend_on_their_batch(checkpoint: Path, tmp_path: Path) -> None:
+    report = export_model(checkpoint, tmp_path / "model")
+    assert report["batch_dependent"] is False
+    assert report["batch_effect"] < 1e-9
+    model = ColBERT.load(tmp_path / "model", threads=1)
+    together = model.encode_documents(TEXTS)
+    for row, text in enumerate(TEXTS):
+        alone = model.encode_documents([text]).values
+        np.testing.assert_allclose(together[row : row + 1].values, alone, atol=1e-5)
+
+
+def test_a_quantization_that_depends_on_the_batch_is_found_out(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    def dynamic(source: Path, target: Path) -> None:
+        quantize_dynamic(
+            str(source), str(target), per_channel=True, weight_type=QuantType.QInt8,
+            op_types_to_quantize=["MatMul"], extra_options={"MatMulConstBOnly": True},
+        )  # fmt: skip
+
+    monkeypatch.setattr(exporting, "quantize", dynamic)
+    report = export_model(checkpoint, tmp_path / "model")
+    info = ModelInfo.read(tmp_path / "model")
+    assert info.batch_dependent
+    assert report["batch_dependent"] is True
+    assert 1e-7 < info.batch_effect < 0.2
+
+
+def test_texts_of_ones_own_are_measured(checkpoint: Path, tmp_path: Path) -> None:
+    texts = [f"the {word} runs to the sea" for word in "abcdefghijklmnopqrst"]
+    report = export_model(checkpoint, tmp_path / "model", ExportSettings(texts=texts))
+    default = export_model(checkpoint, tmp_path / "default")
+    assert report["bounds"][0]["n"] < default["bounds"][0]["n"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (ExportSettings(texts=["one"]), "texts must be at least 20, got 1"),
+        (ExportSettings(quantize="none", dataset="x"), "has no use for it"),
+    ],
+)
+def test_bad_settings_are_refused(
+    checkpoint: Path, tmp_path: Path, settings: ExportSettings, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        export_model(checkpoint, tmp_path / "model", settings)
+    assert not (tmp_path / "model").exists()
