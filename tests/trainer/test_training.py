@@ -365,7 +365,7 @@ def test_ctrl_c_leaves_a_training_that_resumes(
         text=True,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not (out / FOLDER).is_dir() and time.monotonic() < deadline:
         try:
             process.wait(0.05)
@@ -373,7 +373,7 @@ def test_ctrl_c_leaves_a_training_that_resumes(
             continue
         break
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
     assert "--resume goes on from there" in errors
     assert errors.count("Traceback") == 0

@@ -28,6 +28,7 @@ class Scorer(Protocol):
 
     def score(self, queries: Any, documents: Any) -> Scores:  # noqa: ANN401
         """Return the scores, shape (n_queries, n_documents)."""
+        ...
 
 
 class Evaluator:

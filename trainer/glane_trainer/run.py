@@ -168,7 +168,8 @@ class Run:
         tensors = optimization.optimizer_tensors(self.optimizer)
         random = state.random_states(self.device)
         saved = state.State(self.progress, tensors, self.start, self.best, random)
-        state.save_state(self.out, self.model, saved)
+        with deferred_interrupt():
+            state.save_state(self.out, self.model, saved)
 
     def restore(self) -> None:
         """Continue where `save` was called.
@@ -210,7 +211,7 @@ class Run:
             )
         self.model.load_state_dict(self.best)
         self.model.requires_grad_(True).eval()
-        with new_folder(self.out, overwrite=True) as folder:
+        with deferred_interrupt(), new_folder(self.out, overwrite=True) as folder:
             self.model.write(folder)
             write_report(folder, progress.log)
         return {
