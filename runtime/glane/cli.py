@@ -56,9 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt as stop:
         return _fail(str(stop) or "stopped", 130)
-    except (ValueError, KeyError, OSError, ModuleNotFoundError, MemoryError) as error:
-        shown = error.args[0] if isinstance(error, KeyError) and error.args else error
-        return _fail(str(shown) or type(error).__name__, 1)
+    except (ValueError, OSError, ModuleNotFoundError, MemoryError) as error:
+        return _fail(str(error) or type(error).__name__, 1)
     return 0
 
 

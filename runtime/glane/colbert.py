@@ -121,7 +121,7 @@ class ColBERT:
         """Forget documents.
 
         Raises:
-            KeyError: If a number is unknown or already deleted; nothing is deleted then.
+            ValueError: If a number is not stored, or stands twice; nothing is deleted then.
         """
         self.index.delete(ids)
 
@@ -152,8 +152,8 @@ class ColBERT:
             Shape (n_queries, k), best first; equal scores by lower number.
 
         Raises:
-            ValueError: If `k` is below 1, or the numbers of queries and of rows differ.
-            KeyError: If a candidate is not stored.
+            ValueError: If `k` is below 1, the numbers of queries and of rows differ, or a
+                candidate is not stored.
         """
         return self.index.rerank(queries, hits, k)
 

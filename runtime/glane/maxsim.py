@@ -80,11 +80,12 @@ class MaxSimIndex:
         """Forget documents.
 
         Raises:
-            KeyError: If a number is unknown or already deleted; nothing is deleted then.
+            ValueError: If a number is not stored, or stands twice; nothing is deleted then.
         """
-        for id in np.asarray(ids).tolist():
-            if not 0 <= id < len(self._deleted) or self._deleted[id]:
-                raise KeyError(f"unknown document {id}")
+        ids = np.asarray(ids, np.int64)
+        self._check_stored(ids)
+        if len(np.unique(ids)) < len(ids):
+            raise ValueError(f"ids must differ, got {ids.tolist()}")
         self._deleted[ids] = True
 
     def search(self, queries: TokenVectors, k: int) -> Hits:
@@ -118,8 +119,8 @@ class MaxSimIndex:
             Shape (n_queries, k), best first; equal scores by lower number.
 
         Raises:
-            ValueError: If `k` is below 1, or the numbers of queries and of rows differ.
-            KeyError: If a candidate is not stored.
+            ValueError: If `k` is below 1, the numbers of queries and of rows differ, or a
+                candidate is not stored.
         """
         check_k(k)
         if len(queries) != len(hits.ids):
@@ -172,7 +173,7 @@ class MaxSimIndex:
         stored = (ids >= 0) & (ids < len(self._deleted))
         stored[stored] = ~self._deleted[ids[stored]]
         if not stored.all():
-            raise KeyError(f"unknown document {ids[~stored][0]}; add it before reranking")
+            raise ValueError(f"unknown document {ids[~stored][0]}; it is not stored")
 
 
 def _blocks(offsets: Ids, filled: Ids) -> list[Ids]:

@@ -131,14 +131,14 @@ class Search:
         """Forget documents.
 
         Raises:
-            KeyError: If an id is unknown, or stands twice; nothing is deleted then.
+            ValueError: If an id is unknown, or stands twice; nothing is deleted then.
         """
         wanted = list(keys)
         unknown = [key for key in wanted if key not in self._numbers]
         if unknown:
-            raise KeyError(f"unknown document {unknown[0]!r}")
+            raise ValueError(f"unknown document {unknown[0]!r}")
         if len(set(wanted)) < len(wanted):
-            raise KeyError("an id stands twice among those to delete")
+            raise ValueError("an id stands twice among those to delete")
         numbers = np.array([self._numbers.pop(key) for key in wanted], np.int64)
         for number in numbers:
             self.keys[number] = None

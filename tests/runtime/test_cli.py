@@ -3,11 +3,13 @@
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from glane.checkpoint import ModelInfo
 from glane.cli import main
 
 MODEL = Path(__file__).parents[1] / "fixtures" / "colbert-int8"
@@ -100,14 +102,20 @@ def test_a_neural_index_carries_its_model(
     assert info["fingerprints"]["reranker"] in capsys.readouterr().out
 
 
-def test_info_of_a_model_says_how_its_vectors_depend_on_the_batch(
-    capsys: pytest.CaptureFixture[str],
+def test_info_of_a_model_says_whether_its_vectors_depend_on_the_batch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     info = answer(["info", str(MODEL)], capsys)
     assert info["type"] == "model"
     assert info["model"]["precision"] == "int8"
-    assert info["model"]["batch_dependent"] is True
-    assert "one text at a time" in info["batch"]
+    assert info["batch"] == "a vector does not depend on its batch"
+    dependent = tmp_path / "dependent"
+    shutil.copytree(MODEL, dependent)
+    replace(ModelInfo.read(MODEL), batch_dependent=True, batch_effect=0.02).write(dependent)
+    assert (
+        "0.0200 in cosine; glane therefore encodes one text"
+        in answer(["info", str(dependent)], capsys)["batch"]
+    )
 
 
 def test_evaluate_measures_and_writes_a_run(

@@ -192,7 +192,7 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
 def test_a_candidate_that_is_not_stored_is_refused() -> None:
     colbert = filled()
     candidates = Hits(np.array([[3, 8]]), np.zeros((1, 2), np.float32))
-    with pytest.raises(KeyError, match="unknown document 8"):
+    with pytest.raises(ValueError, match="unknown document 8"):
         colbert.rerank(colbert.encode_queries(["snow"]), candidates, 2)
 
 
