@@ -109,17 +109,18 @@ def _chain(base: str, out: Path, threads: list[str]) -> dict[str, dict[str, floa
     def call(*argv: str | Path) -> dict[str, Any]:
         return _call([*map(str, argv), *threads], out)
 
-    train = ["train", "colbert", "--base", base, "--data", SAMPLE]
+    train: list[str | Path] = ["train", "colbert", "--base", base, "--data", SAMPLE]
     call(*train, "--max-steps", "0", "--out", out / "untrained")
     call(*train, "--holdout", "0.1", "--epochs", "6", "--out", out / "checkpoint")
     call("export", out / "untrained", out / "untrained-model", "--quantize", "none")
     call("export", out / "checkpoint", out / "model-fp32", "--quantize", "none")
     call("export", out / "checkpoint", out / "model", "--quantize", "int8")
-    documents = ["--documents", SAMPLE / "corpus.jsonl", "--retriever", "bm25"]
+    documents: list[str | Path] = ["--documents", SAMPLE / "corpus.jsonl", "--retriever", "bm25"]
     call("index", out / "index", *documents, "--reranker", out / "model")
     metrics = {}
     for name, model in RUNS.items():
-        stages = ["--retriever", "bm25", *(["--reranker", out / model, *FUSE] if model else [])]
+        reranker: list[str | Path] = ["--reranker", out / model, *FUSE] if model else []
+        stages = ["--retriever", "bm25", *reranker]
         metrics[name] = call("evaluate", "--dataset", SAMPLE, *stages)["metrics"]
     return metrics
 

@@ -1,0 +1,70 @@
+"""`glane demo` with a tiny random base: the whole chain, as a user calls it."""
+
+import json
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from glane.cli import main
+from glane.dataset import read_beir
+from glane_export.demo import BASE_PACKAGE, SAMPLE, packaged_base
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A random encoder that reads as many tokens as the demo asks for."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=320,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=512,
+        initializer_range=0.3,
+    )
+    folder = tmp_path / "base"
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    shutil.copyfile(FIXTURES / "colbert" / "tokenizer.json", folder / "tokenizer.json")
+    return folder
+
+
+def test_the_demo_makes_what_it_says(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "demo"
+    assert main(["demo", "--base", str(base), "--out", str(out), "--threads", "1"]) == 0
+    printed = capsys.readouterr()
+    assert "BM25" in printed.out
+    assert "ColBERT, fine-tuned, int8" in printed.out
+    assert "$ glane train colbert" in printed.err
+    for name in ("checkpoint/training.png", "model/parity.json", "index/index.json"):
+        assert (out / name).is_file()
+    assert str(tmp_path) not in (out / "index" / "index.json").read_text()
+    assert main(["search", str(out / "index"), "stars at night", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["hits"]
+    assert main(["demo", "--base", str(base), "--out", str(out)]) == 1
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_the_sample_is_a_sound_collection() -> None:
+    train, test = read_beir(SAMPLE, "train"), read_beir(SAMPLE, "test")
+    assert len(train.corpus) >= 300
+    assert sum(map(len, train.judgements.values())) >= 200
+    assert len(test.queries) >= 60
+    assert set(train.queries).isdisjoint(test.queries)
+    assert set(train.queries.values()).isdisjoint(test.queries.values())
+    assert len(set(train.corpus.values())) == len(train.corpus)
+
+
+def test_the_packaged_base_is_found_and_checked() -> None:
+    if find_spec(BASE_PACKAGE.replace("-", "_")) is None:
+        pytest.skip("the extra `demo` is not installed")
+    assert (packaged_base() / "config.json").is_file()
