@@ -101,7 +101,7 @@ class BM25(Lexical):
                 return math.log(n_documents / frequency)
             case "bm25l":
                 return math.log((n_documents + 1) / (frequency + 0.5))
-            case "bm25+":
+            case _:
                 return math.log((n_documents + 1) / frequency)
 
     def _saturated(self, counts: Floats, norms: Floats) -> Floats:

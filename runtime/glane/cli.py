@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import entry_points, version
-from typing import Protocol
+from typing import Protocol, cast
 
 LIGHT = {
     "index": "make an index of a file of documents",
@@ -34,9 +34,11 @@ class Command(Protocol):
 
     def run(self, arguments: argparse.Namespace) -> dict[str, object]:
         """Do the work and return the object that `--json` prints."""
+        ...
 
     def show(self, result: dict[str, object]) -> str:
         """Return the result as text for a person."""
+        ...
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,7 +88,7 @@ def _find(name: str) -> Command:
     else:
         found = entry_points(group="glane.commands", name=name)
         module = next(iter(found)).value if found else f"glane_{name}"
-    return import_module(module)
+    return cast(Command, import_module(module))
 
 
 def _parser(chosen: str | None, command: Command | None) -> argparse.ArgumentParser:

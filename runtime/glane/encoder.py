@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -107,7 +107,7 @@ class Encoder:
         texts: Sequence[str],
         role: Role,
         convert: Callable[[Batch, Any], list[Row]],
-        bar: tqdm[None],
+        bar: tqdm[NoReturn],
     ) -> list[Row]:
         tokens = self.preparer.tokenize(texts, role)
         with self._lock:
@@ -171,7 +171,9 @@ def load_session(path: Path, threads: int) -> InferenceSession:
         CheckpointError: If the file is missing or is not a model that onnxruntime can run.
     """
     import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
+    from onnxruntime.capi import (
+        onnxruntime_pybind11_state as state,  # pyright: ignore[reportAttributeAccessIssue] (C)
+    )
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

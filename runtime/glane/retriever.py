@@ -27,18 +27,21 @@ class Retriever(Protocol):
 
     def add(self, vectors: Any) -> Ids:  # noqa: ANN401
         """Store documents and return their numbers."""
+        ...
 
     def delete(self, ids: Ids) -> None:
         """Forget documents."""
 
     def search(self, queries: Any, k: int) -> Hits:  # noqa: ANN401
         """Return the k best documents for each query."""
+        ...
 
     def save(self, folder: str | Path) -> None:
         """Write what is stored into a folder."""
 
     def __len__(self) -> int:
         """Return how many documents are stored."""
+        ...
 
 
 @runtime_checkable
@@ -47,6 +50,7 @@ class Reranker(Retriever, Protocol):
 
     def rerank(self, queries: Any, hits: Hits, k: int) -> Hits:  # noqa: ANN401
         """Order each query's hits anew."""
+        ...
 
 
 LEXICAL: dict[str, type[BM25] | type[TfIdf]] = {"bm25": BM25, "tfidf": TfIdf}

@@ -20,8 +20,7 @@ Floats = npt.NDArray[np.float32]
 
 def run(path: Path, **feed: npt.NDArray[np.generic]) -> Floats:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    output: Floats = session.run(None, feed)[0]
-    return output
+    return np.asarray(session.run(None, feed)[0], np.float32)
 
 
 @pytest.mark.parametrize("kind", ["bert", "modernbert"])
