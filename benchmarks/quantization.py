@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import logging
 import shutil
 import tempfile
 import time
@@ -66,13 +67,14 @@ def given(file: Path, _: Path, target: Path) -> None:
     copy(file, target)
 
 
-def fused(source: Path, target: Path, then: Callable[[Path, Path], None] | None = None) -> None:
-    """Fuse attention, layer norm and GELU before all else."""
-    model = optimizer.optimize_model(str(source), "bert", opt_level=0)
+def fused(source: Path, target: Path, then: Callable[[Path, Path], None] = copy) -> None:
+    """Fuse attention, layer norm and GELU before all else; for BERT of MiniLM's size."""
+    model = optimizer.optimize_model(
+        str(source), "bert", num_heads=12, hidden_size=384, opt_level=0
+    )
     path = target.with_suffix(".fused")
-    model.save_model_to_file(str(path if then else target))
-    if then:
-        then(path, target)
+    model.save_model_to_file(str(path))
+    then(path, target)
 
 
 def weights_only(source: Path, target: Path, accuracy_level: int) -> None:
@@ -138,7 +140,9 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=100)
     parser.add_argument("--also", action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--keep", type=Path, help="folder to write the graphs into")
+    parser.add_argument("--only", default="", help="kinds whose name contains this, and fp32")
     arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
     kinds = dict(KINDS)
     for name, _, file in (word.partition("=") for word in arguments.also):
         kinds[name] = partial(given, Path(file))
@@ -154,6 +158,8 @@ def main() -> None:
         print("kind | MB | mean cosine | lowest | docs/s at 1 | at 8 | batch effect")
         print("---|---|---|---|---|---|---")
         for name, make in kinds.items():
+            if name != "fp32" and arguments.only not in name:
+                continue
             folder = root / "".join(c if c.isalnum() else "-" for c in name)
             folder.mkdir(exist_ok=True)
             for file in ("glane.json", "tokenizer.json"):
