@@ -12,9 +12,10 @@ from glane.dataset import Dataset, read_beir
 from glane.evaluate import evaluate
 from glane_export.parity import Bound, ndcg_loss
 
-N_QUERIES = 100
-N_CANDIDATES = 20
-"""What bounds the time: at most so many queries, spread over the split, and candidates each."""
+N_QUERIES = 300
+N_CANDIDATES = 10
+"""What bounds the time: at most so many queries, spread over the split, and candidates each. More
+queries tell more than more candidates: see the standard errors in `docs/export.md`."""
 
 
 class Judged(NamedTuple):

@@ -73,7 +73,7 @@ def write_beir(folder: Path, n_documents: int) -> None:
 
 
 def test_loss_is_measured_on_a_bounded_part(checkpoint: Path, tmp_path: Path) -> None:
-    write_beir(tmp_path / "beir", 120)
+    write_beir(tmp_path / "beir", N_QUERIES + 20)
     export_model(checkpoint, tmp_path / "model", ExportSettings(quantize="none"))
     judged = read_judged(tmp_path / "beir", "dev")
     assert len(judged.dataset.queries) == N_QUERIES
