@@ -111,7 +111,7 @@ def _chain(base: str, out: Path, threads: list[str]) -> dict[str, dict[str, floa
 
     train: list[str | Path] = ["train", "colbert", "--base", base, "--data", SAMPLE]
     call(*train, "--max-steps", "0", "--out", out / "untrained")
-    call(*train, "--holdout", "0.1", "--epochs", "6", "--out", out / "checkpoint")
+    call(*train, "--holdout", "0.1", "--epochs", "3", "--out", out / "checkpoint")
     call("export", out / "untrained", out / "untrained-model", "--quantize", "none")
     call("export", out / "checkpoint", out / "model-fp32", "--quantize", "none")
     call("export", out / "checkpoint", out / "model", "--quantize", "int8")
