@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-WEIGHT = "0.4"
+WEIGHT = "0.2"
 """BM25's share in the fusion, chosen on a held-out part of the train queries."""
 
 

@@ -8,8 +8,6 @@ from typing import Any
 
 from glane_export.exporting import ExportSettings, export_model
 
-SUMMARY = "turn a checkpoint into an ONNX model that is proved to rank the same"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""

