@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 FORMAT_VERSION = 1
 
-Kind = Literal["colbert"]
+Kind = Literal["colbert", "splade", "sparse-embed"]
 
 
 class CheckpointError(ValueError):
@@ -75,7 +75,13 @@ class Checkpoint(Schema):
     Attributes:
         format_version: Version of this schema.
         kind: Which model this is.
-        dim: Width of a token vector.
+        dim: Width of a token vector (colbert) or of a term's embedding (sparse-embed); 0 where
+            there is none (splade).
+        query_terms: Terms of highest weight that a query keeps at most; 0 for colbert, which has
+            no terms.
+        document_terms: Terms that a document keeps at most, likewise.
+        inference_free: Whether a query's terms are its own tokens, weighed by a table, without a
+            model call (splade alone).
         query_length: Tokens a query is cut at, markers included; expansion fills up to it.
         document_length: Tokens a document is cut at, markers included.
         query_prefix: Put before a query's text: the name of one token of the vocabulary, or text.
@@ -92,6 +98,9 @@ class Checkpoint(Schema):
     format_version: int = FORMAT_VERSION
     kind: Kind = "colbert"
     dim: int
+    query_terms: int = 0
+    document_terms: int = 0
+    inference_free: bool = False
     query_length: int = 32
     document_length: int = 300
     query_prefix: str = ""
@@ -100,6 +109,26 @@ class Checkpoint(Schema):
     attend_to_expansion: bool = False
     skip_punctuation: bool = False
     base: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what does not fit the kind of model.
+
+        Raises:
+            CheckpointError: The message names the field.
+        """
+        has_vectors, has_terms = self.kind != "splade", self.kind != "colbert"
+        for name, value, wanted in (
+            ("dim", self.dim, has_vectors),
+            ("query_terms", self.query_terms, has_terms),
+            ("document_terms", self.document_terms, has_terms),
+        ):
+            if (value >= 1) != wanted or value < 0:
+                expected = "at least 1" if wanted else "0"
+                raise CheckpointError(f"`{name}` of a {self.kind} must be {expected}, got {value}")
+        if self.inference_free and self.kind != "splade":
+            raise CheckpointError(f"`inference_free` is for splade alone, not {self.kind}")
+        if self.query_expansion and self.kind != "colbert":
+            raise CheckpointError(f"`query_expansion` is for colbert alone, not {self.kind}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +157,10 @@ class ModelInfo(Schema):
     opset: int
     checkpoint: str
 
+
+QUERY_WEIGHTS = "query_weights.npy"
+"""Of an inference-free model: float32, shape (n_vocabulary,), at least 0, the weight of each token
+of the vocabulary in a query."""
 
 MODEL_FILES = ("glane.json", "tokenizer.json", "model.onnx")
 CHECKPOINT_FILES = ("glane.json", "tokenizer.json", "model.safetensors")

@@ -34,3 +34,68 @@ def maxsim(queries: Any, documents: Any, query_mask: Any, document_mask: Any, *,
     best = xp.amax(similarities, -1)
     total = xp.where(query_mask, best, 0.0).sum(-1)
     return xp.where(document_mask.any(-1), total, NO_TOKENS_SCORE)
+
+
+def splade_weights(logits: Any, mask: Any, *, xp: Any) -> Any:  # noqa: ANN401 (arrays of either module)
+    r"""Return the weight of each term of the vocabulary in each text.
+
+    w_t = log(1 + ReLU(max over positions i of logit_it)), which is max over i of
+    log(1 + ReLU(logit_it)) (Formal et al., SPLADE v2, 2021, eq. 6), since both functions rise: the
+    maximum goes first, so that the rest is done once for all positions.
+
+    Args:
+        logits: Of the masked language model, shape (..., n_tokens, n_vocabulary).
+        mask: Boolean, shape (..., n_tokens), true where a token counts.
+        xp: The array module of both, `numpy` or `torch`.
+
+    Returns:
+        Weights, shape (..., n_vocabulary), at least 0; a text with no token has none.
+    """
+    if logits.shape[-2] == 0:
+        return logits.sum(-2)
+    best = xp.amax(xp.where(mask[..., None], logits, 0.0), -2)
+    return xp.log1p(xp.where(best > 0, best, 0.0))
+
+
+def sparse_dot(queries: Any, documents: Any, *, xp: Any) -> Any:  # noqa: ANN401
+    """Return the sum over terms of query weight times document weight.
+
+    Args:
+        queries: Shape (n_queries, n_vocabulary), 0 where a term is absent.
+        documents: Shape (n_documents, n_vocabulary).
+        xp: The array module of both, `numpy` or `torch`.
+
+    Returns:
+        Scores, shape (n_queries, n_documents).
+    """
+    return xp.matmul(queries, xp.swapaxes(documents, -1, -2))
+
+
+def sparse_embed_score(
+    query_terms: Any,  # noqa: ANN401
+    document_terms: Any,  # noqa: ANN401
+    query_embeddings: Any,  # noqa: ANN401
+    document_embeddings: Any,  # noqa: ANN401
+    *,
+    xp: Any,  # noqa: ANN401
+) -> Any:  # noqa: ANN401
+    """Return the sum over shared terms t of e_t(query) · e_t(document).
+
+    Kong et al., "SparseEmbed: Learning Sparse Lexical Representations with Contextual Embeddings
+    for Retrieval", SIGIR 2023, eq. 5.
+
+    Args:
+        query_terms: Term numbers, shape (..., n_query_terms), each once in a row; below 0 where a
+            row is short, which matches nothing.
+        document_terms: Shape (..., n_document_terms), likewise; leading axes broadcast.
+        query_embeddings: Shape (..., n_query_terms, dim).
+        document_embeddings: Shape (..., n_document_terms, dim).
+        xp: The array module of all four, `numpy` or `torch`.
+
+    Returns:
+        Scores, shape (...), 0 where no term is shared.
+    """
+    shared = query_terms[..., :, None] == document_terms[..., None, :]
+    shared = shared & (query_terms[..., :, None] >= 0)
+    products = xp.matmul(query_embeddings, xp.swapaxes(document_embeddings, -1, -2))
+    return xp.where(shared, products, 0.0).sum((-1, -2))
