@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from glane.checkpoint import CheckpointError
 from glane.encoder import Encoder
 from glane.hits import Hits
 from glane.maxsim import MaxSimIndex, maxsim_scores
+from glane.store.reading import open_state
+from glane.store.retriever import load_tables, record_of, save_retriever
+from glane.store.segments import Segments
 from glane.text import Batch, Role, check_texts
 from glane.types import Floats, Ids, Scores
 from glane.vectors import TokenVectors, join_lengths
@@ -30,15 +34,16 @@ class ColBERT:
     array([[0]])
     """
 
-    def __init__(self, encoder: Encoder, index: MaxSimIndex | None = None) -> None:
-        """Join an encoder and an index; `load` is the usual way.
+    kind: ClassVar[Literal["colbert"]] = "colbert"
+
+    def __init__(self, encoder: Encoder) -> None:
+        """Put an empty index behind an encoder; `load` is the usual way.
 
         Args:
             encoder: A ColBERT model.
-            index: Vectors of that very model; by default none are stored yet.
         """
         self.encoder = encoder
-        self.index = MaxSimIndex(encoder.checkpoint.dim) if index is None else index
+        self.index = MaxSimIndex(encoder.checkpoint.dim)
 
     @classmethod
     def load(
@@ -55,24 +60,44 @@ class ColBERT:
             CheckpointError: If model or vectors are missing or damaged, the model is of another
                 kind, or another made the vectors; the message then names both fingerprints.
         """
-        encoder = Encoder(model, "colbert", threads)
-        if index is None:
-            return cls(encoder)
-        try:
-            written_by = (Path(index) / "fingerprint").read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{str(index)!r} holds no token vectors: {error}") from None
-        if written_by != encoder.fingerprint:
-            raise CheckpointError(
-                f"{str(index)!r} was written by the model {written_by}, but {str(model)!r} is "
-                f"{encoder.fingerprint}; use that model, or index again"
-            )
-        return cls(encoder, MaxSimIndex.load(index))
+        made = cls(Encoder(model, cls.kind, threads))
+        if index is not None:
+            state = open_state(index)
+            made.check_record(record_of(state, "retriever", made.kind), index)
+            load_tables(made, state, "retriever")
+        return made
 
     def save(self, folder: str | Path) -> None:
-        """Write the stored vectors and the model's fingerprint into a folder."""
-        self.index.save(folder)
-        (Path(folder) / "fingerprint").write_text(self.encoder.fingerprint, encoding="ascii")
+        """Write the stored vectors and the model's fingerprint into a folder.
+
+        Args:
+            folder: New, empty, or an index, which is replaced.
+
+        Raises:
+            FileExistsError: If the folder holds something else.
+        """
+        save_retriever(self, folder)
+
+    def record(self) -> dict[str, Any]:
+        """Return which model's vectors are stored, as JSON."""
+        return {"kind": self.kind, "fingerprint": self.encoder.fingerprint}
+
+    def tables(self) -> dict[str, Segments]:
+        """Return what is stored."""
+        return self.index.tables()
+
+    def check_record(self, record: Mapping[str, Any], index: str | Path) -> None:
+        """Refuse vectors that another model has made.
+
+        Raises:
+            CheckpointError: The message names both fingerprints.
+        """
+        if record["fingerprint"] != self.encoder.fingerprint:
+            raise CheckpointError(
+                f"{str(index)!r} was written by the model {record['fingerprint']}, but "
+                f"{str(self.encoder.folder)!r} is {self.encoder.fingerprint}; use that model, or "
+                "index again"
+            )
 
     def __len__(self) -> int:
         """Return how many documents are stored."""
@@ -124,6 +149,18 @@ class ColBERT:
             ValueError: If a number is not stored, or stands twice; nothing is deleted then.
         """
         self.index.delete(ids)
+
+    def take(self, ids: Ids) -> TokenVectors:
+        """Return the stored vectors of documents, given in rising order of their numbers.
+
+        Raises:
+            ValueError: If a number is not stored.
+        """
+        return self.index.take(ids)
+
+    def compact(self) -> None:
+        """Drop what is left of deleted documents; numbers stay."""
+        self.index.rows.compact()
 
     def search(self, queries: TokenVectors, k: int) -> Hits:
         """Return the k best of all stored documents for each query, by exact MaxSim.

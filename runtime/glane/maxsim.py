@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
-from glane.checkpoint import CheckpointError
 from glane.hits import Hits, check_k
 from glane.scoring import NO_TOKENS_SCORE
+from glane.store.segments import Arrays, Segment, Segments, join_ragged, locate, split
 from glane.types import Floats, Ids, Scores
-from glane.vectors import TokenVectors, read_array
+from glane.vectors import TokenVectors
 
 BLOCK_TOKENS = 8192
 """Document tokens scored at once: their similarities stay in the cache while they are reduced."""
@@ -67,6 +67,10 @@ class MaxSimIndex:
     """Token vectors of documents, kept as float16, searched and reranked by exact MaxSim.
 
     Numbers are given in order of writing and never reused.
+
+    Attributes:
+        dim: Width of a vector.
+        rows: Where the vectors are stored.
     """
 
     def __init__(self, dim: int) -> None:
@@ -76,12 +80,11 @@ class MaxSimIndex:
             dim: Width of a vector.
         """
         self.dim = dim
-        self._parts: list[TokenVectors] = []
-        self._deleted = np.empty(0, np.bool_)
+        self.rows = Segments(_join)
 
     def __len__(self) -> int:
         """Return how many documents are stored and not deleted."""
-        return int((~self._deleted).sum())
+        return len(self.rows)
 
     def add(self, vectors: TokenVectors) -> Ids:
         """Store documents and return their numbers.
@@ -91,12 +94,8 @@ class MaxSimIndex:
         """
         if vectors.dim != self.dim:
             raise ValueError(f"vectors must have width {self.dim}, got {vectors.dim}")
-        first = len(self._deleted)
-        self._parts.append(vectors.half())
-        while len(self._parts) > 1 and len(self._parts[-2]) <= len(self._parts[-1]):
-            self._parts[-2:] = [TokenVectors.concatenate(self._parts[-2:])]
-        self._deleted = np.append(self._deleted, np.zeros(len(vectors), np.bool_))
-        return np.arange(first, len(self._deleted))
+        arrays = {"offsets": vectors.offsets, "values": vectors.half().values}
+        return self.rows.add(arrays, len(vectors))
 
     def delete(self, ids: Ids) -> None:
         """Forget documents.
@@ -104,11 +103,20 @@ class MaxSimIndex:
         Raises:
             ValueError: If a number is not stored, or stands twice; nothing is deleted then.
         """
-        ids = np.asarray(ids, np.int64)
-        self._check_stored(ids)
-        if len(np.unique(ids)) < len(ids):
-            raise ValueError(f"ids must differ, got {ids.tolist()}")
-        self._deleted[ids] = True
+        self.rows.delete(ids)
+
+    def take(self, ids: Ids) -> TokenVectors:
+        """Return the stored vectors of documents, given in rising order of their numbers.
+
+        Raises:
+            ValueError: If a number is not stored.
+        """
+        parts = self.rows.parts
+        chosen = [
+            _vectors(part)[rows] for part, rows in split(parts, locate(parts, ids)) if len(rows)
+        ]
+        nothing = TokenVectors(np.zeros(1, np.int64), np.empty((0, self.dim), np.float16))
+        return TokenVectors.concatenate(chosen or [nothing])
 
     def search(self, queries: TokenVectors, k: int) -> Hits:
         """Return the k best documents for each query, by scoring them all.
@@ -120,13 +128,14 @@ class MaxSimIndex:
             ValueError: If `k` is below 1.
         """
         check_k(k)
-        alive = np.flatnonzero(~self._deleted)
+        parts = self.rows.parts
+        ids = np.concatenate([np.empty(0, np.int64), *(part.ids[part.kept] for part in parts)])
         rows = []
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             group = queries[start : start + QUERIES_AT_ONCE]
-            blocks = [maxsim_scores(group, part) for part in self._parts]
+            blocks = [maxsim_scores(group, _vectors(part))[:, part.kept] for part in parts]
             scores = np.concatenate([np.empty((len(group), 0), np.float32), *blocks], axis=1)
-            rows += [(alive, row[alive]) for row in scores]
+            rows += [(ids, row) for row in scores]
         return Hits.from_rows(rows, k)
 
     def rerank(self, queries: TokenVectors, hits: Hits, k: int) -> Hits:
@@ -150,52 +159,20 @@ class MaxSimIndex:
         rows = []
         for query in range(len(queries)):
             ids = np.sort(hits.row(query)[0])
-            self._check_stored(ids)
-            rows.append((ids, maxsim_scores(queries[query : query + 1], self._take(ids))[0]))
+            rows.append((ids, maxsim_scores(queries[query : query + 1], self.take(ids))[0]))
         return Hits.from_rows(rows, k)
 
-    def save(self, folder: str | Path) -> None:
-        """Write the index into a folder, made where it is missing."""
-        nothing = TokenVectors(np.zeros(1, np.int64), np.empty((0, self.dim), np.float16))
-        TokenVectors.concatenate(self._parts or [nothing]).save(folder)
-        np.save(Path(folder) / "deleted.npy", self._deleted, allow_pickle=False)
+    def tables(self) -> dict[str, Segments]:
+        """Return what is stored."""
+        return {"": self.rows}
 
-    @classmethod
-    def load(cls, folder: str | Path) -> MaxSimIndex:
-        """Map what `save` wrote.
 
-        Raises:
-            CheckpointError: If a file is missing or damaged.
-        """
-        vectors = TokenVectors.load(folder)
-        index = cls(vectors.dim)
-        index._parts = [vectors]
-        index._deleted = read_array(Path(folder) / "deleted.npy", mapped=False)
-        if len(index._deleted) != len(vectors):
-            raise CheckpointError(
-                f"{str(folder)!r} is damaged: its arrays are of different lengths"
-            )
-        return index
+def _vectors(part: Segment) -> TokenVectors:
+    return TokenVectors(part.arrays["offsets"], part.arrays["values"])
 
-    def _take(self, ids: Ids) -> TokenVectors:
-        """Return the stored vectors of documents, given in rising order of their numbers."""
-        firsts = np.cumsum([0, *map(len, self._parts)])
-        cuts = np.searchsorted(ids, firsts)
-        chosen = [
-            part[ids[low:high] - first]
-            for part, first, low, high in zip(
-                self._parts, firsts[:-1], cuts[:-1], cuts[1:], strict=True
-            )
-            if high > low
-        ]
-        nothing = TokenVectors(np.zeros(1, np.int64), np.empty((0, self.dim), np.float16))
-        return TokenVectors.concatenate(chosen or [nothing])
 
-    def _check_stored(self, ids: Ids) -> None:
-        stored = (ids >= 0) & (ids < len(self._deleted))
-        stored[stored] = ~self._deleted[ids[stored]]
-        if not stored.all():
-            raise ValueError(f"unknown document {ids[~stored][0]}; it is not stored")
+def _join(parts: Sequence[Segment]) -> Arrays:
+    return join_ragged(parts, "offsets", "values")
 
 
 def _blocks(offsets: Ids, filled: Ids) -> list[Ids]:

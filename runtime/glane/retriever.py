@@ -8,7 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from glane.bm25 import BM25
 from glane.colbert import ColBERT
+from glane.encoder import Encoder
 from glane.hits import Hits
+from glane.store.segments import Segments
 from glane.tfidf import TfIdf
 from glane.types import Ids
 
@@ -36,12 +38,36 @@ class Retriever(Protocol):
         """Return the k best documents for each query."""
         ...
 
+    def compact(self) -> None:
+        """Drop what is left of deleted documents."""
+
     def save(self, folder: str | Path) -> None:
         """Write what is stored into a folder."""
+
+    def record(self) -> dict[str, Any]:
+        """Return what makes an equal, empty retriever, as JSON."""
+        ...
+
+    def tables(self) -> dict[str, Segments]:
+        """Return what is stored, by name."""
+        ...
 
     def __len__(self) -> int:
         """Return how many documents are stored."""
         ...
+
+
+@runtime_checkable
+class Neural(Retriever, Protocol):
+    """A retriever whose representations a model computes: none is computed twice."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """The model."""
+        ...
+
+    def take(self, ids: Ids) -> Any:  # noqa: ANN401
+        """Return what is stored of documents, given in rising order of their numbers."""
 
 
 @runtime_checkable

@@ -6,8 +6,9 @@ compressed sparse rows do. Rows can be taken, put together, saved and mapped bac
 
 from __future__ import annotations
 
+import mmap
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -201,3 +202,13 @@ def read_array(path: Path, *, mapped: bool = True) -> npt.NDArray[Any]:
     except (OSError, ValueError, EOFError) as error:
         raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from None
     return array.view(np.ndarray)
+
+
+def release(arrays: Iterable[npt.NDArray[Any]]) -> None:
+    """Give back the memory that mapped arrays have taken; it is read again when it is needed."""
+    for array in arrays:
+        base = array.base
+        while isinstance(base, np.ndarray):
+            base = base.base
+        if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
+            base.madvise(mmap.MADV_DONTNEED)

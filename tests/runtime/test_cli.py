@@ -77,7 +77,7 @@ def test_index_search_add_and_info(
     again = write_jsonl(tmp_path / "again.jsonl", [{"_id": "sea", "title": "", "text": "salt"}])
     assert answer(["add", index, "--documents", again], capsys)["n_replaced"] == 1
     info = answer(["info", index], capsys)
-    assert (info["n_documents"], info["n_deleted"], info["n_segments"]) == (4, 1, 1)
+    assert (info["n_documents"], info["n_deleted"], info["n_segments"]) == (4, 1, 2)
     assert info["bytes"] > 0
     assert main(["search", index, "salt"]) == 0
     assert "sea" in capsys.readouterr().out
@@ -183,7 +183,7 @@ def bad_calls(index: str, corpus: str, beir: str) -> list[tuple[list[str], str]]
     new = f"{index}-new"
     bm25 = ["--retriever", "bm25"]
     return [
-        (["search", f"{index}-none", "x"], "has no index.json"),
+        (["search", f"{index}-none", "x"], "has no manifest.json"),
         (["search", index, "x", "-k", "0"], "k must be at least 1, got 0"),
         (["search", index, "x", "--fuse", "rrf"], "needs a reranker"),
         (["search", index, "x", "--model", str(MODEL)], "takes no model"),
