@@ -15,14 +15,15 @@ from glane.fusion import check_fusion, fuse
 from glane.hits import Hit, Hits, check_k
 from glane.retriever import Reranker, Retriever
 from glane.store.documents import Documents
-from glane.store.names import Hashes, Names
-from glane.store.names import Name as Key
+from glane.store.names import Hashes, Name, Names
 from glane.store.segments import places
 from glane.text import check_texts
 from glane.types import Ids
 
 if TYPE_CHECKING:
     from glane.index import Origin
+
+Key = Name
 
 
 class Results(NamedTuple):

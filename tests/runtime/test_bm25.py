@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from glane.analysis import Analyzer
-from glane.bm25 import BM25
-from glane.tfidf import TfIdf, Variant
+from glane.bm25 import BM25, Variant
+from glane.tfidf import TfIdf
 
 TEXTS = [
     "green tea and black tea",
