@@ -210,5 +210,7 @@ def release(arrays: Iterable[npt.NDArray[Any]]) -> None:
         base = array.base
         while isinstance(base, np.ndarray):
             base = base.base
+        if isinstance(base, memoryview):
+            base = base.obj
         if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
             base.madvise(mmap.MADV_DONTNEED)

@@ -10,6 +10,7 @@ import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,12 +115,12 @@ def intercept(patch: pytest.MonkeyPatch, before: Before) -> None:
         patch.setattr(files, name, wrap(name, getattr(files, name)))
 
 
-def recorded(folder: Path, action: Callable[[Search], None]) -> list[tuple[str, tuple[Any, ...]]]:
-    """Change an index, and return the operations that did it."""
+def recorded(work: Callable[[], None]) -> list[tuple[str, tuple[Any, ...]]]:
+    """Do some work, and return the operations on files that did it."""
     operations: list[tuple[str, tuple[Any, ...]]] = []
     with pytest.MonkeyPatch.context() as patch:
         intercept(patch, lambda *operation: operations.append(operation))
-        change(folder, action)
+        work()
     return operations
 
 
@@ -159,7 +160,7 @@ def test_a_writer_killed_at_any_operation_leaves_the_last_committed_state(
     action: Callable[[Search], None], base: Path, tmp_path: Path
 ) -> None:
     whole = copy(base, tmp_path / "whole")
-    names = [name for name, _ in recorded(whole, action)]
+    names = [name for name, _ in recorded(partial(change, whole, action))]
     before, after = state(base), state(whole)
     committed = names.index("replace")
     for number in range(len(names)):
@@ -173,7 +174,8 @@ def test_a_writer_killed_at_any_operation_leaves_the_last_committed_state(
 def test_there_are_enough_places_to_be_killed_at(base: Path, tmp_path: Path) -> None:
     count = 0
     for action in (add, delete, compact):
-        count += len(recorded(copy(base, tmp_path / action.__name__), action))
+        work = partial(change, copy(base, tmp_path / action.__name__), action)
+        count += len(recorded(work))
     assert count >= 200
 
 
@@ -249,6 +251,13 @@ class Disk:
         return left
 
 
+def materialized(left: dict[str, bytes | None], folder: Path) -> Path:
+    folder.mkdir()
+    for name, content in left.items():
+        (folder / name).mkdir() if content is None else (folder / name).write_bytes(content)
+    return folder
+
+
 def states_after_power_cut(
     base: Path, folder: Path, operations: list[tuple[str, tuple[Any, ...]]]
 ) -> Iterator[dict[str, bytes | None]]:
@@ -274,14 +283,11 @@ def test_a_power_cut_at_any_operation_leaves_the_old_state_or_the_new(
     action: Callable[[Search], None], base: Path, tmp_path: Path
 ) -> None:
     whole = copy(base, tmp_path / "whole")
-    operations = recorded(whole, action)
+    operations = recorded(partial(change, whole, action))
     before, after = state(base), state(whole)
     found = []
     for left in states_after_power_cut(base, whole, operations):
-        folder = tmp_path / "cut"
-        folder.mkdir()
-        for name, content in left.items():
-            (folder / name).mkdir() if content is None else (folder / name).write_bytes(content)
+        folder = materialized(left, tmp_path / "cut")
         found.append(state(folder))
         assert found[-1] in (before, after)
         check_next_write(folder)
@@ -290,12 +296,29 @@ def test_a_power_cut_at_any_operation_leaves_the_old_state_or_the_new(
     assert after in found
 
 
+def test_a_power_cut_at_the_first_save_leaves_nothing_or_all(tmp_path: Path) -> None:
+    for name in ("base", "index"):
+        (tmp_path / name).mkdir()
+
+    def save() -> None:
+        search = Search(BM25(), keep_documents=True)
+        search.add(documents(0, 3))
+        search.save(tmp_path / "index")
+
+    operations = recorded(save)
+    after = state(tmp_path / "index")
+    for left in states_after_power_cut(tmp_path / "base", tmp_path / "index", operations):
+        folder = materialized(left, tmp_path / "cut")
+        assert not (folder / "manifest.json").exists() or state(folder) == after
+        shutil.rmtree(folder)
+
+
 @ACTIONS
 def test_a_full_disk_at_any_write_changes_nothing(
     action: Callable[[Search], None], base: Path, tmp_path: Path
 ) -> None:
     whole = copy(base, tmp_path / "whole")
-    names = [name for name, _ in recorded(whole, action)]
+    names = [name for name, _ in recorded(partial(change, whole, action))]
     before, after = state(base), state(whole)
     for number in range(names.count("write")):
         folder = copy(base, tmp_path / f"full-{number}")
