@@ -1,4 +1,4 @@
-"""Triples with a teacher's scores: BM25 and a ColBERT, fused, judge each training query's documents.
+"""Triples with a teacher's scores: BM25 and a ColBERT, fused, judge the training documents.
 
 Of the teacher's first documents some become negatives, those most like the positive first; a
 document that is judged relevant never does. The score is BM25's and MaxSim's, each with mean 0 and
