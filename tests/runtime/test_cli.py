@@ -193,7 +193,7 @@ def bad_calls(index: str, corpus: str, beir: str) -> list[tuple[list[str], str]]
         (["index", new, "--documents", f"{corpus}.gone", *bm25], "is no file"),
         (["index", new, "--documents", corpus, *bm25, "--model", str(MODEL)], "takes no --model"),
         (["index", new, "--documents", corpus, "--retriever", "colbert"], "needs --model"),
-        (["index", new, "--documents", corpus, *bm25, "--reranker", index], "has no model.json"),
+        (["index", new, "--documents", corpus, *bm25, "--reranker", index], "has no glane.json"),
         (["index", new, "--documents", corpus, *bm25, "--on", "body"], "no document has the field"),
         (["index", new, "--documents", corpus, *bm25, "--language", "klingon"], "klingon"),
         (["info", corpus], "is no folder"),
