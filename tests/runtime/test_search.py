@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glane import BM25, CheckpointError, ColBERT, Search
+from glane import BM25, CheckpointError, ColBERT, Search, SparseEmbed, Splade
 from glane.search import Results
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -32,11 +32,22 @@ def neural() -> Search:
     return Search(BM25(), reranker=reranker, key="id", on=["title", "text"])
 
 
+def splade() -> Search:
+    return Search(Splade.load(FIXTURES / "splade", threads=1), on=["title", "text"])
+
+
+def sparse_embed_then_colbert() -> Search:
+    retriever = SparseEmbed.load(FIXTURES / "sparse-embed", threads=1)
+    reranker = ColBERT.load(FIXTURES / "colbert", threads=1)
+    return Search(retriever, reranker=reranker, on=["title", "text"])
+
+
 def colbert_alone() -> Search:
     return Search(ColBERT.load(FIXTURES / "colbert-int8", threads=1), on=["title", "text"])
 
 
-KINDS = pytest.mark.parametrize("make", [lexical, neural, colbert_alone], ids=lambda f: f.__name__)
+MAKERS = [lexical, neural, splade, sparse_embed_then_colbert, colbert_alone]
+KINDS = pytest.mark.parametrize("make", MAKERS, ids=lambda f: f.__name__)
 
 
 @KINDS
