@@ -1,0 +1,151 @@
+"""What SPLADE and SparseEmbed share: a masked language model whose logits become term weights."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
+
+from glane.scoring import splade_weights
+from glane.text import Batch, Role, TextPreparer
+from glane.vectors import SparseVectors, join_lengths
+from glane_trainer.mlm import Pieces, tensors_of
+from glane_trainer.model import Model, Vectors
+
+LOGITS = 1 << 24
+"""Logits that exist at once, but for those of one text, which are made together."""
+
+
+class TermModel(Model[Vectors]):
+    """A model that weighs the terms of the vocabulary, one weight for each in each text.
+
+    Attributes:
+        head: See `Pieces`.
+        decoder: See `Pieces`.
+    """
+
+    def __init__(self, pieces: Pieces, preparer: TextPreparer) -> None:
+        """Join the parts.
+
+        Raises:
+            CheckpointError: If the tokenizer has more entries than the encoder, or a length is
+                more than the encoder can read.
+        """
+        super().__init__(pieces.encoder, preparer)
+        self.head = pieces.head
+        self.decoder = pieces.decoder
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the weights as they are written."""
+        return tensors_of(Pieces(self.encoder, self.head, self.decoder))
+
+    @property
+    def transformer(self) -> PreTrainedModel:
+        """The masked language model, or the encoder where there was no head."""
+        return self.encoder if self.head is None else self.head
+
+    @property
+    def n_vocabulary(self) -> int:
+        """Terms there are."""
+        return self.decoder.out_features
+
+    def n_terms(self, role: Role) -> int:
+        """Return how many terms a text may keep."""
+        wanted = self.checkpoint.query_terms if role == "query" else self.checkpoint.document_terms
+        return min(wanted, self.n_vocabulary)
+
+    def transform(self, hidden: Tensor) -> Tensor:
+        """Return what the decoder takes.
+
+        Args:
+            hidden: Of the encoder, shape (n, length, hidden_size).
+
+        Returns:
+            Shape (n, length, width): logits are its product with `decoder.weight`, (n_vocabulary,
+            width), plus `decoder.bias`.
+        """
+        if self.head is None:
+            return hidden
+        return cast(Tensor, self.head(inputs_embeds=hidden).logits)
+
+    @abstractmethod
+    def weights(self, batch: Batch, role: Role) -> Tensor:
+        """Return the weight of each term in each text, before the lowest are cut.
+
+        Returns:
+            float32, shape (n, n_vocabulary), at least 0.
+        """
+
+    def term_weights(self, transformed: Tensor, mask: Tensor) -> Tensor:
+        """Return the weight of each term in each text, by `glane.scoring.splade_weights`.
+
+        The logits are made for a few texts at a time and made again for the gradient, so that no
+        more than `LOGITS` of them exist.
+
+        Args:
+            transformed: From `transform`, shape (n, length, width).
+            mask: Boolean, shape (n, length), true where a token counts.
+
+        Returns:
+            float32, shape (n, n_vocabulary), at least 0.
+        """
+        n_texts = max(1, LOGITS // (transformed.shape[1] * self.n_vocabulary))
+
+        def weights(texts: Tensor, counted: Tensor) -> Tensor:
+            return cast(Tensor, splade_weights(self.decoder(texts), counted, xp=torch))
+
+        parts = [
+            checkpoint(weights, *part, use_reentrant=False, preserve_rng_state=False)
+            for part in zip(
+                torch.split(transformed, n_texts), torch.split(mask, n_texts), strict=True
+            )
+        ]
+        return torch.cat(parts).float()
+
+
+def keep_top(weights: Tensor, k: int) -> Tensor:
+    """Return the weights with all but the k highest of each row as 0; equal ones by lower number.
+
+    Args:
+        weights: Shape (n, n_vocabulary), at least 0.
+        k: From 1 to n_vocabulary.
+
+    >>> keep_top(torch.tensor([[1.0, 2.0, 1.0, 0.0]]), 2)
+    tensor([[1., 2., 0., 0.]])
+    """
+    least = weights.topk(k).values[:, -1:]  # (n, 1)
+    above, equal = weights > least, weights == least
+    room = k - above.sum(-1, keepdim=True)
+    kept = above | (equal & (equal.cumsum(-1) <= room))
+    return torch.where(kept, weights, 0.0)
+
+
+TermRow = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
+"""Terms of one text, ascending, and their weights, above 0."""
+
+
+def term_rows(kept: Tensor) -> list[TermRow]:
+    """Return terms, ascending, and weights of each row, 0 left out.
+
+    Args:
+        kept: Shape (n, n_vocabulary), at least 0.
+    """
+    rows = kept.cpu().numpy()
+    found = [np.flatnonzero(row) for row in rows]
+    return [(terms.astype(np.int32), row[terms]) for row, terms in zip(rows, found, strict=True)]
+
+
+def join_terms(rows: Sequence[TermRow]) -> SparseVectors:
+    """Return rows from `term_rows` as one representation."""
+    return SparseVectors(
+        join_lengths([len(terms) for terms, _ in rows]),
+        np.concatenate([np.empty(0, np.int32), *(terms for terms, _ in rows)]),
+        np.concatenate([np.empty(0, np.float32), *(values for _, values in rows)]),
+    )
