@@ -8,10 +8,10 @@ except ModuleNotFoundError as error:
 
 from glane_trainer.data import Example, TrainingData, read_data
 from glane_trainer.losses import Objective
-from glane_trainer.models import ColBERT, Splade, load_model
+from glane_trainer.models import ColBERT, SparseEmbed, Splade, load_model
 from glane_trainer.projection import principal_projection
 from glane_trainer.settings import DEFAULTS, Settings
-from glane_trainer.sparse_steps import train_splade
+from glane_trainer.sparse_steps import train_sparse_embed, train_splade
 from glane_trainer.sparsity import Sparsity
 from glane_trainer.splade import idf_weights
 from glane_trainer.steps import StepOptions, train_colbert
@@ -23,6 +23,7 @@ __all__ = [
     "Example",
     "Objective",
     "Settings",
+    "SparseEmbed",
     "Sparsity",
     "Splade",
     "StepOptions",
@@ -33,5 +34,6 @@ __all__ = [
     "read_data",
     "train",
     "train_colbert",
+    "train_sparse_embed",
     "train_splade",
 ]

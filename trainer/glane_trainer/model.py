@@ -17,13 +17,13 @@ from glane.checkpoint import Checkpoint, CheckpointError, Kind
 from glane.folders import new_folder
 from glane.text import Batch, Role, TextPreparer
 from glane.types import Ids, Scores
-from glane.vectors import SparseVectors, TokenVectors
+from glane.vectors import SparseVectors, TermEmbeddings, TokenVectors
 from glane_trainer.weights import position_limit, read_model, write_tensors
 
 BATCH_TOKENS = 4096
 """Tokens encoded at once outside of training, padding included."""
 
-Vectors = TypeVar("Vectors", TokenVectors, SparseVectors)
+Vectors = TypeVar("Vectors", TokenVectors, SparseVectors, TermEmbeddings)
 
 
 class Rules(TypedDict, total=False):

@@ -9,11 +9,24 @@ from glane.checkpoint import Checkpoint, Kind
 from glane_trainer.colbert import ColBERT, score_matrix
 from glane_trainer.model import Model
 from glane_trainer.projection import random_projection
+from glane_trainer.sparse_embed import SparseEmbed
 from glane_trainer.splade import Splade
 
-__all__ = ["MODELS", "ColBERT", "Splade", "load_model", "random_projection", "score_matrix"]
+__all__ = [
+    "MODELS",
+    "ColBERT",
+    "SparseEmbed",
+    "Splade",
+    "load_model",
+    "random_projection",
+    "score_matrix",
+]
 
-MODELS: dict[Kind, type[Model[Any]]] = {"colbert": ColBERT, "splade": Splade}
+MODELS: dict[Kind, type[Model[Any]]] = {
+    "colbert": ColBERT,
+    "splade": Splade,
+    "sparse-embed": SparseEmbed,
+}
 
 
 def load_model(folder: str | Path) -> Model[Any]:

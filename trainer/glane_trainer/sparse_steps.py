@@ -1,4 +1,4 @@
-"""One step of training of the models that have terms: SPLADE."""
+"""One step of training of the models that have terms: SPLADE and SparseEmbed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from glane.scoring import sparse_dot
 from glane_trainer.columns import columns_of
 from glane_trainer.data import Example
 from glane_trainer.model import Model
+from glane_trainer.sparse_embed import SparseEmbed, embed_score_matrix
 from glane_trainer.sparsity import flops, l1
 from glane_trainer.splade import Splade
 from glane_trainer.state import random_states, restore_random
@@ -71,6 +72,48 @@ def train_splade(
     loss = loss + pressure
     learn(loss, optimizer, options)
     return {"loss": loss.item(), **logged}
+
+
+def train_sparse_embed(
+    model: SparseEmbed,
+    optimizer: Optimizer,
+    anchor: Sequence[str],
+    positive: Sequence[str],
+    negative: Sequence[str | Sequence[str]],
+    options: StepOptions = PLAIN,
+) -> dict[str, float]:
+    """Learn from one batch: to rank by vectors of shared terms, and by their weights alone.
+
+    The loss is the sum of the same ranking loss over both scores, SparseEmbed's and SPLADE's, and
+    of the regularisers of `train_splade`.
+
+    Args:
+        model: In training mode, on any device.
+        optimizer: Over the model's parameters.
+        anchor: Queries, shape (n,); the same query should not come twice.
+        positive: A document that answers each, shape (n,).
+        negative: Documents that do not, one or a list for each query; an empty list is none.
+        options: As for `train_splade`.
+
+    Returns:
+        As `train_splade`, and the part of the weights' ranking in the loss, `sparse_loss`.
+
+    Raises:
+        ValueError: If the lists are not equally long, a teacher's scores are missing, or the loss
+            is not finite; the weights are then as they were.
+    """
+    columns = columns_of(anchor, positive, negative, options.known)
+    preparer = options.preparer or model.preparer
+    with autocast(model, options):
+        queries = model.embedded(preparer.encode(anchor, "query"), "query")
+        documents = model.embedded(preparer.encode(columns.texts, "document"), "document")
+    dense = ranking_loss(embed_score_matrix(queries, documents), columns, options)
+    scores = sparse_dot(queries.kept, documents.kept, xp=torch)
+    sparse = ranking_loss(scores, columns, options)
+    pressure, logged = regularised(Weighed(queries.weights, documents.weights), options)
+    loss = dense + sparse + pressure
+    learn(loss, optimizer, options)
+    return {"loss": loss.item(), "sparse_loss": sparse.item(), **logged}
 
 
 def weigh(

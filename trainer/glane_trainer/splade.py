@@ -13,15 +13,13 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from glane.checkpoint import Checkpoint, CheckpointError
+from glane.checkpoint import CheckpointError
 from glane.text import Batch, Role, TextPreparer
 from glane.types import Scores
 from glane.vectors import SparseVectors
 from glane_trainer.mlm import BIAS, Pieces, take_apart
 from glane_trainer.model import Rules
-from glane_trainer.settings import DOCUMENT_TERMS, QUERY_TERMS
-from glane_trainer.terms import TermModel, TermRow, join_terms, keep_top, term_rows
-from glane_trainer.weights import read_base
+from glane_trainer.terms import TermModel, TermRow, join_terms, keep_top, term_base, term_rows
 
 
 class Splade(TermModel[SparseVectors]):
@@ -65,12 +63,7 @@ class Splade(TermModel[SparseVectors]):
             FileNotFoundError: If there is no such folder and the hub has no such model.
             CheckpointError: If the weights are a pickle, or a file is missing or damaged.
         """
-        transformer, tokenizer_json = read_base(base, masked=True)
-        pieces = take_apart(transformer)
-        rules = {"query_terms": QUERY_TERMS, "document_terms": DOCUMENT_TERMS, **rules}
-        preparer = TextPreparer(
-            Checkpoint(kind=cls.kind, dim=0, base=str(base), **rules), tokenizer_json
-        )
+        pieces, preparer = term_base(cls.kind, base, 0, rules)
         free = preparer.checkpoint.inference_free
         table = torch.ones(pieces.decoder.out_features) if free else None
         return cls(pieces, preparer, table).eval()

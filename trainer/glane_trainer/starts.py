@@ -14,6 +14,7 @@ from glane_trainer.colbert import ColBERT
 from glane_trainer.model import Model, Rules
 from glane_trainer.projection import principal_projection, sample
 from glane_trainer.settings import DIMS
+from glane_trainer.sparse_embed import SparseEmbed
 from glane_trainer.splade import Splade, idf_weights
 
 
@@ -52,6 +53,9 @@ def new_model(kind: Kind, base: str | Path, start: Start, rules: Rules) -> Model
     """
     if kind == "colbert":
         return _new_colbert(base, start, rules)
+    if kind == "sparse-embed":
+        dim = DIMS["sparse-embed"] if start.dim is None else start.dim
+        return SparseEmbed.from_base(base, dim=dim, seed=start.seed, **rules)
     return _new_splade(base, start, rules)
 
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.utils import checkpoint
 from transformers import PreTrainedModel
 
+from glane.checkpoint import Checkpoint, Kind
 from glane.scoring import splade_weights
 from glane.text import Batch, Role, TextPreparer
 from glane.vectors import SparseVectors, join_lengths
-from glane_trainer.mlm import Pieces, tensors_of
-from glane_trainer.model import Model, Vectors
+from glane_trainer.mlm import Pieces, take_apart, tensors_of
+from glane_trainer.model import Model, Rules, Vectors
+from glane_trainer.settings import DOCUMENT_TERMS, QUERY_TERMS
+from glane_trainer.weights import read_base
 
 PAIRS = 1 << 15
 """Pairs of a token and a term whose logit is made with its gradient at once: 48 MiB of products
@@ -103,7 +107,7 @@ class TermModel(Model[Vectors]):
             texts, terms, winners = self._active(tokens, mask.sum(-1).tolist())
         logits = torch.cat(
             [
-                checkpoint(self._logits, tokens, *part, use_reentrant=False)
+                checkpoint.checkpoint(self._logits, tokens, *part, use_reentrant=False)
                 for part in zip(torch.split(winners, PAIRS), torch.split(terms, PAIRS), strict=True)
             ]
         )
@@ -129,6 +133,21 @@ class TermModel(Model[Vectors]):
         """Return the logit of one term for each of some tokens, in float32."""
         products = tokens[winners].float() * self.decoder.weight[terms].float()
         return products.sum(-1) + self.decoder.bias[terms]
+
+
+def term_base(kind: Kind, base: str | Path, dim: int, rules: Rules) -> tuple[Pieces, TextPreparer]:
+    """Return the parts of an untrained model.
+
+    Args:
+        kind: Which kind of model.
+        base: Folder or name on the Hugging Face hub, see `read_base`.
+        dim: Width of a term's vector, 0 for none.
+        rules: How texts become tokens, and how many terms are kept.
+    """
+    transformer, tokenizer_json = read_base(base, masked=True)
+    rules = {"query_terms": QUERY_TERMS, "document_terms": DOCUMENT_TERMS, **rules}
+    settings = Checkpoint(kind=kind, dim=dim, base=str(base), **rules)
+    return take_apart(transformer), TextPreparer(settings, tokenizer_json)
 
 
 def keep_top(weights: Tensor, k: int) -> Tensor:

@@ -11,10 +11,14 @@ from glane_trainer.data import TrainingData
 from glane_trainer.model import Model
 from glane_trainer.run import Result, Run, Step
 from glane_trainer.settings import DEFAULTS, Settings
-from glane_trainer.sparse_steps import train_splade
+from glane_trainer.sparse_steps import train_sparse_embed, train_splade
 from glane_trainer.steps import train_colbert
 
-STEPS: dict[Kind, Step] = {"colbert": train_colbert, "splade": train_splade}
+STEPS: dict[Kind, Step] = {
+    "colbert": train_colbert,
+    "splade": train_splade,
+    "sparse-embed": train_sparse_embed,
+}
 """How each kind of model learns from a batch."""
 
 Mode = Literal["new", "overwrite", "resume"]
