@@ -83,8 +83,11 @@ class Search:
             on: Field or fields that are searched, joined by a space.
 
         Raises:
+            TypeError: If the reranker cannot rerank.
             ValueError: If there is no field, or a stage already holds documents.
         """
+        if reranker is not None and not isinstance(reranker, Reranker):
+            raise TypeError(f"reranker must have `rerank`, {type(reranker).__name__} has not")
         self.retriever = retriever
         self.reranker = reranker
         self.key = key

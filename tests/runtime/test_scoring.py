@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from glane.scoring import NO_TOKENS_SCORE, maxsim, sparse_dot, sparse_embed_score, splade_weights
-from glane.types import Floats, Mask
+from glane.types import Floats, Ids, Mask
 
 
 def score(queries: Floats, documents: Floats, query_mask: Mask, document_mask: Mask) -> Floats:
@@ -138,7 +138,7 @@ def test_a_sparse_dot_worked_by_hand() -> None:
 def embed_score(
     query: dict[int, list[float]], document: dict[int, list[float]], dim: int = 2
 ) -> float:
-    def arrays(terms: dict[int, list[float]]) -> tuple[Floats, Floats]:
+    def arrays(terms: dict[int, list[float]]) -> tuple[Ids, Floats]:
         vectors = np.array(list(terms.values()), np.float32).reshape(len(terms), dim)
         return np.array(list(terms), np.int64), vectors
 

@@ -179,6 +179,8 @@ def test_stages_that_hold_documents_are_refused() -> None:
         Search(bm25)
     with pytest.raises(ValueError, match="at least one field"):
         Search(BM25(), on=[])
+    with pytest.raises(TypeError, match="reranker must have `rerank`, BM25 has not"):
+        Search(BM25(), reranker=BM25())  # type: ignore[arg-type]
 
 
 def test_fusion_of_equal_weights_lies_between_its_parts() -> None:
