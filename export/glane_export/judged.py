@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from glane import BM25, Hits, Results
 from glane.checkpoint import Checkpoint
 from glane.dataset import Dataset, read_beir
 from glane.evaluate import evaluate
+from glane.neural import Neural
 from glane.retriever import NEURAL, Reranker
 from glane_export.parity import Bound, ndcg_loss
 
@@ -68,7 +69,7 @@ def judged_loss(
 
 def _ndcg(judged: Judged, folder: Path, threads: int | None) -> dict[str, float]:
     dataset = judged.dataset
-    model = NEURAL[Checkpoint.read(folder).kind].load(folder, threads=threads)
+    model: Neural[Any, Any] = NEURAL[Checkpoint.read(folder).kind].load(folder, threads=threads)
     texts = [dataset.corpus[id] for id in judged.ids]
     model.add(model.encode_documents(texts, progress=True))
     queries = list(dataset.queries.values())

@@ -68,7 +68,8 @@ class TokenRow(Row):
             join_lengths(lengths), np.concatenate([row.vectors for row in documents])
         )
         asked = TokenVectors(join_lengths([len(self.vectors)]), self.vectors)
-        return maxsim_scores(asked, stored)[0]
+        scores: Scores = maxsim_scores(asked, stored)[0]
+        return scores
 
 
 @dataclass(frozen=True, slots=True, eq=False)
