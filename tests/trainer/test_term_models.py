@@ -53,7 +53,7 @@ def test_logits_are_made_of_the_three_pieces(term_base: Path) -> None:
     logits = transformed @ model.decoder.weight.T + model.decoder.bias
     expected = splade_weights(logits, mask, xp=torch)
     torch.testing.assert_close(model.weights(batch, "document"), expected)
-    expected.square().sum().backward()  # type: ignore[no-untyped-call]
+    expected.square().sum().backward()
     by_definition = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
     model.weights(batch, "document").square().sum().backward()  # type: ignore[no-untyped-call]
@@ -76,7 +76,7 @@ def test_load_gives_back_what_save_wrote(
 ) -> None:
     model = make(kind, term_base)
     with torch.no_grad():
-        model.decoder.bias += 0.1
+        model.decoder.bias.add_(0.1)
     model.save(tmp_path / "checkpoint")
     loaded = load_model(tmp_path / "checkpoint")
     assert type(loaded) is kind
