@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from glane.checkpoint import MODEL_FILES, CheckpointError
-from glane.retriever import LEXICAL, NEURAL, Neural, Reranker, Retriever, name_of
+from glane.checkpoint import MODEL_FILES, QUERY_WEIGHTS, CheckpointError
+from glane.neural import Neural
+from glane.retriever import LEXICAL, NEURAL, Reranker, Retriever, name_of
 from glane.search import Search
 from glane.store.lock import writing
 from glane.store.manifest import MANIFEST, Manifest, read_manifest
@@ -19,7 +20,7 @@ from glane.store.writing import save as save_content
 from glane.threads import check_threads
 
 STAGES = ("retriever", "reranker")
-COPIED = (*MODEL_FILES, "model.json", "parity.json")
+COPIED = (*MODEL_FILES, QUERY_WEIGHTS, "model.json", "parity.json")
 
 
 class Origin(NamedTuple):

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -138,10 +138,8 @@ class Lexical(ABC):
     def decode(self, vectors: SparseVectors) -> list[dict[str, float]]:
         """Return the terms and values of each row of vectors."""
         self._check_vocabulary(vectors, "vectors")
-        terms = self._vocabulary.terms(vectors.indices.tolist())
-        pairs = list(zip(terms, vectors.values.tolist(), strict=True))
-        ends = vectors.indptr.tolist()
-        return [dict(pairs[start:end]) for start, end in pairwise(ends)]
+        terms = iter(self._vocabulary.terms(vectors.indices.tolist()))
+        return vectors.to_dicts(lambda number: next(terms))
 
     def record(self) -> dict[str, Any]:
         """Return what makes an equal, empty retriever, as JSON."""

@@ -9,6 +9,7 @@ import numpy as np
 from glane.hits import Hits, check_k
 from glane.scoring import NO_TOKENS_SCORE
 from glane.store.segments import Arrays, Segment, Segments, join_ragged, locate, split
+from glane.stored import check_width, rerank
 from glane.types import Floats, Ids, Scores
 from glane.vectors import TokenVectors
 
@@ -92,8 +93,7 @@ class MaxSimIndex:
         Raises:
             ValueError: If the vectors have another width than the index.
         """
-        if vectors.dim != self.dim:
-            raise ValueError(f"vectors must have width {self.dim}, got {vectors.dim}")
+        check_width(vectors.dim, self.dim)
         arrays = {"offsets": vectors.offsets, "values": vectors.half().values}
         return self.rows.add(arrays, len(vectors))
 
@@ -104,19 +104,6 @@ class MaxSimIndex:
             ValueError: If a number is not stored, or stands twice; nothing is deleted then.
         """
         self.rows.delete(ids)
-
-    def take(self, ids: Ids) -> TokenVectors:
-        """Return the stored vectors of documents, given in rising order of their numbers.
-
-        Raises:
-            ValueError: If a number is not stored.
-        """
-        parts = self.rows.parts
-        chosen = [
-            _vectors(part)[rows] for part, rows in split(parts, locate(parts, ids)) if len(rows)
-        ]
-        nothing = TokenVectors(np.zeros(1, np.int64), np.empty((0, self.dim), np.float16))
-        return TokenVectors.concatenate(chosen or [nothing])
 
     def search(self, queries: TokenVectors, k: int) -> Hits:
         """Return the k best documents for each query, by scoring them all.
@@ -153,14 +140,17 @@ class MaxSimIndex:
             ValueError: If `k` is below 1, the numbers of queries and of rows differ, or a
                 candidate is not stored.
         """
-        check_k(k)
-        if len(queries) != len(hits.ids):
-            raise ValueError(f"got {len(queries)} queries for {len(hits.ids)} rows of hits")
-        rows = []
-        for query in range(len(queries)):
-            ids = np.sort(hits.row(query)[0])
-            rows.append((ids, maxsim_scores(queries[query : query + 1], self.take(ids))[0]))
-        return Hits.from_rows(rows, k)
+        parts = self.rows.parts
+
+        def score(query: TokenVectors, ids: Ids) -> Scores:
+            places = split(parts, locate(parts, ids))
+            chosen = [_vectors(part)[rows] for part, rows in places if len(rows)]
+            if not chosen:
+                return np.empty(0, np.float32)
+            scores: Scores = maxsim_scores(query, TokenVectors.concatenate(chosen))[0]
+            return scores
+
+        return rerank(queries, hits, k, score)
 
     def tables(self) -> dict[str, Segments]:
         """Return what is stored."""

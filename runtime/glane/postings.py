@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from glane.hits import Hits, check_k
 from glane.inverted import InvertedLists, contenders
-from glane.store.segments import Arrays, Parts, Segment, Segments, join_ragged, locate, split
+from glane.store.segments import Arrays, Parts, Segment, Segments, join_ragged, split
 from glane.types import Floats, Ids, Scores
 from glane.vectors import SparseVectors, join_lengths, release
 
@@ -93,25 +93,27 @@ class Postings:
         rows: Where the counts are stored, by document and by term.
     """
 
-    def __init__(self, weighting: Weighting) -> None:
+    def __init__(self, weighting: Weighting, beside: Sequence[str] = ()) -> None:
         """Make an empty index.
 
         Args:
             weighting: Called after each change; gives the function that weighs a term's counts.
+            beside: Names of further arrays, which are stored with one row for each posting.
         """
         self._weighting = weighting
         self._lock = threading.Lock()
-        self.rows = Segments(_join)
+        self.rows = Segments(partial(_join, beside=beside))
         self._snapshot: _Snapshot | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def add(self, counts: SparseVectors) -> Ids:
+    def add(self, counts: SparseVectors, beside: Arrays | None = None) -> Ids:
         """Store documents.
 
         Args:
             counts: Above 0, shape (n, n_terms), each term once in a row.
+            beside: Further arrays, one row for each entry of `counts.indices`.
 
         Returns:
             Their numbers, int64, shape (n,), in order.
@@ -121,6 +123,7 @@ class Postings:
             **dict(zip(FORWARD, forward, strict=True)),
             "lengths": _lengths(counts),
             **_named(InvertedLists.invert(counts)),
+            **(beside or {}),
         }
         return self.rows.add(arrays, len(counts))
 
@@ -131,16 +134,6 @@ class Postings:
             ValueError: If a number is not stored, or stands twice.
         """
         self.rows.delete(ids)
-
-    def take(self, ids: Ids) -> SparseVectors:
-        """Return the counts of stored documents, given in rising order of their numbers.
-
-        Raises:
-            ValueError: If a number is not stored.
-        """
-        parts = self.rows.parts
-        chosen = split(parts, locate(parts, ids))
-        return SparseVectors.concatenate([forward(part)[rows] for part, rows in chosen])
 
     def search(self, queries: SparseVectors, k: int) -> Hits:
         """Return the k documents of highest sum over shared terms of query value times weight.
@@ -268,11 +261,11 @@ def _lengths(counts: SparseVectors) -> npt.NDArray[np.float64]:
     return lengths.astype(np.float64, copy=False)
 
 
-def _join(parts: Sequence[Segment]) -> Arrays:
+def _join(parts: Sequence[Segment], beside: Sequence[str]) -> Arrays:
     lists = [
         _lists(part) if part.alive is None else _lists(part).kept(part.alive) for part in parts
     ]
     n_rows = [part.n_rows - part.n_deleted for part in parts]
     lengths = np.concatenate([part.arrays["lengths"][part.kept] for part in parts])
-    rows = join_ragged(parts, *FORWARD)
+    rows = join_ragged(parts, *FORWARD, *beside)
     return {**rows, "lengths": lengths, **_named(InvertedLists.join(lists, n_rows))}

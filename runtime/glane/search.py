@@ -18,7 +18,7 @@ from glane.store.documents import Documents
 from glane.store.names import Hashes, Name, Names
 from glane.store.segments import places
 from glane.text import check_texts
-from glane.types import Ids
+from glane.types import Ids, Mask
 
 if TYPE_CHECKING:
     from glane.index import Origin
@@ -88,8 +88,11 @@ class Search:
             keep_documents: Whether the documents are stored too, for `documents` to return.
 
         Raises:
+            TypeError: If the reranker cannot rerank.
             ValueError: If there is no field, or a stage already holds documents.
         """
+        if reranker is not None and not isinstance(reranker, Reranker):
+            raise TypeError(f"reranker must have `rerank`, {type(reranker).__name__} has not")
         self.retriever = retriever
         self.reranker = reranker
         self.key = key
@@ -112,6 +115,7 @@ class Search:
     def add(self, documents: Iterable[Mapping[str, Any]], *, progress: bool = False) -> None:
         """Store documents; one whose id is stored already replaces it.
 
+        One that is stored already with the very same text stays as it is and is not encoded again.
         Nothing is stored where this raises.
 
         Args:
@@ -126,19 +130,21 @@ class Search:
         """
         records = list(documents)
         keys, texts = self._read(records)
-        if not keys:
-            return
         known = self.keys.find(keys)
-        hashes = content_hashes(texts)
-        same = self._with_same_content(known, hashes)
-        encoded = [encode_documents(stage, texts, same, progress) for stage in self._stages()]
-        if self.kept is not None:
-            self.kept.add(records)
-        self._forget(known[known >= 0])
+        hashes = content_hashes(texts if self.kept is None else self.kept.written(records))
+        new = np.flatnonzero(self._changed(known, hashes)).tolist()
+        if not new:
+            return
+        texts = [texts[place] for place in new]
+        encoded = [encode_documents(stage, texts, progress) for stage in self._stages()]
+        replaced = known[new]
+        self._forget(replaced[replaced >= 0])
         for stage, vectors in zip(self._stages(), encoded, strict=True):
             if stage.add(vectors)[0] != self.keys.rows.next_id:
                 raise ValueError("documents were added to a stage behind the back of this Search")
-        self.keys.add(keys, {"contents": hashes})
+        if self.kept is not None:
+            self.kept.add([records[place] for place in new])
+        self.keys.add([keys[place] for place in new], {"contents": hashes[new]})
 
     def delete(self, keys: Iterable[Key]) -> None:
         """Forget documents.
@@ -293,16 +299,14 @@ class Search:
             raise ValueError(f"unknown document {wanted[int(numbers.argmin())]!r}")
         return numbers
 
-    def _with_same_content(self, known: Ids, hashes: Hashes) -> Ids:
-        """Return the numbers whose stored text has that very hash; the others become -1."""
-        same = np.full(len(known), -1, np.int64)
+    def _changed(self, known: Ids, hashes: Hashes) -> Mask:
+        """Return which documents are not stored, or with another content."""
+        changed = np.ones(len(known), np.bool_)
         stored = np.flatnonzero(known >= 0)
-        for place, (part, row) in zip(
-            stored.tolist(), places(self.keys.rows.parts, known[stored]), strict=True
-        ):
-            if (part.arrays["contents"][row] == hashes[place]).all():
-                same[place] = known[place]
-        return same
+        found = places(self.keys.rows.parts, known[stored])
+        for place, (part, row) in zip(stored.tolist(), found, strict=True):
+            changed[place] = (part.arrays["contents"][row] != hashes[place]).any()
+        return changed
 
     def _forget(self, numbers: Ids) -> None:
         for stage in self._stages():

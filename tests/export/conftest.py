@@ -1,6 +1,7 @@
 """Tiny checkpoints with random weights; without torch or onnx this folder is skipped."""
 
 import os
+import runpy
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -97,3 +98,11 @@ def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
 def checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
     """A BERT-like checkpoint."""
     return make_checkpoint()
+
+
+@pytest.fixture(params=["splade", "splade-inference-free", "sparse-embed"])
+def sparse_checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The checkpoint that a fixture of this name was exported from."""
+    made = runpy.run_path(str(FIXTURES.parent / "make_fixtures.py"))
+    made["CHECKPOINTS"][request.param](tmp_path / "checkpoint")
+    return tmp_path / "checkpoint"

@@ -192,18 +192,6 @@ def test_wrong_arguments_are_refused() -> None:
     assert len(index) == 1
 
 
-def test_vectors_are_taken_as_they_were_stored() -> None:
-    documents = random_vectors([2, 0, 4, 1], 8).half()
-    index = filled_index(documents[:3])
-    index.add(documents[3:])
-    index.delete(np.array([1]))
-    taken = index.take(np.array([0, 3]))
-    np.testing.assert_array_equal(taken.values, documents[np.array([0, 3])].values)
-    assert taken.offsets.tolist() == [0, 2, 3]
-    with pytest.raises(ValueError, match="unknown document 1"):
-        index.take(np.array([1]))
-
-
 def test_compacted_it_answers_the_same() -> None:
     index = filled_index(random_vectors([2, 0, 4, 1], 8))
     index.add(random_vectors([3], 8, seed=2))

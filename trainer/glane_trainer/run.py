@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from torch.optim import Optimizer
@@ -27,10 +27,12 @@ from glane_trainer.data import Example, TrainingData
 from glane_trainer.devices import DTYPES, available_device, available_precision
 from glane_trainer.evaluation import Evaluator
 from glane_trainer.interrupt import deferred_interrupt
-from glane_trainer.models import ColBERT
-from glane_trainer.report import write_report
+from glane_trainer.model import Model
+from glane_trainer.report import Result, write_report
 from glane_trainer.settings import Settings
+from glane_trainer.sparsity import complaint
 from glane_trainer.steps import StepOptions
+from glane_trainer.windows import window_options
 
 Step = Callable[
     [Any, Optimizer, Sequence[str], Sequence[str], Sequence[Sequence[str]], StepOptions],
@@ -42,25 +44,6 @@ MAY_CHANGE = ("save_steps", "device")
 """Settings that another session of the same run may have otherwise."""
 
 
-class Result(TypedDict):
-    """What a run reports.
-
-    The scores are NDCG@10 on held-out queries, None where there are none; `kept_step` is the step
-    whose weights were written, 0 for the start's.
-    """
-
-    out: str
-    steps: int
-    examples: int
-    start_score: float | None
-    best_score: float | None
-    kept_step: int
-    remark: str
-    device: str
-    precision: str
-    seconds: float
-
-
 class Run:
     """A model, its schedule, and how far it has come.
 
@@ -70,7 +53,7 @@ class Run:
     """
 
     def __init__(
-        self, model: ColBERT, data: TrainingData, out: Path, settings: Settings, step: Step
+        self, model: Model[Any], data: TrainingData, out: Path, settings: Settings, step: Step
     ) -> None:
         """Prepare everything that can fail before the first step."""
         self.model, self.data, self.out, self.settings, self.step = model, data, out, settings, step
@@ -80,6 +63,8 @@ class Run:
         self.n_steps = self.epoch_ends[-1]
         if settings.max_steps is not None:
             self.n_steps = min(self.n_steps, settings.max_steps)
+        if settings.objective.loss != "contrastive":
+            data.check_teacher()
         self.evaluator = None
         if data.held_out is not None:
             self.evaluator = Evaluator(data.held_out, settings.eval_queries, settings.seed)
@@ -91,6 +76,7 @@ class Run:
         self.preparer = _shortened(model.preparer, settings.document_length)
         self.progress = state.Progress(identity=self._identity())
         self.within_step = False
+        self.complaint = ""
         self.began = time.perf_counter()
         torch.manual_seed(settings.seed)
 
@@ -115,7 +101,8 @@ class Run:
                     record = self.take_step(next(windows_left))
                     self.within_step = False
                 bar.update()
-                bar.set_postfix(loss=f"{record['loss']:.3f}", lr=f"{record['lr']:.1e}")
+                shown = ("loss", "lr", "query_terms", "document_terms")
+                bar.set_postfix({name: f"{record[name]:.3g}" for name in shown if name in record})
 
     def take_step(self, window: Window) -> dict[str, float]:
         """Step the optimizer once, over the batches of a window, and log it."""
@@ -128,12 +115,12 @@ class Run:
         for module in self.frozen:
             module.eval()
         sums: dict[str, float] = {}
-        for number, batch in enumerate(window):
-            share = len(batch) / n_examples
-            logged = self._learn(batch, share, update=number == len(window) - 1)
-            for name, value in logged.items():
-                sums[name] = sums.get(name, 0.0) + share * value
+        parts = window_options(self.model, window, self.data.known, self._options())
+        for batch, options in parts:
+            for name, value in self._learn(batch, options).items():
+                sums[name] = sums.get(name, 0.0) + options.share * value
         progress.step += 1
+        self._warn(sums)
         speed = n_examples / (time.perf_counter() - began)
         record = {**sums, "lr": rate, "examples_per_second": round(speed, 2)}
         progress.log.append({"step": progress.step, **record})
@@ -227,17 +214,19 @@ class Run:
             "seconds": round(progress.seconds + time.perf_counter() - self.began, 1),
         }
 
-    def _learn(self, batch: Sequence[Example], share: float, *, update: bool) -> dict[str, float]:
-        options = StepOptions(
-            known=[self.data.known[example.anchor] for example in batch],
-            temperature=self.settings.temperature,
+    def _options(self) -> StepOptions:
+        """Return what all batches of the next step have in common."""
+        settings = self.settings
+        return StepOptions(
+            objective=settings.objective,
+            sparsity=settings.sparsity.risen(self.progress.step, self.n_steps),
             preparer=self.preparer,
-            share=share,
-            update=update,
-            clip=self.settings.clip,
+            clip=settings.clip,
             autocast=DTYPES[self.precision],
             scaler=self.scaler,
         )
+
+    def _learn(self, batch: Sequence[Example], options: StepOptions) -> dict[str, float]:
         return self.step(
             self.model,
             self.optimizer,
@@ -246,6 +235,13 @@ class Run:
             [example.negatives for example in batch],
             options,
         )
+
+    def _warn(self, record: dict[str, float]) -> None:
+        """Tell of too many or no active terms, once for each change."""
+        found = complaint(record, self.model.checkpoint, self.model.encoder.config.vocab_size)
+        if found and found != self.complaint:
+            tqdm.write(f"step {self.progress.step}: {found}", file=sys.stderr)
+        self.complaint = found
 
     def _candidate(self) -> tuple[optimization.Weights, optimization.Weights]:
         """Return the weights as trained, and those that would be kept of them."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
 from glane.analysis import Kind
-from glane.colbert import ColBERT
-from glane.retriever import LEXICAL, NEURAL, Reranker, Retriever
+from glane.neural import Neural
+from glane.retriever import LEXICAL, NEURAL, Reranker, Retriever, load_reranker
 from glane.search import Search
+from glane.sparse_embed import SparseEmbed
+from glane.splade import Splade
+from glane.vectors import TermEmbeddings
 
 
 def add_stage_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -44,7 +48,7 @@ def build_search(
     """
     reranker: Reranker | None = None
     if arguments.reranker:
-        reranker = ColBERT.load(arguments.reranker, threads=arguments.threads)
+        reranker = load_reranker(arguments.reranker, arguments.threads)
     return Search(
         _retriever(arguments), reranker=reranker, key=key, on=on, keep_documents=keep_documents
     )
@@ -63,8 +67,20 @@ def n_truncated(search: Search) -> int:
     """Return how many documents were cut at a model's length since the search was made."""
     stages = (search.retriever, search.reranker)
     return sum(
-        stage.encoder.n_truncated["document"] for stage in stages if isinstance(stage, ColBERT)
+        stage.encoder.n_truncated["document"] for stage in stages if isinstance(stage, Neural)
     )
+
+
+def active_terms(retriever: Retriever, queries: Sequence[str]) -> dict[str, float] | None:
+    """Return how many terms a query and a stored document have on average, if a model gave them."""
+    if not isinstance(retriever, Splade | SparseEmbed):
+        return None
+    vectors = retriever.encode_queries(queries)
+    terms = vectors.terms if isinstance(vectors, TermEmbeddings) else vectors
+    return {
+        "query": round(len(terms.indices) / max(1, len(terms)), 2),
+        "document": round(retriever.index.n_terms() / max(1, len(retriever)), 2),
+    }
 
 
 def _retriever(arguments: argparse.Namespace) -> Retriever:

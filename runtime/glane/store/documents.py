@@ -24,13 +24,21 @@ class Documents:
         """Make it empty."""
         self.rows = Segments(_join)
 
+    def written(self, documents: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Return documents as they are written.
+
+        Raises:
+            TypeError: If one holds what JSON has no form for.
+        """
+        return [json.dumps(dict(document)) for document in documents]
+
     def add(self, documents: Sequence[Mapping[str, Any]]) -> Ids:
         """Store documents and return their numbers.
 
         Raises:
             TypeError: If one holds what JSON has no form for.
         """
-        written = [json.dumps(dict(document)).encode() for document in documents]
+        written = [text.encode() for text in self.written(documents)]
         text = np.frombuffer(b"".join(written), np.uint8)
         offsets = join_lengths([len(document) for document in written])
         return self.rows.add({"offsets": offsets, "text": text}, len(written))
