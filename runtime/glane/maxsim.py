@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from glane.hits import Hits, check_k
+from glane.product import product
 from glane.scoring import NO_TOKENS_SCORE
 from glane.stored import StoredVectors, check_width, rerank
 from glane.types import Floats, Ids, Scores
@@ -33,12 +34,12 @@ def maxsim_scores(queries: TokenVectors, documents: TokenVectors) -> Scores:
     """
     scores = np.full((len(queries), len(documents)), NO_TOKENS_SCORE, np.float32)
     filled = np.flatnonzero(np.diff(documents.offsets))
-    vectors = np.asarray(queries.values, np.float32).T
+    vectors = np.asarray(queries.values, np.float32)
     for block in _blocks(documents.offsets, filled):
         offsets = documents.offsets[block]
         stop = documents.offsets[block[-1] + 1]
         tokens = widened(documents.values[offsets[0] : stop])
-        similarities = tokens @ vectors
+        similarities = product(tokens, vectors)
         best = np.maximum.reduceat(similarities, offsets - offsets[0], axis=0)
         scores[:, block] = _sum_rows(best, queries.offsets).T
     return scores
