@@ -31,7 +31,8 @@ from glane.text import TextPreparer
 from glane_export import ExportSettings, export_model
 from glane_export.graph import OPSET
 from glane_trainer.mlm import Pieces, take_apart
-from glane_trainer.models import ColBERT, SparseEmbed, Splade, random_projection
+from glane_trainer.models import ColBERT, SparseEmbed, Splade
+from glane_trainer.projection import random_projection
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
