@@ -20,15 +20,19 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForMaskedLM, BertModel
 
+import glane
 from glane.checkpoint import Checkpoint, Kind
 from glane.text import TextPreparer
 from glane_export import ExportSettings, export_model
+from glane_export.graph import OPSET
 from glane_trainer.mlm import Pieces, take_apart
-from glane_trainer.models import ColBERT, SparseEmbed, Splade, random_projection
+from glane_trainer.models import ColBERT, SparseEmbed, Splade
+from glane_trainer.projection import random_projection
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -102,6 +106,21 @@ def write_colbert(folder: Path) -> None:
     model.save(folder)
 
 
+def write_product(path: Path) -> None:
+    """Write the graph behind `glane.product`, which is part of the runtime."""
+    shapes = {"rows": ("n_rows", "dim"), "columns": ("n_columns", "dim")}
+    values = {
+        name: onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in {**shapes, "product": ("n_rows", "n_columns")}.items()
+    }
+    node = onnx.helper.make_node("Gemm", list(shapes), ["product"], transB=1)
+    inputs = [values[name] for name in shapes]
+    graph = onnx.helper.make_graph([node], "product", inputs, [values["product"]])
+    opset = onnx.helper.make_opsetid("", OPSET)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    onnx.save_model(model, str(path))
+
+
 def sparse_preparer(kind: Kind, *, inference_free: bool = False) -> TextPreparer:
     """Return the text preparation of a sparse model: few terms, so that many texts have more."""
     checkpoint = Checkpoint(
@@ -164,7 +183,8 @@ CHECKPOINTS: dict[str, Callable[[Path], None]] = {
 
 
 def main() -> None:
-    """Write all fixtures, in place of those that are there."""
+    """Write all fixtures, in place of those that are there, and the graph of `glane.product`."""
+    write_product(Path(glane.__file__).parent / "product.onnx")
     with tempfile.TemporaryDirectory() as scratch:
         for name, write in CHECKPOINTS.items():
             write(Path(scratch) / name)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from glane.hits import Hits, check_k
+from glane.product import product
 from glane.scoring import NO_TOKENS_SCORE
 from glane.store.segments import Arrays, Segment, Segments, join_ragged, locate, split
 from glane.stored import check_width, rerank
@@ -34,12 +35,12 @@ def maxsim_scores(queries: TokenVectors, documents: TokenVectors) -> Scores:
     """
     scores = np.full((len(queries), len(documents)), NO_TOKENS_SCORE, np.float32)
     filled = np.flatnonzero(np.diff(documents.offsets))
-    vectors = np.asarray(queries.values, np.float32).T
+    vectors = np.asarray(queries.values, np.float32)
     for block in _blocks(documents.offsets, filled):
         offsets = documents.offsets[block]
         stop = documents.offsets[block[-1] + 1]
         tokens = widened(documents.values[offsets[0] : stop])
-        similarities = tokens @ vectors
+        similarities = product(tokens, vectors)
         best = np.maximum.reduceat(similarities, offsets - offsets[0], axis=0)
         scores[:, block] = _sum_rows(best, queries.offsets).T
     return scores

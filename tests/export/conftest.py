@@ -81,7 +81,8 @@ def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
     """Write a checkpoint: by default BERT, queries of 12 tokens and documents of 24."""
     from glane.checkpoint import Checkpoint
     from glane.text import TextPreparer
-    from glane_trainer.models import ColBERT, random_projection
+    from glane_trainer.colbert import ColBERT
+    from glane_trainer.projection import random_projection
 
     def make(name: str = "checkpoint", kind: str = "bert", **rules: bool) -> Path:
         tokenizer_json = (FIXTURES / "colbert" / "tokenizer.json").read_text()

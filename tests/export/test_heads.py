@@ -75,7 +75,8 @@ def defined(
         own = mask[text] == 1
         exponents = np.exp(logits[text, own][:, terms[text]])  # (length, n_terms)
         shares = exponents / exponents.sum(0)
-        embeddings.append(np.maximum(0, shares.T @ hidden[text, own] @ head.projection.T))
+        unweighed = np.maximum(0, shares.T @ hidden[text, own] @ head.projection.T)
+        embeddings.append(weights[text, terms[text], None] * unweighed)
     return terms, np.take_along_axis(weights, terms, 1), np.array(embeddings, np.float32)
 
 
