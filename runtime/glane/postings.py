@@ -17,8 +17,10 @@ from glane.types import Floats, Ids, Scores
 from glane.vectors import SparseVectors, join_lengths, release
 
 CACHE_BYTES = 1 << 27
-"""Weights kept between searches; beyond it they are forgotten and made anew. As much of the mapped
-lists is touched before their memory is given back."""
+"""Weights kept between searches; beyond it they are forgotten and made anew."""
+
+TOUCHED_BYTES = 1 << 25
+"""Mapped lists read before their memory is given back: the file's pages stay the system's."""
 
 DENSE_SHARE = 8
 """A term in more than one of so many documents is added as a dense array, which is faster."""
@@ -236,7 +238,7 @@ class _Snapshot:
             self.cache.clear()
             self.cached_bytes = made.weights.nbytes
         self.cache[term] = made
-        if self.touched_bytes > CACHE_BYTES:
+        if self.touched_bytes > TOUCHED_BYTES:
             release([array for part in self.parts for array in part.arrays.values()])
             self.touched_bytes = 0
         return made

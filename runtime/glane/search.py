@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from glane.dataset import join_fields
 from glane.encoding import content_hashes, encode_documents
 from glane.fusion import check_fusion, fuse
 from glane.hits import Hit, Hits, check_k
+from glane.records import is_key, read_records
 from glane.retriever import Reranker, Retriever
 from glane.store.documents import Documents
 from glane.store.names import Hashes, Name, Names
@@ -110,7 +110,7 @@ class Search:
         return len(self.keys)
 
     def __contains__(self, key: object) -> bool:
-        return _is_key(key) and bool(self.keys.find([key])[0] >= 0)
+        return is_key(key) and bool(self.keys.find([key])[0] >= 0)
 
     def add(self, documents: Iterable[Mapping[str, Any]], *, progress: bool = False) -> None:
         """Store documents; one whose id is stored already replaces it.
@@ -129,7 +129,7 @@ class Search:
                 (later additions may lack some of them, not all).
         """
         records = list(documents)
-        keys, texts = self._read(records)
+        keys, texts = read_records(records, self.key, self.on, first=not self.keys.rows.next_id)
         known = self.keys.find(keys)
         hashes = content_hashes(texts if self.kept is None else self.kept.written(records))
         new = np.flatnonzero(self._changed(known, hashes)).tolist()
@@ -280,18 +280,6 @@ class Search:
     def _stages(self) -> list[Retriever]:
         return [self.retriever] if self.reranker is None else [self.retriever, self.reranker]
 
-    def _read(self, records: Sequence[Mapping[str, Any]]) -> tuple[list[Key], list[str]]:
-        keys = [_key(record, self.key, place) for place, record in enumerate(records)]
-        seen: set[Key] = set()
-        for key in keys:
-            if key in seen:
-                raise ValueError(f"document {key!r} stands twice")
-            seen.add(key)
-        missing = [field for field in self.on if not any(field in record for record in records)]
-        if records and missing and (missing == self.on or not self.keys.rows.next_id):
-            raise ValueError(f"no document has the field {missing[0]!r}; `on` is {self.on}")
-        return keys, [join_fields(record, self.on) for record in records]
-
     def _numbers(self, keys: Iterable[Key]) -> Ids:
         wanted = list(keys)
         numbers = self.keys.find(wanted)
@@ -322,17 +310,3 @@ class Search:
 
 
 _fuse = fuse  # `Search.search` has an argument of that name
-
-
-def _key(record: Mapping[str, Any], field: str, place: int) -> Key:
-    if field not in record:
-        raise ValueError(f"the document at position {place} has no key {field!r}: {list(record)}")
-    key = record[field]
-    if not _is_key(key):
-        kind = type(key).__name__
-        raise ValueError(f"the key {field!r} must be a string or an integer, got {kind}: {key!r}")
-    return key
-
-
-def _is_key(key: object) -> TypeGuard[Key]:
-    return isinstance(key, str | int) and not isinstance(key, bool)
