@@ -42,8 +42,8 @@ def train_splade(
     """Learn from one batch: to rank, and to do so with few terms.
 
     The score is the dot product of the weights that a search has, those of the
-    `checkpoint.query_terms` and `document_terms` highest terms. The regularisers see all weights; an inference-free model's
-    queries have none, as their terms are but their tokens.
+    `checkpoint.query_terms` and `document_terms` highest terms. The regularisers see all weights,
+    but not the queries of an inference-free model, whose terms are their tokens.
 
     Args:
         model: In training mode, on any device.
