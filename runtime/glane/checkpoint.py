@@ -130,8 +130,12 @@ class Checkpoint(Schema):
                 raise CheckpointError(f"`{name}` of a {self.kind} must be {expected}, got {value}")
         if self.inference_free and self.kind != "splade":
             raise CheckpointError(f"`inference_free` is for splade alone, not {self.kind}")
-        if self.query_expansion and self.kind != "colbert":
-            raise CheckpointError(f"`query_expansion` is for colbert alone, not {self.kind}")
+        for name, value in (
+            ("query_expansion", self.query_expansion),
+            ("skip_punctuation", self.skip_punctuation),
+        ):
+            if value and has_terms:
+                raise CheckpointError(f"`{name}` is for colbert alone, not {self.kind}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,7 +90,7 @@ def record(**changes: object) -> dict[str, Any]:
 
 def sparse(**changes: object) -> dict[str, Any]:
     terms = {"kind": "splade", "dim": 0, "query_terms": 8, "document_terms": 16}
-    return record(query_expansion=False) | terms | changes
+    return record(query_expansion=False, skip_punctuation=False) | terms | changes
 
 
 def without(key: str) -> dict[str, Any]:
@@ -124,6 +124,7 @@ WRONG: list[tuple[object, str]] = [
     (sparse(kind="sparse-embed"), "`dim` of a sparse-embed must be at least 1, got 0"),
     (sparse(document_terms=-3), "`document_terms` of a splade must be at least 1, got -3"),
     (sparse(query_expansion=True), "`query_expansion` is for colbert alone, not splade"),
+    (sparse(skip_punctuation=True), "`skip_punctuation` is for colbert alone, not splade"),
     (
         sparse(kind="sparse-embed", dim=4, inference_free=True),
         "`inference_free` is for splade alone, not sparse-embed",

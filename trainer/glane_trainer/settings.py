@@ -94,8 +94,11 @@ DIMS: dict[Kind, int] = {"colbert": 128, "splade": 0, "sparse-embed": 64}
 """Width of a vector, once trained."""
 
 _SPARSE = Settings(
+    epochs=5,
+    learning_rate=1e-4,
+    n_negatives=3,
     objective=Objective(temperature=1.0),
-    sparsity=Sparsity(query_weight=3e-3, document_weight=1e-3),
+    sparsity=Sparsity(query_weight=2e-3, document_weight=5e-4),
     freeze_layers=0,
 )
 
