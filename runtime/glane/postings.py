@@ -22,6 +22,9 @@ CACHE_BYTES = 1 << 27
 TOUCHED_BYTES = 1 << 25
 """Mapped lists read before their memory is given back: the file's pages stay the system's."""
 
+AROUND_BYTES = 1 << 16
+"""What a system maps around the first byte that is read."""
+
 DENSE_SHARE = 8
 """A term in more than one of so many documents is added as a dense array, which is faster."""
 
@@ -212,7 +215,7 @@ class _Snapshot:
         rows, values = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
         for part, lists, first in zip(self.parts, self.lists, self.firsts[:-1], strict=True):
             own, found = lists.of(term)
-            self.touched_bytes += own.nbytes + found.nbytes
+            self.touched_bytes += own.nbytes + found.nbytes + 2 * AROUND_BYTES
             if part.alive is not None:
                 left = part.alive[own]
                 own, found = own[left], found[left]
