@@ -54,7 +54,7 @@ class SparseVectors:
 
     def save(self, folder: str | Path) -> None:
         """Write the three arrays as `.npy` files into a folder, made where it is missing."""
-        _save_arrays(folder, indptr=self.indptr, indices=self.indices, values=self.values)
+        save_arrays(folder, indptr=self.indptr, indices=self.indices, values=self.values)
 
     @classmethod
     def load(cls, folder: str | Path) -> SparseVectors:
@@ -63,7 +63,7 @@ class SparseVectors:
         Raises:
             CheckpointError: If a file is missing or damaged.
         """
-        return cls(*_load_arrays(folder, "indptr", "indices", "values"))
+        return cls(*load_arrays(folder, "indptr", "indices", "values"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +111,7 @@ class TokenVectors:
 
     def save(self, folder: str | Path) -> None:
         """Write the two arrays as `.npy` files into a folder, made where it is missing."""
-        _save_arrays(folder, offsets=self.offsets, values=self.values)
+        save_arrays(folder, offsets=self.offsets, values=self.values)
 
     @classmethod
     def load(cls, folder: str | Path) -> TokenVectors:
@@ -120,7 +120,7 @@ class TokenVectors:
         Raises:
             CheckpointError: If a file is missing or damaged.
         """
-        return cls(*_load_arrays(folder, "offsets", "values"))
+        return cls(*load_arrays(folder, "offsets", "values"))
 
 
 def join_offsets(parts: Sequence[Ids]) -> Ids:
@@ -166,7 +166,7 @@ def take_rows(offsets: Ids, rows: Rows) -> tuple[Ids, slice | Ids]:
     return taken, np.arange(taken[-1]) + shift
 
 
-def _save_arrays(folder: str | Path, **arrays: npt.NDArray[Any]) -> None:
+def save_arrays(folder: str | Path, **arrays: npt.NDArray[Any]) -> None:
     """Write each array beside and move it into place: it may be mapped from the old file."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     for name, array in arrays.items():
@@ -176,7 +176,7 @@ def _save_arrays(folder: str | Path, **arrays: npt.NDArray[Any]) -> None:
         os.replace(new, path)
 
 
-def _load_arrays(folder: str | Path, *names: str) -> list[npt.NDArray[Any]]:
+def load_arrays(folder: str | Path, *names: str) -> list[npt.NDArray[Any]]:
     """Map the offsets and the arrays they cut, which must be as long as the offsets say."""
     offsets, *arrays = [read_array(Path(folder) / f"{name}.npy") for name in names]
     if len(offsets) == 0 or any(len(array) != offsets[-1] for array in arrays):
