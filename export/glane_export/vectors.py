@@ -63,7 +63,7 @@ def by_session(
     vectors: list[Floats] = [np.empty(0, np.float32)] * len(probes)
     for rows in _bar(_groups(probes, n_texts), f"onnx, {n_texts} at once"):
         batch = preparer.encode([probes[row].text for row in rows], probes[rows[0]].role)
-        for row, values in zip(rows, _counted(batch, run(session, batch)), strict=True):
+        for row, values in zip(rows, _counted(batch, run(session, batch)[0]), strict=True):
             vectors[row] = values
     return vectors
 

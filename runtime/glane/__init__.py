@@ -9,8 +9,10 @@ from glane.colbert import ColBERT
 from glane.fusion import fuse
 from glane.hits import Hits
 from glane.search import Results, Search
+from glane.sparse_embed import SparseEmbed
+from glane.splade import Splade
 from glane.tfidf import TfIdf
-from glane.vectors import SparseVectors, TokenVectors
+from glane.vectors import SparseVectors, TermEmbeddings, TokenVectors
 
 __version__ = version("glane")
 __all__ = [
@@ -23,7 +25,10 @@ __all__ = [
     "ModelInfo",
     "Results",
     "Search",
+    "SparseEmbed",
     "SparseVectors",
+    "Splade",
+    "TermEmbeddings",
     "TfIdf",
     "TokenVectors",
     "fuse",

@@ -65,7 +65,10 @@ class Schema:
             raise CheckpointError(f"Missing keys in {path!r}: {missing}")
         hints = get_type_hints(cls)
         values = {name: _checked(name, value, hints[name], path) for name, value in record.items()}
-        return cls(**values)
+        try:
+            return cls(**values)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path!r}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,13 +174,15 @@ def fingerprint(folder: str | Path, files: tuple[str, ...] = MODEL_FILES) -> str
 
     Args:
         folder: An exported model, or a checkpoint with `files=CHECKPOINT_FILES`.
-        files: Names, in order; name, size and content of each enter the hash.
+        files: Names, in order; name, size and content of each enter the hash, and those of
+            `QUERY_WEIGHTS` where it exists.
 
     Raises:
         CheckpointError: If one is missing.
     """
     digest = hashlib.sha256()
-    for name in files:
+    table = (QUERY_WEIGHTS,) if (Path(folder) / QUERY_WEIGHTS).is_file() else ()
+    for name in (*files, *table):
         path = Path(folder) / name
         if not path.is_file():
             raise CheckpointError(f"{str(folder)!r} has no {name}; is it an exported model?")

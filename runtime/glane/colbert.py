@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from glane.checkpoint import CheckpointError
-from glane.encoder import Encoder
+from glane.checkpoint import Checkpoint
 from glane.hits import Hits
 from glane.maxsim import MaxSimIndex, maxsim_scores
-from glane.text import Batch, Role, check_texts
-from glane.types import Floats, Ids, Scores
+from glane.neural import Neural
+from glane.text import Batch, Role
+from glane.types import Floats
 from glane.vectors import TokenVectors, join_lengths
 
 
-class ColBERT:
+class ColBERT(Neural[TokenVectors, MaxSimIndex]):
     """A reranker, and an exact retriever, over token vectors (Khattab and Zaharia, SIGIR 2020).
 
-    Encoding and searching are safe from many threads; adding and deleting are not.
+    A query's row holds one float32 vector of length 1 per token, markers and expansion included; a
+    document's one per token that counts in the score, stored as float16. Scores lie in
+    [-n_query_tokens, n_query_tokens].
 
     >>> from glane import BM25, ColBERT
     >>> colbert, bm25 = ColBERT.load(model_folder), BM25()
@@ -30,115 +33,7 @@ class ColBERT:
     array([[0]])
     """
 
-    def __init__(self, encoder: Encoder, index: MaxSimIndex | None = None) -> None:
-        """Join an encoder and an index; `load` is the usual way.
-
-        Args:
-            encoder: A ColBERT model.
-            index: Vectors of that very model; by default none are stored yet.
-        """
-        self.encoder = encoder
-        self.index = MaxSimIndex(encoder.checkpoint.dim) if index is None else index
-
-    @classmethod
-    def load(
-        cls, model: str | Path, index: str | Path | None = None, *, threads: int | None = None
-    ) -> ColBERT:
-        """Load an exported model and, where given, vectors that `save` wrote.
-
-        Args:
-            model: Folder written by `glane export`.
-            index: Folder written by `save`.
-            threads: Threads to compute with; by default what the process may use.
-
-        Raises:
-            CheckpointError: If model or vectors are missing or damaged, the model is of another
-                kind, or another made the vectors; the message then names both fingerprints.
-        """
-        encoder = Encoder(model, "colbert", threads)
-        if index is None:
-            return cls(encoder)
-        try:
-            written_by = (Path(index) / "fingerprint").read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{str(index)!r} holds no token vectors: {error}") from None
-        if written_by != encoder.fingerprint:
-            raise CheckpointError(
-                f"{str(index)!r} was written by the model {written_by}, but {str(model)!r} is "
-                f"{encoder.fingerprint}; use that model, or index again"
-            )
-        return cls(encoder, MaxSimIndex.load(index))
-
-    def save(self, folder: str | Path) -> None:
-        """Write the stored vectors and the model's fingerprint into a folder."""
-        self.index.save(folder)
-        (Path(folder) / "fingerprint").write_text(self.encoder.fingerprint, encoding="ascii")
-
-    def __len__(self) -> int:
-        """Return how many documents are stored."""
-        return len(self.index)
-
-    def encode_queries(self, queries: Sequence[str], *, progress: bool = False) -> TokenVectors:
-        """Return the token vectors of queries.
-
-        Args:
-            queries: Any strings; the empty one has its markers' vectors.
-            progress: Whether a bar runs on standard error where that is a terminal.
-
-        Returns:
-            float32 vectors of length 1; one per token, markers and expansion included.
-
-        Raises:
-            TypeError: If `queries` is one string, or holds something else than strings.
-        """
-        return self._encode(check_texts(queries, "queries"), "query", progress)
-
-    def encode_documents(self, documents: Sequence[str], *, progress: bool = False) -> TokenVectors:
-        """Return the token vectors of documents.
-
-        Args:
-            documents: Any strings; what is longer than the model's length is cut, and counted in
-                `encoder.n_truncated`.
-            progress: Whether a bar runs on standard error where that is a terminal.
-
-        Returns:
-            float32 vectors of length 1; one per token that counts in the score.
-
-        Raises:
-            TypeError: If `documents` is one string, or holds something else than strings.
-        """
-        return self._encode(check_texts(documents, "documents"), "document", progress)
-
-    def add(self, vectors: TokenVectors) -> Ids:
-        """Store documents' vectors, as float16, and return their numbers, in order of writing.
-
-        Raises:
-            ValueError: If the vectors have another width than the model's.
-        """
-        return self.index.add(vectors)
-
-    def delete(self, ids: Ids) -> None:
-        """Forget documents.
-
-        Raises:
-            ValueError: If a number is not stored, or stands twice; nothing is deleted then.
-        """
-        self.index.delete(ids)
-
-    def search(self, queries: TokenVectors, k: int) -> Hits:
-        """Return the k best of all stored documents for each query, by exact MaxSim.
-
-        Args:
-            queries: From `encode_queries`.
-            k: Documents wanted per query, at least 1; the index may hold fewer.
-
-        Returns:
-            Shape (n_queries, k), best first; equal scores by lower number.
-
-        Raises:
-            ValueError: If `k` is below 1.
-        """
-        return self.index.search(queries, k)
+    kind = "colbert"
 
     def rerank(self, queries: TokenVectors, hits: Hits, k: int) -> Hits:
         """Order each query's hits anew by MaxSim over the stored vectors.
@@ -157,28 +52,6 @@ class ColBERT:
         """
         return self.index.rerank(queries, hits, k)
 
-    def scores(self, queries: Sequence[str], documents: Sequence[str]) -> Scores:
-        """Return the MaxSim of each query with the document beside it; nothing is stored.
-
-        Args:
-            queries: Shape (n,).
-            documents: Shape (n,).
-
-        Returns:
-            Shape (n,), in [-n_query_tokens, n_query_tokens].
-
-        Raises:
-            TypeError: If either is one string, or holds something else than strings.
-            ValueError: If there are not as many queries as documents.
-        """
-        queries, documents = check_texts(queries, "queries"), check_texts(documents, "documents")
-        if len(queries) != len(documents):
-            raise ValueError(f"got {len(queries)} queries for {len(documents)} documents")
-        asked, stored = self.encode_queries(queries), self.encode_documents(documents)
-        pairs = [slice(row, row + 1) for row in range(len(asked))]
-        scores = [maxsim_scores(asked[pair], stored[pair])[0, 0] for pair in pairs]
-        return np.array(scores, np.float32)
-
     def _encode(self, texts: Sequence[str], role: Role, progress: bool) -> TokenVectors:
         rows = list(self.encoder.map(texts, role, _counted_vectors, progress=progress))
         nothing = np.empty((0, self.encoder.checkpoint.dim), np.float32)
@@ -186,6 +59,17 @@ class ColBERT:
             join_lengths([len(row) for row in rows]), np.concatenate([nothing, *rows])
         )
 
+    def _score(self, query: TokenVectors, document: TokenVectors) -> float:
+        return float(maxsim_scores(query, document)[0, 0])
 
-def _counted_vectors(batch: Batch, vectors: Floats) -> list[Floats]:
-    return [row[mask] for row, mask in zip(vectors, batch.score_mask, strict=True)]
+    @classmethod
+    def _new_index(cls, checkpoint: Checkpoint) -> MaxSimIndex:
+        return MaxSimIndex(checkpoint.dim)
+
+    @classmethod
+    def _load_index(cls, folder: str | Path) -> MaxSimIndex:
+        return MaxSimIndex.load(folder)
+
+
+def _counted_vectors(batch: Batch, outputs: list[Any]) -> list[Floats]:
+    return [row[mask] for row, mask in zip(outputs[0], batch.score_mask, strict=True)]

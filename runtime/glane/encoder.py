@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 
+Convert = Callable[[Batch, list[Any]], list[Row]]
+"""Makes the rows of a batch from the batch and the graph's outputs."""
+
 BATCH_TOKENS = 256
 """Tokens a model is given at once, padding included. A longer text goes alone. More than this
 gains nothing on a CPU: the matrix products are large enough, and the memory grows."""
@@ -75,11 +78,22 @@ class Encoder:
         """Fingerprint of the model folder."""
         return fingerprint(self.folder)
 
+    def tokenize(self, texts: Sequence[str], role: Role) -> list[Ids]:
+        """Return the token ids of each text, and count those that were cut.
+
+        Raises:
+            TypeError: If `texts` is one string, or holds something else than strings.
+        """
+        tokens = self.preparer.tokenize(texts, role)
+        with self._lock:
+            self.n_truncated[role] += tokens.n_truncated
+        return tokens.rows
+
     def map(
         self,
         texts: Sequence[str],
         role: Role,
-        convert: Callable[[Batch, Any], list[Row]],
+        convert: Convert[Row],
         *,
         progress: bool = False,
     ) -> Iterator[Row]:
@@ -88,8 +102,7 @@ class Encoder:
         Args:
             texts: Any strings.
             role: Whether they are queries or documents.
-            convert: Makes the rows of a batch from the batch and the graph's first output; it is
-                called from several threads.
+            convert: Called from several threads.
             progress: Whether a bar runs on standard error where that is a terminal.
 
         Raises:
@@ -106,21 +119,21 @@ class Encoder:
         self,
         texts: Sequence[str],
         role: Role,
-        convert: Callable[[Batch, Any], list[Row]],
+        convert: Convert[Row],
         bar: tqdm[NoReturn],
     ) -> list[Row]:
-        tokens = self.preparer.tokenize(texts, role)
-        with self._lock:
-            self.n_truncated[role] += tokens.n_truncated
+        tokens = self.tokenize(texts, role)
+        n_terms = n_terms_of(self.checkpoint, role)
         rows: list[Any] = [None] * len(texts)
 
         def encode(session: InferenceSession, positions: Ids) -> None:
-            batch = self.preparer.batch([tokens.rows[i] for i in positions], role)
-            for position, row in zip(positions, convert(batch, run(session, batch)), strict=True):
+            batch = self.preparer.batch([tokens[i] for i in positions], role)
+            made = convert(batch, run(session, batch, n_terms))
+            for position, row in zip(positions, made, strict=True):
                 rows[position] = row
             bar.update(len(positions))
 
-        batches = self._batches(tokens.rows, role)
+        batches = self._batches(tokens, role)
         if len(batches) <= 1 or self.threads == 1:
             for positions in batches:
                 encode(self._wide, positions)
@@ -158,10 +171,23 @@ class Encoder:
         return load_session(self.folder / "model.onnx", 1)
 
 
-def run(session: InferenceSession, batch: Batch) -> Any:  # noqa: ANN401 (onnxruntime is untyped)
-    """Return the graph's first output for a batch."""
+def n_terms_of(checkpoint: Checkpoint, role: Role) -> int:
+    """Return how many terms a text keeps at most; 0 of a model without terms."""
+    return checkpoint.query_terms if role == "query" else checkpoint.document_terms
+
+
+def run(session: InferenceSession, batch: Batch, n_terms: int = 0) -> list[Any]:
+    """Return the graph's outputs for a batch.
+
+    Args:
+        session: From `load_session`.
+        batch: Texts in one role.
+        n_terms: Terms wanted of each text; 0 of a graph that does not ask for it.
+    """
     feed = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    return session.run(None, feed)[0]
+    if n_terms:
+        feed["n_terms"] = np.array([n_terms], np.int64)
+    return list(session.run(None, feed))
 
 
 def load_session(path: Path, threads: int) -> InferenceSession:

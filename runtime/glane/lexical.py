@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -134,10 +134,7 @@ class Lexical(ABC):
     def decode(self, vectors: SparseVectors) -> list[dict[str, float]]:
         """Return the terms and values of each row of vectors."""
         self._check_vocabulary(vectors, "vectors")
-        terms = [self._vocabulary.terms[number] for number in vectors.indices.tolist()]
-        pairs = list(zip(terms, vectors.values.tolist(), strict=True))
-        ends = vectors.indptr.tolist()
-        return [dict(pairs[start:end]) for start, end in pairwise(ends)]
+        return vectors.to_dicts(self._vocabulary.terms.__getitem__)
 
     def save(self, folder: str | Path) -> None:
         """Write settings, vocabulary and counts into a folder that appears whole or not at all.
@@ -179,7 +176,7 @@ class Lexical(ABC):
             made._vocabulary = _Vocabulary(record["vocabulary"])
             ids = np.load(folder / "ids.npy", allow_pickle=False)
             counts = SparseVectors.load(folder / "counts")
-            _check_arrays(ids, counts, len(made._vocabulary), record["next_id"])
+            check_arrays(ids, counts, len(made._vocabulary), record["next_id"])
         except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
             raise ValueError(f"{str(folder)!r} is damaged: {error!r}") from None
         made._postings.restore(ids, counts, record["next_id"])
@@ -259,7 +256,7 @@ def _read(path: Path, kind: str) -> dict[str, Any]:
     return record
 
 
-def _check_arrays(ids: Ids, counts: SparseVectors, n_terms: int, next_id: int) -> None:
+def check_arrays(ids: Ids, counts: SparseVectors, n_terms: int, next_id: int) -> None:
     """Refuse arrays that do not belong together; a search would answer wrongly or crash."""
     indptr, indices, values = counts.indptr, counts.indices, counts.values
     kinds = [array.dtype for array in (ids, indptr, indices, values)]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from glane.checkpoint import CheckpointError
 from glane.hits import Hits, check_k
 from glane.scoring import NO_TOKENS_SCORE
+from glane.stored import StoredVectors, check_width, rerank
 from glane.types import Floats, Ids, Scores
-from glane.vectors import TokenVectors, read_array
+from glane.vectors import TokenVectors
 
 BLOCK_TOKENS = 8192
 """Document tokens scored at once: their similarities stay in the cache while they are reduced."""
@@ -75,13 +75,13 @@ class MaxSimIndex:
         Args:
             dim: Width of a vector.
         """
+        nothing = TokenVectors(np.zeros(1, np.int64), np.empty((0, dim), np.float16))
         self.dim = dim
-        self._parts: list[TokenVectors] = []
-        self._deleted = np.empty(0, np.bool_)
+        self._stored = StoredVectors(nothing)
 
     def __len__(self) -> int:
         """Return how many documents are stored and not deleted."""
-        return int((~self._deleted).sum())
+        return len(self._stored)
 
     def add(self, vectors: TokenVectors) -> Ids:
         """Store documents and return their numbers.
@@ -89,14 +89,8 @@ class MaxSimIndex:
         Raises:
             ValueError: If the vectors have another width than the index.
         """
-        if vectors.dim != self.dim:
-            raise ValueError(f"vectors must have width {self.dim}, got {vectors.dim}")
-        first = len(self._deleted)
-        self._parts.append(vectors.half())
-        while len(self._parts) > 1 and len(self._parts[-2]) <= len(self._parts[-1]):
-            self._parts[-2:] = [TokenVectors.concatenate(self._parts[-2:])]
-        self._deleted = np.append(self._deleted, np.zeros(len(vectors), np.bool_))
-        return np.arange(first, len(self._deleted))
+        check_width(vectors.dim, self.dim)
+        return self._stored.add(vectors.half())
 
     def delete(self, ids: Ids) -> None:
         """Forget documents.
@@ -104,11 +98,7 @@ class MaxSimIndex:
         Raises:
             ValueError: If a number is not stored, or stands twice; nothing is deleted then.
         """
-        ids = np.asarray(ids, np.int64)
-        self._check_stored(ids)
-        if len(np.unique(ids)) < len(ids):
-            raise ValueError(f"ids must differ, got {ids.tolist()}")
-        self._deleted[ids] = True
+        self._stored.delete(ids)
 
     def search(self, queries: TokenVectors, k: int) -> Hits:
         """Return the k best documents for each query, by scoring them all.
@@ -120,13 +110,12 @@ class MaxSimIndex:
             ValueError: If `k` is below 1.
         """
         check_k(k)
-        alive = np.flatnonzero(~self._deleted)
+        alive = self._stored.alive()
         rows = []
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             group = queries[start : start + QUERIES_AT_ONCE]
-            blocks = [maxsim_scores(group, part) for part in self._parts]
-            scores = np.concatenate([np.empty((len(group), 0), np.float32), *blocks], axis=1)
-            rows += [(alive, row[alive]) for row in scores]
+            blocks = [maxsim_scores(group, part) for part in self._stored.parts]
+            rows += [(alive, row[alive]) for row in np.concatenate(blocks, axis=1)]
         return Hits.from_rows(rows, k)
 
     def rerank(self, queries: TokenVectors, hits: Hits, k: int) -> Hits:
@@ -144,21 +133,19 @@ class MaxSimIndex:
             ValueError: If `k` is below 1, the numbers of queries and of rows differ, or a
                 candidate is not stored.
         """
-        check_k(k)
-        if len(queries) != len(hits.ids):
-            raise ValueError(f"got {len(queries)} queries for {len(hits.ids)} rows of hits")
-        rows = []
-        for query in range(len(queries)):
-            ids = np.sort(hits.row(query)[0])
-            self._check_stored(ids)
-            rows.append((ids, maxsim_scores(queries[query : query + 1], self._take(ids))[0]))
-        return Hits.from_rows(rows, k)
+
+        def score(query: TokenVectors, ids: Ids) -> Scores:
+            chosen = [part[rows] for part, rows in self._stored.split(ids)]
+            if not chosen:
+                return np.empty(0, np.float32)
+            scores: Scores = maxsim_scores(query, TokenVectors.concatenate(chosen))[0]
+            return scores
+
+        return rerank(queries, hits, k, score)
 
     def save(self, folder: str | Path) -> None:
         """Write the index into a folder, made where it is missing."""
-        nothing = TokenVectors(np.zeros(1, np.int64), np.empty((0, self.dim), np.float16))
-        TokenVectors.concatenate(self._parts or [nothing]).save(folder)
-        np.save(Path(folder) / "deleted.npy", self._deleted, allow_pickle=False)
+        self._stored.save(folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> MaxSimIndex:
@@ -169,33 +156,8 @@ class MaxSimIndex:
         """
         vectors = TokenVectors.load(folder)
         index = cls(vectors.dim)
-        index._parts = [vectors]
-        index._deleted = read_array(Path(folder) / "deleted.npy", mapped=False)
-        if len(index._deleted) != len(vectors):
-            raise CheckpointError(
-                f"{str(folder)!r} is damaged: its arrays are of different lengths"
-            )
+        index._stored = StoredVectors.load(folder, vectors)
         return index
-
-    def _take(self, ids: Ids) -> TokenVectors:
-        """Return the stored vectors of documents, given in rising order of their numbers."""
-        firsts = np.cumsum([0, *map(len, self._parts)])
-        cuts = np.searchsorted(ids, firsts)
-        chosen = [
-            part[ids[low:high] - first]
-            for part, first, low, high in zip(
-                self._parts, firsts[:-1], cuts[:-1], cuts[1:], strict=True
-            )
-            if high > low
-        ]
-        nothing = TokenVectors(np.zeros(1, np.int64), np.empty((0, self.dim), np.float16))
-        return TokenVectors.concatenate(chosen or [nothing])
-
-    def _check_stored(self, ids: Ids) -> None:
-        stored = (ids >= 0) & (ids < len(self._deleted))
-        stored[stored] = ~self._deleted[ids[stored]]
-        if not stored.all():
-            raise ValueError(f"unknown document {ids[~stored][0]}; it is not stored")
 
 
 def _blocks(offsets: Ids, filled: Ids) -> list[Ids]:

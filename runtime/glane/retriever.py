@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from glane.bm25 import BM25
+from glane.checkpoint import Checkpoint, CheckpointError
 from glane.colbert import ColBERT
 from glane.hits import Hits
+from glane.sparse_embed import SparseEmbed
+from glane.splade import Splade
 from glane.tfidf import TfIdf
 from glane.types import Ids
 
@@ -16,7 +19,8 @@ from glane.types import Ids
 class Retriever(Protocol):
     """Finds the best of its documents; representations go in and hits come out.
 
-    `Any` stands for the retriever's own representation: `SparseVectors` or `TokenVectors`.
+    `Any` stands for the retriever's own representation: `SparseVectors`, `TokenVectors` or
+    `TermEmbeddings`.
     """
 
     def encode_documents(self, documents: Sequence[str]) -> Any:  # noqa: ANN401
@@ -54,7 +58,30 @@ class Reranker(Retriever, Protocol):
 
 
 LEXICAL: dict[str, type[BM25] | type[TfIdf]] = {"bm25": BM25, "tfidf": TfIdf}
-NEURAL: dict[str, type[ColBERT]] = {"colbert": ColBERT}
+NEURAL: dict[str, type[ColBERT] | type[Splade] | type[SparseEmbed]] = {
+    "splade": Splade,
+    "sparse-embed": SparseEmbed,
+    "colbert": ColBERT,
+}
+RERANKERS: dict[str, type[ColBERT] | type[SparseEmbed]] = {
+    "sparse-embed": SparseEmbed,
+    "colbert": ColBERT,
+}
+
+
+def load_reranker(model: str | Path, threads: int | None = None) -> ColBERT | SparseEmbed:
+    """Load an exported model as the reranker that its `glane.json` says it is.
+
+    Raises:
+        CheckpointError: If the model cannot be loaded, or is of a kind that does not rerank.
+    """
+    kind = Checkpoint.read(model).kind
+    if kind not in RERANKERS:
+        raise CheckpointError(
+            f"{str(model)!r} holds a {kind} model, which does not rerank; expected one of "
+            f"{list(RERANKERS)}"
+        )
+    return RERANKERS[kind].load(model, threads=threads)
 
 
 def name_of(retriever: Retriever) -> str:

@@ -14,7 +14,7 @@ from glane.fusion import check_fusion, fuse
 from glane.hits import Hit, Hits, check_k
 from glane.retriever import Reranker, Retriever
 from glane.text import check_texts
-from glane.vectors import TokenVectors
+from glane.vectors import TermEmbeddings, TokenVectors
 
 Key = str | int
 
@@ -261,7 +261,8 @@ def _encode(stage: Retriever, texts: list[str], progress: bool) -> list[Any]:
     with tqdm(total=len(texts), desc=f"{name} documents", disable=hidden, leave=False) as bar:
         for start in range(0, len(texts), ENCODE_AT_ONCE):
             vectors = stage.encode_documents(texts[start : start + ENCODE_AT_ONCE])
-            parts.append(vectors.half() if isinstance(vectors, TokenVectors) else vectors)
+            halved = isinstance(vectors, TokenVectors | TermEmbeddings)
+            parts.append(vectors.half() if halved else vectors)
             bar.update(len(vectors))
     return parts
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from glane.checkpoint import FORMAT_VERSION, MODEL_FILES, CheckpointError, Schema
-from glane.colbert import ColBERT
+from glane.checkpoint import FORMAT_VERSION, MODEL_FILES, QUERY_WEIGHTS, CheckpointError, Schema
 from glane.folders import new_folder
+from glane.neural import Neural
 from glane.retriever import LEXICAL, NEURAL, Retriever, name_of
 from glane.search import Search
 from glane.threads import check_threads
@@ -61,7 +61,7 @@ def save(search: Search, folder: str | Path) -> None:
             if stage is not None:
                 (new / place).mkdir()
                 stage.save(new / place)
-            if isinstance(stage, ColBERT):
+            if isinstance(stage, Neural):
                 copy_model(stage.encoder.folder, new / "models" / place)
 
 
@@ -104,7 +104,7 @@ def load(
 def copy_model(source: Path, target: Path) -> None:
     """Copy the files of a model; copies, not links: an index must not change with its source."""
     target.mkdir(parents=True)
-    for name in (*MODEL_FILES, "model.json", "parity.json"):
+    for name in (*MODEL_FILES, QUERY_WEIGHTS, "model.json", "parity.json"):
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
 

@@ -1,16 +1,17 @@
-"""The representations: terms with weights, and one vector per token, for ragged batches of texts.
+"""The representations, for ragged batches of texts: terms with weights, token vectors, or both.
 
-Both keep rows of different lengths back to back, with offsets that say where each begins, as
+All keep rows of different lengths back to back, with offsets that say where each begins, as
 compressed sparse rows do. Rows can be taken, put together, saved and mapped back.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,14 @@ class SparseVectors:
             np.concatenate([np.empty(0, np.int32), *(part.indices for part in parts)]),
             np.concatenate([np.empty(0, np.float32), *(part.values for part in parts)]),
         )
+
+    def to_dicts(self, name: Callable[[int], str]) -> list[dict[str, float]]:
+        """Return the terms and values of each row, in its order, by the names of the terms."""
+        pairs = [
+            (name(term), value)
+            for term, value in zip(self.indices.tolist(), self.values.tolist(), strict=True)
+        ]
+        return [dict(pairs[start:end]) for start, end in pairwise(self.indptr.tolist())]
 
     def save(self, folder: str | Path) -> None:
         """Write the three arrays as `.npy` files into a folder, made where it is missing."""
@@ -123,6 +132,63 @@ class TokenVectors:
         return cls(*load_arrays(folder, "offsets", "values"))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TermEmbeddings:
+    """Terms with weights, and one vector per term, of n texts.
+
+    Attributes:
+        terms: Terms and weights.
+        embeddings: float32 or float16, shape (n_terms, dim), one for each entry of `terms.indices`.
+    """
+
+    terms: SparseVectors
+    embeddings: Floats
+
+    def __len__(self) -> int:
+        return len(self.terms)
+
+    def __getitem__(self, rows: Rows) -> TermEmbeddings:
+        """Return some rows, by slice or by an array of row numbers, in the order given."""
+        _, positions = take_rows(self.terms.indptr, rows)
+        return TermEmbeddings(self.terms[rows], self.embeddings[positions])
+
+    @property
+    def dim(self) -> int:
+        """Width of a vector."""
+        return int(self.embeddings.shape[1])
+
+    def half(self) -> TermEmbeddings:
+        """Return the same with vectors in float16, the precision they are stored in."""
+        return TermEmbeddings(self.terms, self.embeddings.astype(np.float16, copy=False))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[TermEmbeddings]) -> TermEmbeddings:
+        """Return the rows of all parts, in order.
+
+        Raises:
+            ValueError: If there is no part: the width of a vector is then unknown.
+        """
+        if not parts:
+            raise ValueError("parts must hold at least one TermEmbeddings, got none")
+        terms = SparseVectors.concatenate([part.terms for part in parts])
+        return cls(terms, np.concatenate([part.embeddings for part in parts]))
+
+    def save(self, folder: str | Path) -> None:
+        """Write the four arrays as `.npy` files into a folder, made where it is missing."""
+        self.terms.save(folder)
+        _save_arrays(folder, embeddings=self.embeddings)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> TermEmbeddings:
+        """Map what `save` wrote; nothing is read before it is used.
+
+        Raises:
+            CheckpointError: If a file is missing or damaged.
+        """
+        *terms, embeddings = _load_arrays(folder, "indptr", "indices", "values", "embeddings")
+        return cls(SparseVectors(*terms), embeddings)
+
+
 def join_offsets(parts: Sequence[Ids]) -> Ids:
     """Return the offsets of ragged parts laid back to back.
 
@@ -141,6 +207,10 @@ def join_lengths(lengths: Sequence[int] | Ids) -> Ids:
     return np.concatenate([np.zeros(1, np.int64), np.asarray(lengths, np.int64)]).cumsum()
 
 
+@overload
+def take_rows(offsets: Ids, rows: Ids) -> tuple[Ids, Ids]: ...
+@overload
+def take_rows(offsets: Ids, rows: Rows) -> tuple[Ids, slice | Ids]: ...
 def take_rows(offsets: Ids, rows: Rows) -> tuple[Ids, slice | Ids]:
     """Return the offsets of chosen ragged rows and where their elements lie.
 

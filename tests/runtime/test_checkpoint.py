@@ -10,6 +10,7 @@ import pytest
 from glane.checkpoint import (
     CHECKPOINT_FILES,
     MODEL_FILES,
+    QUERY_WEIGHTS,
     Checkpoint,
     CheckpointError,
     ModelInfo,
@@ -20,6 +21,9 @@ GOLDEN = """{
   "format_version": 1,
   "kind": "colbert",
   "dim": 128,
+  "query_terms": 0,
+  "document_terms": 0,
+  "inference_free": false,
   "query_length": 32,
   "document_length": 256,
   "query_prefix": "[Q]",
@@ -61,6 +65,16 @@ def test_the_smallest_file_gets_the_defaults(tmp_path: Path) -> None:
     assert Checkpoint.read(str(tmp_path)) == Checkpoint(dim=8)
 
 
+def test_sparse_models_come_back(tmp_path: Path) -> None:
+    for kind, dim, inference_free in (("splade", 0, True), ("sparse-embed", 4, False)):
+        content = sparse(kind=kind, dim=dim, inference_free=inference_free)
+        (tmp_path / "glane.json").write_text(json.dumps(content))
+        checkpoint = Checkpoint.read(tmp_path)
+        assert (checkpoint.query_terms, checkpoint.document_terms) == (8, 16)
+        checkpoint.write(tmp_path)
+        assert Checkpoint.read(tmp_path) == checkpoint
+
+
 def test_model_json_comes_back(tmp_path: Path) -> None:
     INFO.write(tmp_path)
     assert ModelInfo.read(tmp_path) == INFO
@@ -72,6 +86,11 @@ def test_model_json_comes_back(tmp_path: Path) -> None:
 def record(**changes: object) -> dict[str, Any]:
     whole: dict[str, Any] = json.loads(GOLDEN)
     return whole | changes
+
+
+def sparse(**changes: object) -> dict[str, Any]:
+    terms = {"kind": "splade", "dim": 0, "query_terms": 8, "document_terms": 16}
+    return record(query_expansion=False) | terms | changes
 
 
 def without(key: str) -> dict[str, Any]:
@@ -95,6 +114,20 @@ WRONG: list[tuple[object, str]] = [
     (record(query_expansion=1), "`query_expansion` in '.*' must be bool, got 1"),
     (record(kind="bert"), r"`kind` in '.*' must be one of \[.*'colbert'.*\], got 'bert'"),
     (record(kind=["colbert"]), "`kind` in '.*' must be one of"),
+    (record(inference_free=0), "`inference_free` in '.*' must be bool, got 0"),
+    (record(query_terms=8), "glane.json': `query_terms` of a colbert must be 0, got 8"),
+    (record(document_terms=-1), "glane.json': `document_terms` of a colbert must be 0, got -1"),
+    (record(dim=0), "glane.json': `dim` of a colbert must be at least 1, got 0"),
+    (record(inference_free=True), "glane.json': `inference_free` is for splade alone, not colbert"),
+    (sparse(dim=1), "`dim` of a splade must be 0, got 1"),
+    (sparse(query_terms=0), "`query_terms` of a splade must be at least 1, got 0"),
+    (sparse(kind="sparse-embed"), "`dim` of a sparse-embed must be at least 1, got 0"),
+    (sparse(document_terms=-3), "`document_terms` of a splade must be at least 1, got -3"),
+    (sparse(query_expansion=True), "`query_expansion` is for colbert alone, not splade"),
+    (
+        sparse(kind="sparse-embed", dim=4, inference_free=True),
+        "`inference_free` is for splade alone, not sparse-embed",
+    ),
     ([record()], "must hold a JSON object, got list"),
     (None, "must hold a JSON object, got NoneType"),
 ]
@@ -147,6 +180,15 @@ def test_the_fingerprint_is_settled(tmp_path: Path) -> None:
     assert fingerprint(tmp_path) == hashlib.sha256(hashed).hexdigest()
     (tmp_path / "parity.json").write_text("beside the point")
     assert fingerprint(str(tmp_path)) == hashlib.sha256(hashed).hexdigest()
+
+
+def test_a_table_of_query_weights_enters_the_fingerprint(tmp_path: Path) -> None:
+    write_model(tmp_path)
+    without = fingerprint(tmp_path)
+    (tmp_path / QUERY_WEIGHTS).write_bytes(b"1")
+    one = fingerprint(tmp_path)
+    (tmp_path / QUERY_WEIGHTS).write_bytes(b"2")
+    assert len({without, one, fingerprint(tmp_path)}) == 3
 
 
 @pytest.mark.parametrize("name", MODEL_FILES)

@@ -32,8 +32,8 @@ TEXTS = [
 ]
 
 
-def rows(batch: Batch, vectors: Floats) -> list[Floats]:
-    return [row[mask] for row, mask in zip(vectors, batch.score_mask, strict=True)]
+def rows(batch: Batch, outputs: list[Any]) -> list[Floats]:
+    return [row[mask] for row, mask in zip(outputs[0], batch.score_mask, strict=True)]
 
 
 def encode(encoder: Encoder, texts: list[str], role: Role = "document") -> list[Floats]:
@@ -69,9 +69,9 @@ def test_a_model_that_depends_on_its_batch_gets_one_text_at_a_time(
 ) -> None:
     sizes = []
 
-    def convert(batch: Batch, vectors: Floats) -> list[Floats]:
+    def convert(batch: Batch, outputs: list[Any]) -> list[Floats]:
         sizes.append(len(batch.input_ids))
-        return rows(batch, vectors)
+        return rows(batch, outputs)
 
     model = copy("colbert-int8", tmp_path / "model", batch_dependent=True)
     encoder = Encoder(model, "colbert", threads)
@@ -83,9 +83,9 @@ def test_a_model_that_depends_on_its_batch_gets_one_text_at_a_time(
 def test_batches_hold_texts_of_similar_length(tmp_path: Path) -> None:
     batches = []
 
-    def convert(batch: Batch, vectors: Floats) -> list[Floats]:
+    def convert(batch: Batch, outputs: list[Any]) -> list[Floats]:
         batches.append(batch)
-        return rows(batch, vectors)
+        return rows(batch, outputs)
 
     model = copy("colbert", tmp_path / "model", batch_dependent=False)
     encoder = Encoder(model, "colbert", threads=1)
@@ -140,7 +140,7 @@ def test_truncated_texts_are_counted_by_role() -> None:
 def test_an_error_of_one_batch_ends_the_whole(tmp_path: Path) -> None:
     calls = []
 
-    def convert(batch: Batch, vectors: Floats) -> list[Floats]:
+    def convert(batch: Batch, outputs: list[Any]) -> list[Floats]:
         calls.append(len(batch.input_ids))
         raise ArithmeticError("no more")
 

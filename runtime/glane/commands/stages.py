@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from glane.analysis import Kind
-from glane.colbert import ColBERT
-from glane.retriever import LEXICAL, NEURAL, Reranker, Retriever
+from glane.neural import Neural
+from glane.retriever import LEXICAL, NEURAL, Reranker, Retriever, load_reranker
 from glane.search import Search
 
 
@@ -42,7 +42,7 @@ def build_search(arguments: argparse.Namespace, key: str, on: list[str]) -> Sear
     """
     reranker: Reranker | None = None
     if arguments.reranker:
-        reranker = ColBERT.load(arguments.reranker, threads=arguments.threads)
+        reranker = load_reranker(arguments.reranker, arguments.threads)
     return Search(_retriever(arguments), reranker=reranker, key=key, on=on)
 
 
@@ -59,7 +59,7 @@ def n_truncated(search: Search) -> int:
     """Return how many documents were cut at a model's length since the search was made."""
     stages = (search.retriever, search.reranker)
     return sum(
-        stage.encoder.n_truncated["document"] for stage in stages if isinstance(stage, ColBERT)
+        stage.encoder.n_truncated["document"] for stage in stages if isinstance(stage, Neural)
     )
 
 

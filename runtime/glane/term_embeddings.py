@@ -1,0 +1,139 @@
+"""SparseEmbed's score over stored documents: the kernel, and the index that uses it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from glane.hits import Hits, check_k
+from glane.maxsim import widened
+from glane.postings import Postings
+from glane.stored import StoredVectors, check_width, rerank
+from glane.terms import restored, weigh_as_it_is
+from glane.types import Ids, Scores
+from glane.vectors import SparseVectors, TermEmbeddings, take_rows
+
+CANDIDATES = 1000
+"""Documents that the weights of terms choose for the vectors to order."""
+
+
+def sparse_embed_scores(query: TermEmbeddings, documents: TermEmbeddings, rows: Ids) -> Scores:
+    """Return `glane.scoring.sparse_embed_score` of one query with some documents.
+
+    Args:
+        query: One row; float16 is scored as float32.
+        documents: Any number of rows, likewise.
+        rows: Which of them; of their vectors only those of shared terms are touched.
+
+    Returns:
+        Shape (n_rows,).
+    """
+    offsets, positions = take_rows(documents.terms.indptr, rows)
+    terms, asked = documents.terms.indices[positions], query.terms.indices
+    place = np.full(1 + max(terms.max(initial=0), asked.max(initial=0)), -1)
+    place[asked] = np.arange(len(asked))
+    matches = place[terms]
+    shared = np.flatnonzero(matches >= 0)
+    left = widened(query.embeddings)[matches[shared]]
+    right = widened(documents.embeddings[positions[shared]])
+    owners = np.searchsorted(offsets, shared, side="right") - 1
+    return np.bincount(owners, np.einsum("td,td->t", left, right), len(rows)).astype(np.float32)
+
+
+class TermEmbeddingIndex:
+    """Terms, weights and vectors of documents; the vectors are kept as float16.
+
+    Attributes:
+        dim: Width of a vector.
+        candidates: Documents that the weights choose at least, for the vectors to order.
+    """
+
+    def __init__(self, dim: int) -> None:
+        """Make an empty index.
+
+        Args:
+            dim: Width of a vector.
+        """
+        nothing = np.empty((0, dim), np.float16)
+        self.dim = dim
+        self.candidates = CANDIDATES
+        self._postings = Postings(weigh_as_it_is)
+        self._stored = StoredVectors(TermEmbeddings(SparseVectors.concatenate([]), nothing))
+
+    def __len__(self) -> int:
+        """Return how many documents are stored and not deleted."""
+        return len(self._stored)
+
+    def add(self, vectors: TermEmbeddings) -> Ids:
+        """Store documents and return their numbers.
+
+        Raises:
+            ValueError: If the vectors have another width than the index.
+        """
+        check_width(vectors.dim, self.dim)
+        self._postings.add(vectors.terms)
+        return self._stored.add(vectors.half())
+
+    def delete(self, ids: Ids) -> None:
+        """Forget documents.
+
+        Raises:
+            ValueError: If a number is not stored, or stands twice; nothing is deleted then.
+        """
+        self._postings.delete(ids)
+        self._stored.delete(ids)
+
+    def search(self, queries: TermEmbeddings, k: int) -> Hits:
+        """Return the k best for each query among the candidates that the weights choose.
+
+        Returns:
+            Shape (n_queries, k), best first; equal scores by lower number.
+
+        Raises:
+            ValueError: If `k` is below 1.
+        """
+        check_k(k)
+        hits = self._postings.search(queries.terms, max(k, self.candidates))
+        return self.rerank(queries, hits, k)
+
+    def rerank(self, queries: TermEmbeddings, hits: Hits, k: int) -> Hits:
+        """Order each query's hits anew by the vectors of shared terms.
+
+        Args:
+            queries: One for each row of hits.
+            hits: Candidates, of any width; their scores are not used.
+            k: Documents wanted per query, at least 1.
+
+        Returns:
+            Shape (n_queries, k), best first; equal scores by lower number.
+
+        Raises:
+            ValueError: If `k` is below 1, the numbers of queries and of rows differ, or a
+                candidate is not stored.
+        """
+
+        def score(query: TermEmbeddings, ids: Ids) -> Scores:
+            places = self._stored.split(ids)
+            scores = [sparse_embed_scores(query, part, rows) for part, rows in places]
+            return np.concatenate([np.empty(0, np.float32), *scores])
+
+        return rerank(queries, hits, k, score)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the index into a folder, made where it is missing."""
+        self._stored.save(folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> TermEmbeddingIndex:
+        """Map what `save` wrote.
+
+        Raises:
+            CheckpointError: If a file is missing or damaged.
+        """
+        vectors = TermEmbeddings.load(folder)
+        index = cls(vectors.dim)
+        index._stored = StoredVectors.load(folder, vectors)
+        alive = index._stored.alive()
+        index._postings = restored(folder, alive, vectors.terms[alive], index._stored.next_id)
+        return index
