@@ -26,11 +26,11 @@ from onnxruntime.transformers import optimizer
 from glane.dataset import join_fields, read_jsonl
 from glane.encoder import load_session, run
 from glane.text import TextPreparer
-from glane.types import Floats
 from glane_export import parity
 from glane_export.graph import write_graph
 from glane_export.quantize import quantize
-from glane_export.vectors import Probe, by_session
+from glane_export.roads import Probe, by_session
+from glane_export.rows import Row
 from glane_trainer import ColBERT
 
 DOCUMENTS_TIMED = 24
@@ -101,15 +101,15 @@ KINDS: dict[str, Callable[[Path, Path], None]] = {
 }
 
 
-def measure(folder: Path, probes: list[Probe], exact: list[Floats]) -> str:
+def measure(folder: Path, probes: list[Probe], exact: list[Row]) -> str:
     """Return a row of the table for the graph in a folder."""
     alone, mixed = by_session(folder, probes, 1), by_session(folder, probes, 8)
-    mean, lowest = parity.cosines("", probes, (exact, alone))
+    mean, lowest = parity.cosines("", probes, list(zip(exact, alone, strict=True)))
     rates = [speed(folder, probes[:DOCUMENTS_TIMED], n) for n in (1, 8)]
     size = (folder / "model.onnx").stat().st_size / 1e6
     return (
         f"{size:.1f} | {mean.figure:.4f} | {lowest.figure:.4f} | {rates[0]:.1f} | {rates[1]:.1f} | "
-        f"{parity.batch_effect((alone, mixed)):.3f}"
+        f"{parity.batch_effect(list(zip(alone, mixed, strict=True))):.3f}"
     )
 
 
@@ -154,7 +154,7 @@ def main() -> None:
         root.mkdir(parents=True, exist_ok=True)
         source = root / "source.onnx"
         write_graph(ColBERT.load(arguments.checkpoint), source)
-        exact: list[Floats] = []
+        exact: list[Row] = []
         print("kind | MB | mean cosine | lowest | docs/s at 1 | at 8 | batch effect")
         print("---|---|---|---|---|---|---")
         for name, make in kinds.items():

@@ -10,17 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from glane.checkpoint import CHECKPOINT_FILES, ModelInfo, fingerprint
+import numpy as np
+
+from glane.checkpoint import (
+    CHECKPOINT_FILES,
+    QUERY_WEIGHTS,
+    Checkpoint,
+    ModelInfo,
+    fingerprint,
+)
 from glane.folders import check_new, new_folder
 from glane.text import check_texts
-from glane.types import Floats
-from glane_export import parity, vectors
+from glane_export import parity, roads
 from glane_export.graph import opset, write_graph
 from glane_export.judged import Judged, judged_loss, read_judged
 from glane_export.quantize import DESCRIPTION, quantize
+from glane_export.roads import Probe
+from glane_export.rows import Row
 from glane_export.texts import ODD, ORDINARY, query_of, too_long
-from glane_export.vectors import Probe
-from glane_trainer import ColBERT
+from glane_trainer import Splade, load_model
+from glane_trainer.model import Model
 
 FP32 = "onnx fp32 to torch"
 ALONE = "onnx fp32 in a batch to alone"
@@ -61,8 +70,8 @@ def export_model(
 
     Args:
         checkpoint_folder: Written by the trainer.
-        model_folder: Where `model.onnx`, `glane.json`, `tokenizer.json`, `model.json` and
-            `parity.json` are to be.
+        model_folder: Where `model.onnx`, `glane.json`, `tokenizer.json`, `model.json`,
+            `parity.json` and, of an inference-free model, `query_weights.npy` are to be.
         settings: By default int8, over the texts that come with glane.
 
     Returns:
@@ -70,7 +79,7 @@ def export_model(
 
     Raises:
         ParityError: If a bound is missed; nothing is written then.
-        CheckpointError: If the checkpoint is missing, damaged or of another kind.
+        CheckpointError: If the checkpoint is missing or damaged.
         FileExistsError: If the folder exists and may not be replaced.
         ValueError: If there are too few texts, or a dataset is given for an fp32 export.
     """
@@ -78,7 +87,7 @@ def export_model(
     check_new(model_folder, overwrite=settings.overwrite)
     probes = _ordinary(settings)
     judged = _judged(settings)
-    model = ColBERT.load(checkpoint_folder)
+    model = load_model(checkpoint_folder)
     probes += _odd(model)
     with (
         new_folder(model_folder, overwrite=settings.overwrite) as folder,
@@ -100,16 +109,14 @@ def export_model(
 
 
 def _export_fp32(
-    model: ColBERT, source: Path, folder: Path, probes: list[Probe], threads: int | None
-) -> tuple[list[parity.Bound], list[Floats]]:
-    """Write the fp32 model; return its bounds and its vectors, each text encoded alone."""
+    model: Model[Any], source: Path, folder: Path, probes: list[Probe], threads: int | None
+) -> tuple[list[parity.Bound], list[Row]]:
+    """Write the fp32 model; return its bounds and the rows that the runtime gives."""
     write_graph(model, folder / "model.onnx")
-    for name in ("glane.json", "tokenizer.json"):
-        shutil.copyfile(source / name, folder / name)
-    expected = vectors.by_torch(model, probes)
-    alone = vectors.by_session(folder, probes, 1, threads)
-    mixed = vectors.by_session(folder, probes, vectors.MIXED, threads)
-    effect = parity.batch_effect((alone, mixed))
+    _copy(source, folder)
+    if isinstance(model, Splade) and model.checkpoint.inference_free:
+        np.save(folder / QUERY_WEIGHTS, model.query_table().detach().cpu().float().numpy())
+    moved, effect = _alone_and_mixed(folder, probes, threads)
     ModelInfo(
         precision="fp32",
         quantization="none",
@@ -118,42 +125,51 @@ def _export_fp32(
         opset=opset(folder / "model.onnx"),
         checkpoint=fingerprint(source, CHECKPOINT_FILES),
     ).write(folder)
-    bounds = [
-        parity.differences(FP32, parity.DIFFERENCE, probes, (alone, expected)),
-        parity.differences(ALONE, parity.BATCH_DIFFERENCE, probes, (alone, mixed)),
-    ]
-    return bounds, alone
+    given = roads.by_runtime(folder, probes, threads)
+    pairs = list(zip(given, roads.by_torch(model, probes), strict=True))
+    return [*parity.differences(FP32, parity.DIFFERENCE, probes, pairs), *moved], given
 
 
 def _export_int8(
-    fp32: Path, folder: Path, probes: list[Probe], exact: list[Floats], threads: int | None
+    fp32: Path, folder: Path, probes: list[Probe], exact: list[Row], threads: int | None
 ) -> list[parity.Bound]:
-    """Write the int8 version of a model and return its bounds, by the runtime's own road."""
+    """Write the int8 version of a model; return its bounds, by the rows that the runtime gives."""
     quantize(fp32 / "model.onnx", folder / "model.onnx")
-    for name in ("glane.json", "tokenizer.json"):
-        shutil.copyfile(fp32 / name, folder / name)
-    alone = vectors.by_session(folder, probes, 1, threads)
-    mixed = vectors.by_session(folder, probes, vectors.MIXED, threads)
-    moved = parity.differences(ALONE, parity.BATCH_DIFFERENCE, probes, (alone, mixed))
+    _copy(fp32, folder)
+    moved, effect = _alone_and_mixed(folder, probes, threads)
     ModelInfo(
         precision="int8",
         quantization=DESCRIPTION,
-        batch_dependent=not moved.kept,
-        batch_effect=parity.batch_effect((alone, mixed)),
+        batch_dependent=not all(bound.kept for bound in moved),
+        batch_effect=effect,
         opset=opset(folder / "model.onnx"),
         checkpoint=ModelInfo.read(fp32).checkpoint,
     ).write(folder)
-    given = vectors.by_runtime(folder, probes, threads)
-    queries = [row for row, probe in enumerate(probes) if probe.role == "query"]
-    documents = [row for row, probe in enumerate(probes) if probe.role == "document"]
-    scores = [
-        parity.score_rows([side[row] for row in queries], [side[row] for row in documents])
-        for side in (exact, given)
-    ]
+    given = roads.by_runtime(folder, probes, threads)
+    pairs = list(zip(exact, given, strict=True))
     return [
-        *parity.cosines(INT8, probes, (exact, given)),
-        parity.overlap(INT8, [probes[row] for row in queries], *scores),
+        *parity.cosines(INT8, probes, pairs),
+        *parity.shared_terms(INT8, probes, pairs),
+        parity.overlap(INT8, probes, exact, given),
     ]
+
+
+def _copy(source: Path, folder: Path) -> None:
+    for name in ("glane.json", "tokenizer.json", QUERY_WEIGHTS):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
+
+
+def _alone_and_mixed(
+    folder: Path, probes: list[Probe], threads: int | None
+) -> tuple[list[parity.Bound], float]:
+    """Compare texts in a batch of mixed lengths with the same alone: bounds and `batch_effect`."""
+    if Checkpoint.read(folder).inference_free:
+        probes = [probe for probe in probes if probe.role == "document"]
+    alone = roads.by_session(folder, probes, 1, threads)
+    pairs = list(zip(alone, roads.by_session(folder, probes, roads.MIXED, threads), strict=True))
+    bounds = parity.differences(ALONE, parity.BATCH_DIFFERENCE, probes, pairs)
+    return bounds, parity.batch_effect(pairs)
 
 
 def _ordinary(settings: ExportSettings) -> list[Probe]:
@@ -166,10 +182,10 @@ def _ordinary(settings: ExportSettings) -> list[Probe]:
     return documents + [Probe("query", query_of(text)) for text in texts]
 
 
-def _odd(model: ColBERT) -> list[Probe]:
+def _odd(model: Model[Any]) -> list[Probe]:
     """Return the odd texts, in both roles, cut at different places by the two lengths."""
     texts = [*ODD, *too_long(model.checkpoint.document_length)]
-    return [Probe(role, text) for role in vectors.ROLES for text in texts]
+    return [Probe(role, text) for role in roads.ROLES for text in texts]
 
 
 def _judged(settings: ExportSettings) -> Judged | None:

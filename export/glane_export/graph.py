@@ -1,4 +1,4 @@
-"""The graph: from token ids to normalised token vectors, in fp32, for any batch and length."""
+"""The graph: from token ids to token vectors or to terms, in fp32, for any batch and length."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
+
+from glane_export import heads
+from glane_trainer.model import Model
+from glane_trainer.terms import TermModel
 
 OPSET = 17
 """The newest set whose LayerNormalization both exporter and onnxruntime's fusions know."""
@@ -20,35 +26,69 @@ INPUTS = ("input_ids", "attention_mask")
 OUTPUT = "token_vectors"
 
 
-def write_graph(model: torch.nn.Module, path: Path) -> None:
+class Body(torch.nn.Module):
+    """The part of a sparse model that is traced: all before its decoder."""
+
+    def __init__(self, model: TermModel[Any]) -> None:
+        """Take a model's parts, which it shares."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the decoder's input and the encoder's output, each (n, length, hidden_size)."""
+        hidden = self.model.hidden(input_ids, attention_mask)
+        return self.model.transform(hidden), hidden
+
+
+def write_graph(model: Model[Any], path: Path) -> None:
     """Write a model as one ONNX file.
 
     Weights of lower precision become fp32; token types are zeros inside the graph, where the
     model has any; dropout is off. The model that is given stays as it is.
 
     Args:
-        model: Takes `input_ids` and `attention_mask`, int64, shape (n, length), and returns
-            vectors of length 1, shape (n, length, dim).
+        model: A model of the trainer. A ColBERT's graph gives `token_vectors`, of length 1, shape
+            (n, length, dim); that of a sparse model what `glane_export.heads` says.
         path: The file to write.
     """
     model = copy.deepcopy(model).cpu()
     model.float().eval()
     _use_plain_attention(model)
+    if not isinstance(model, TermModel):
+        _trace(model, path, [OUTPUT])
+        return
+    _trace(Body(model).eval(), path, [heads.TRANSFORMED, heads.HIDDEN])
+    graph = onnx.load(str(path))
+    heads.append_head(graph.graph, _head(model))
+    onnx.checker.check_model(graph)
+    onnx.save_model(graph, str(path))
+
+
+def _trace(model: torch.nn.Module, path: Path, outputs: list[str]) -> None:
+    """Write what a module computes from `input_ids` and `attention_mask`."""
     input_ids = torch.arange(1, 17).reshape(2, 8)
     attention_mask = torch.ones_like(input_ids)
     attention_mask[1, 5:] = 0
-    axes = {name: {0: "n", 1: "length"} for name in (*INPUTS, OUTPUT)}
+    axes = {name: {0: "n", 1: "length"} for name in (*INPUTS, *outputs)}
     with _quiet(), torch.no_grad():
         torch.onnx.export(
             model,
             (input_ids, attention_mask),
             str(path),
             input_names=list(INPUTS),
-            output_names=[OUTPUT],
+            output_names=outputs,
             dynamic_axes=axes,
             opset_version=OPSET,
             dynamo=False,  # docs/export.md: the other exporter's graphs are not fused
         )
+
+
+def _head(model: TermModel[Any]) -> heads.Head:
+    """Return the weights of a model behind its encoder."""
+    decoder, projection = model.decoder, None
+    if model.kind == "sparse-embed":
+        projection = model.projection.weight.detach().numpy()
+    return heads.Head(decoder.weight.detach().numpy(), decoder.bias.detach().numpy(), projection)
 
 
 def opset(path: Path) -> int:

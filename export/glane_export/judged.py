@@ -1,4 +1,4 @@
-"""What int8 costs on a collection with judgements: NDCG@10 of reranked candidates."""
+"""What int8 costs on a collection with judgements: NDCG@10 over a part of its documents."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from glane import BM25, ColBERT, Hits, Results
+from glane import BM25, Hits, Results
+from glane.checkpoint import Checkpoint
 from glane.dataset import Dataset, read_beir
 from glane.evaluate import evaluate
+from glane.retriever import NEURAL, Reranker
 from glane_export.parity import Bound, ndcg_loss
 
 N_QUERIES = 300
@@ -55,18 +57,26 @@ def read_judged(folder: Path, split: str) -> Judged:
 def judged_loss(
     compared: str, judged: Judged, before: Path, after: Path, threads: int | None
 ) -> Bound:
-    """Measure the NDCG@10 that one model folder loses against another, over the same candidates."""
+    """Measure the NDCG@10 that one model folder loses against another, over the same documents.
+
+    A model that reranks orders each query's candidates; one that does not, a Splade, searches the
+    candidates of all queries.
+    """
     values = [_ndcg(judged, folder, threads) for folder in (before, after)]
     return ndcg_loss(compared, judged.dataset.queries, *values)
 
 
 def _ndcg(judged: Judged, folder: Path, threads: int | None) -> dict[str, float]:
     dataset = judged.dataset
-    colbert = ColBERT.load(folder, threads=threads)
+    model = NEURAL[Checkpoint.read(folder).kind].load(folder, threads=threads)
     texts = [dataset.corpus[id] for id in judged.ids]
-    colbert.add(colbert.encode_documents(texts, progress=True))
+    model.add(model.encode_documents(texts, progress=True))
     queries = list(dataset.queries.values())
-    hits = colbert.rerank(colbert.encode_queries(queries), judged.hits, k=N_CANDIDATES)
+    asked = model.encode_queries(queries)
+    if isinstance(model, Reranker):
+        hits = model.rerank(asked, judged.hits, k=N_CANDIDATES)
+    else:
+        hits = model.search(asked, k=N_CANDIDATES)
     rows = dict(zip(queries, hits.to_lists(), strict=True))
 
     def answer(query: str, k: int) -> Results:

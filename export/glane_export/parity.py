@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from glane.hits import best
-from glane.maxsim import maxsim_scores
 from glane.types import Floats, Scores
-from glane.vectors import TokenVectors, join_lengths
-from glane_export.vectors import Probe
+from glane_export.roads import Probe
+from glane_export.rows import Row, TermRow
+
+Pairs = Sequence[tuple[Row, Row]]
+"""The rows of each text by two roads."""
 
 DIFFERENCE = 1e-4
 """fp32 against torch: largest difference of a component."""
@@ -83,23 +85,27 @@ def check(bounds: Sequence[Bound]) -> None:
         raise ParityError("parity is lost, nothing was written; " + "; ".join(missed))
 
 
-def differences(
-    compared: str, limit: float, probes: Sequence[Probe], pair: tuple[list[Floats], list[Floats]]
-) -> Bound:
-    """Measure the largest difference of any component of any vector that counts."""
-    figures = _per_text(pair, lambda left, right: float(np.abs(left - right).max()), nothing=0.0)
-    worst = _worst(figures, highest=True)
-    name = "largest difference"
-    return Bound(compared, name, figures[worst], "at most", limit, str(probes[worst]), len(probes))
+def differences(compared: str, limit: float, probes: Sequence[Probe], pairs: Pairs) -> list[Bound]:
+    """Measure the largest difference of any component, one bound for each kind of them."""
+    parts: dict[str, list[float]] = {}
+    for left, right in pairs:
+        for name, sides in left.components(right).items():
+            parts.setdefault(name, []).append(_largest_difference(*sides))
+    bounds = []
+    for name, figures in parts.items():
+        worst = _worst(figures, highest=True)
+        measure, text = f"largest difference of {name}", str(probes[worst])
+        bounds.append(Bound(compared, measure, figures[worst], "at most", limit, text, len(probes)))
+    return bounds
 
 
-def cosines(
-    compared: str, probes: Sequence[Probe], pair: tuple[list[Floats], list[Floats]]
-) -> list[Bound]:
-    """Measure the mean and the lowest cosine of a token's two vectors."""
-    lowest = _per_text(pair, lambda left, right: float((left * right).sum(1).min()), nothing=1.0)
-    means = _per_text(pair, lambda left, right: float((left * right).sum(1).mean()), nothing=1.0)
-    mean = float((np.concatenate(pair[0]) * np.concatenate(pair[1])).sum(1).mean())
+def cosines(compared: str, probes: Sequence[Probe], pairs: Pairs) -> list[Bound]:
+    """Measure the mean and the lowest cosine of two vectors."""
+    sides = [left.directions(right) for left, right in pairs]
+    products = [(left * right).sum(1) for left, right in sides]
+    means = [float(row.mean()) if len(row) else 1.0 for row in products]
+    lowest = [float(row.min()) if len(row) else 1.0 for row in products]
+    mean = float(np.concatenate(products).mean())
     low, least = _worst(lowest), _worst(means)
     n = len(probes)
     return [
@@ -110,31 +116,44 @@ def cosines(
     ]
 
 
-def batch_effect(pair: tuple[list[Floats], list[Floats]]) -> float:
-    """Return the largest 1 - cosine between a token's vectors alone and in a batch, in [0, 2]."""
+def batch_effect(pairs: Pairs) -> float:
+    """Return the largest 1 - cosine between two vectors, in [0, 2]; 0 for equal ones."""
+    sides = [left.directions(right) for left, right in pairs]
     # Half the squared distance, which for vectors of length 1 is the same, and 0 for equal ones.
-    figures = _per_text(
-        pair, lambda left, right: float(((left - right) ** 2).sum(1).max() / 2), nothing=0.0
-    )
-    return min(2.0, max(figures))
+    halves = [((left - right) ** 2).sum(1).max(initial=0.0) / 2 for left, right in sides]
+    return min(2.0, float(max(halves)))
+
+
+def shared_terms(compared: str, probes: Sequence[Probe], pairs: Pairs) -> list[Bound]:
+    """Measure how many terms two rows share, on average over the texts; nothing without terms."""
+    shares = [
+        left.shared(right)
+        for left, right in pairs
+        if isinstance(left, TermRow) and isinstance(right, TermRow)
+    ]
+    return [_mean_share(compared, "mean overlap of terms", probes, shares)] if shares else []
 
 
 def overlap(
-    compared: str, queries: Sequence[Probe], first: list[Scores], second: list[Scores]
+    compared: str, probes: Sequence[Probe], first: Sequence[Row], second: Sequence[Row]
 ) -> Bound:
     """Measure how much of each query's first ten documents two rankings share, on average.
 
     Args:
         compared: What with what.
-        queries: The queries.
-        first: Scores of every document, one row a query.
+        probes: The texts; each query ranks all documents.
+        first: Their rows.
         second: Likewise.
     """
-    shares = [_shared(left, right) for left, right in zip(first, second, strict=True)]
-    worst = _worst(shares)
-    mean = float(np.mean(shares))
-    name = f"mean overlap of the first {TOP}"
-    return Bound(compared, name, mean, "at least", OVERLAP, str(queries[worst]), len(queries))
+    queries = [row for row, probe in enumerate(probes) if probe.role == "query"]
+    documents = [row for row, probe in enumerate(probes) if probe.role == "document"]
+    scores = [
+        [side[query].scores([side[row] for row in documents]) for query in queries]
+        for side in (first, second)
+    ]
+    shares = [_shared(left, right) for left, right in zip(*scores, strict=True)]
+    asked = [probes[row] for row in queries]
+    return _mean_share(compared, f"mean overlap of the first {TOP}", asked, shares)
 
 
 def ndcg_loss(
@@ -151,24 +170,14 @@ def ndcg_loss(
     return Bound(compared, "loss of NDCG@10", mean, "at most", NDCG_LOSS, text, len(losses))
 
 
-def score_rows(queries: list[Floats], documents: list[Floats]) -> list[Scores]:
-    """Return the MaxSim of each query with every document, one row a query."""
-    return list(maxsim_scores(_ragged(queries), _ragged(documents)))
+def _largest_difference(left: Floats, right: Floats) -> float:
+    """Return the largest difference of two numbers; 0 where there is none to compare."""
+    return float(np.abs(left - right).max()) if left.size else 0.0
 
 
-def _ragged(vectors: list[Floats]) -> TokenVectors:
-    return TokenVectors(join_lengths([len(row) for row in vectors]), np.concatenate(vectors))
-
-
-def _per_text(
-    pair: tuple[list[Floats], list[Floats]],
-    measure: Callable[[Floats, Floats], float],
-    nothing: float,
-) -> list[float]:
-    """Measure text by text; one of which no token counts measures `nothing`."""
-    return [
-        measure(left, right) if len(left) else nothing for left, right in zip(*pair, strict=True)
-    ]
+def _mean_share(compared: str, measure: str, probes: Sequence[Probe], shares: list[float]) -> Bound:
+    mean, text = float(np.mean(shares)), str(probes[_worst(shares)])
+    return Bound(compared, measure, mean, "at least", OVERLAP, text, len(probes))
 
 
 def _worst(figures: list[float], *, highest: bool = False) -> int:

@@ -83,17 +83,28 @@ class Products:
         """Rewrite the products; weights that nothing else reads are dropped."""
         for name, value in CONSTANTS.items():
             self._add_tensor(name, value)
-        for node in self.graph.node:
-            if node.op_type == "MatMul" and self._is_weight(node.input[1]):
-                self._product(*node.input, *node.output)
-            else:
-                self.nodes.append(node)
-        del self.graph.node[:]
-        self.graph.node.extend(self.nodes)
-        read = {name for node in self.nodes for name in node.input}
+        self._rewrite_nodes(self.graph)
+        read = _names_read(self.graph)
         kept = [tensor for tensor in self.graph.initializer if tensor.name in read]
         del self.graph.initializer[:]
         self.graph.initializer.extend(kept)
+
+    def _rewrite_nodes(self, graph: onnx.GraphProto) -> None:
+        """Rewrite the nodes of a graph, and of the loops in it, whose constants lie outside."""
+        outside, self.nodes = self.nodes, []
+        for node in graph.node:
+            for body in _bodies(node):
+                self._rewrite_nodes(body)
+            if node.op_type == "MatMul" and self._is_weight(node.input[1]):
+                self._product(*node.input, *node.output)
+            elif node.input and node.input[0] in self.weights and _looks_up(node, axis=1):
+                weight = self._weight(node.input[0])
+                self.nodes += _lookup(node, weight.values, weight.scales, axis=1)
+            else:
+                self.nodes.append(node)
+        del graph.node[:]
+        graph.node.extend(self.nodes)
+        self.nodes = outside
 
     def _is_weight(self, name: str) -> bool:
         tensor = self.tensors.get(name)
@@ -149,14 +160,18 @@ def quantize_embeddings(graph: onnx.GraphProto) -> None:
         for name in node.input:
             readers.setdefault(name, []).append(node)
     for table in list(graph.initializer):
-        nodes = readers.get(table.name, [])
+        nodes, name = readers.get(table.name, []), table.name
         large = _is_matrix(table) and table.dims[0] >= TABLE_ROWS
-        if large and all(_looks_up(node, table.name) for node in nodes):
+        if large and all(_looks_up(node, axis=0) and node.input[0] == name for node in nodes):
             values, scales = _to_int8(numpy_helper.to_array(table), axis=1)
-            graph.initializer.append(numpy_helper.from_array(values, f"{table.name}/int8"))
-            graph.initializer.append(numpy_helper.from_array(scales, f"{table.name}/scales"))
+            graph.initializer.append(numpy_helper.from_array(values, f"{name}/int8"))
+            graph.initializer.append(numpy_helper.from_array(scales, f"{name}/scales"))
             for node in nodes:
-                _look_up_int8(graph, node)
+                position = list(graph.node).index(node)
+                graph.node.remove(node)
+                new = _lookup(node, f"{name}/int8", f"{name}/scales", axis=0)
+                for offset, other in enumerate(new):
+                    graph.node.insert(position + offset, other)
             graph.initializer.remove(table)
 
 
@@ -164,24 +179,30 @@ def _is_matrix(tensor: onnx.TensorProto) -> bool:
     return bool(tensor.data_type == TensorProto.FLOAT and len(tensor.dims) == 2)
 
 
-def _looks_up(node: onnx.NodeProto, table: str) -> bool:
-    axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
-    return bool(node.op_type == "Gather" and node.input[0] == table and axis == 0)
+def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    return [attribute.g for attribute in node.attribute if attribute.HasField("g")]
 
 
-def _look_up_int8(graph: onnx.GraphProto, gather: onnx.NodeProto) -> None:
-    """Put Gather, Cast and Mul with the row's scale where a Gather was."""
-    (table, ids), output = gather.input, gather.output[0]
-    nodes = [
-        helper.make_node("Gather", [f"{table}/int8", ids], [f"{output}/int8"], axis=0),
+def _names_read(graph: onnx.GraphProto) -> set[str]:
+    """Return the names that any node of a graph, or of the loops in it, reads."""
+    names = {name for node in graph.node for name in node.input}
+    return names.union(*(_names_read(body) for node in graph.node for body in _bodies(node)))
+
+
+def _looks_up(node: onnx.NodeProto, axis: int) -> bool:
+    found = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
+    return bool(node.op_type == "Gather" and found == axis)
+
+
+def _lookup(gather: onnx.NodeProto, values: str, scales: str, axis: int) -> list[onnx.NodeProto]:
+    """Return Gather, Cast and Mul with the scale of what is chosen, in the place of a Gather."""
+    ids, output = gather.input[1], gather.output[0]
+    return [
+        helper.make_node("Gather", [values, ids], [f"{output}/int8"], axis=axis),
         helper.make_node("Cast", [f"{output}/int8"], [f"{output}/cast"], to=TensorProto.FLOAT),
-        helper.make_node("Gather", [f"{table}/scales", ids], [f"{output}/scale"], axis=0),
+        helper.make_node("Gather", [scales, ids], [f"{output}/scale"], axis=0),
         helper.make_node("Mul", [f"{output}/cast", f"{output}/scale"], [output]),
     ]
-    position = list(graph.node).index(gather)
-    graph.node.remove(gather)
-    for offset, node in enumerate(nodes):
-        graph.node.insert(position + offset, node)
 
 
 def _to_int8(

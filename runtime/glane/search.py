@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,13 +14,15 @@ from glane.dataset import join_fields
 from glane.fusion import check_fusion, fuse
 from glane.hits import Hit, Hits, check_k
 from glane.retriever import Reranker, Retriever
-from glane.text import check_texts
+from glane.text import check_texts, clean
 from glane.vectors import TermEmbeddings, TokenVectors
 
 Key = str | int
 
 ENCODE_AT_ONCE = 512
 """Documents encoded before their vectors are put into the precision they are stored in."""
+
+HASH_BYTES = 16
 
 
 class Results(NamedTuple):
@@ -80,8 +83,11 @@ class Search:
             on: Field or fields that are searched, joined by a space.
 
         Raises:
+            TypeError: If the reranker cannot rerank.
             ValueError: If there is no field, or a stage already holds documents.
         """
+        if reranker is not None and not isinstance(reranker, Reranker):
+            raise TypeError(f"reranker must have `rerank`, {type(reranker).__name__} has not")
         self.retriever = retriever
         self.reranker = reranker
         self.key = key
@@ -92,6 +98,7 @@ class Search:
             raise ValueError("retriever and reranker must be empty; add documents to the Search")
         self.keys: list[Key | None] = []
         self._numbers: dict[Key, int] = {}
+        self._hashes: dict[Key, bytes] = {}
 
     def __len__(self) -> int:
         """Return how many documents are stored."""
@@ -103,6 +110,7 @@ class Search:
     def add(self, documents: Iterable[Mapping[str, Any]], *, progress: bool = False) -> None:
         """Store documents; one whose id is stored already replaces it.
 
+        One that is stored already with the very same text stays as it is and is not encoded again.
         Nothing is stored where this raises.
 
         Args:
@@ -115,9 +123,12 @@ class Search:
                 stands twice, a field is no text, or a field of `on` is in none of the documents
                 (later additions may lack some of them, not all).
         """
-        keys, texts = self._read(documents)
-        if not keys:
+        records = self._read(documents)
+        hashes = {key: content_hash(text) for key, text in records.items()}
+        new = {key: text for key, text in records.items() if self._hashes.get(key) != hashes[key]}
+        if not new:
             return
+        keys, texts = list(new), list(new.values())
         encoded = [_encode(stage, texts, progress) for stage in self._stages()]
         self.delete([key for key in keys if key in self._numbers])
         for stage, parts in zip(self._stages(), encoded, strict=True):
@@ -125,6 +136,7 @@ class Search:
             if numbers[0] != len(self.keys):
                 raise ValueError("documents were added to a stage behind the back of this Search")
         self._numbers.update({key: len(self.keys) + place for place, key in enumerate(keys)})
+        self._hashes.update({key: hashes[key] for key in keys})
         self.keys += keys
 
     def delete(self, keys: Iterable[Key]) -> None:
@@ -142,6 +154,8 @@ class Search:
         numbers = np.array([self._numbers.pop(key) for key in wanted], np.int64)
         for number in numbers:
             self.keys[number] = None
+        for key in wanted:
+            del self._hashes[key]
         for stage in self._stages():
             stage.delete(numbers)
 
@@ -226,7 +240,8 @@ class Search:
     def _stages(self) -> list[Retriever]:
         return [self.retriever] if self.reranker is None else [self.retriever, self.reranker]
 
-    def _read(self, documents: Iterable[Mapping[str, Any]]) -> tuple[list[Key], list[str]]:
+    def _read(self, documents: Iterable[Mapping[str, Any]]) -> dict[Key, str]:
+        """Return the text of each document by its key."""
         records = list(documents)
         keys = [_key(record, self.key, place) for place, record in enumerate(records)]
         seen: set[Key] = set()
@@ -237,7 +252,8 @@ class Search:
         missing = [field for field in self.on if not any(field in record for record in records)]
         if records and missing and (missing == self.on or not self.keys):
             raise ValueError(f"no document has the field {missing[0]!r}; `on` is {self.on}")
-        return keys, [join_fields(record, self.on) for record in records]
+        texts = [join_fields(record, self.on) for record in records]
+        return dict(zip(keys, texts, strict=True))
 
     def _results(self, hits: Hits) -> Results:
         rows = [hits.row(query) for query in range(len(hits.ids))]
@@ -251,6 +267,11 @@ class Search:
 
 
 _fuse = fuse  # `Search.search` has an argument of that name
+
+
+def content_hash(text: str) -> bytes:
+    """Return `HASH_BYTES` that differ where the text that is encoded differs."""
+    return hashlib.blake2b(clean(text).encode("utf-8"), digest_size=HASH_BYTES).digest()
 
 
 def _encode(stage: Retriever, texts: list[str], progress: bool) -> list[Any]:

@@ -20,11 +20,12 @@ from glane.vectors import SparseVectors, TermEmbeddings
 class SparseEmbed(Neural[TermEmbeddings, TermEmbeddingIndex]):
     """A retriever, and a reranker, over weighted terms with one vector each.
 
-    After Kong et al., "SparseEmbed", SIGIR 2023. A row holds a text's terms and weights, as Splade's, and one float32 vector per term, stored as
-    float16. Searching, the weights choose `index.candidates` documents (1,000, or k where that is
-    more), as Splade would; the score is then the sum over shared terms of the product of their
-    vectors (`glane.scoring.sparse_embed_score`). A document that shares no term is no hit, and as
-    a candidate scores 0.
+    After Kong et al., "SparseEmbed", SIGIR 2023. A row holds a text's terms and weights, as
+    Splade's, and one float32 vector per term, stored as float16. Searching, the weights choose
+    `index.candidates` documents (1,000, or k where that is more), as Splade would; the score is
+    then the sum over shared terms of the product of their vectors
+    (`glane.scoring.sparse_embed_score`). A document that shares no term is no hit, and as a
+    candidate scores 0.
 
     >>> from glane import SparseEmbed
     >>> sparse_embed = SparseEmbed.load(sparse_embed_folder)

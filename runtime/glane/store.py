@@ -1,6 +1,6 @@
 """An index on disk: a folder with the stages' arrays, the keys, and a copy of the models.
 
-index.json  keys.json  retriever/  reranker/  models/{retriever,reranker}/
+index.json  keys.json  hashes.npy  retriever/  reranker/  models/{retriever,reranker}/
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from glane.checkpoint import FORMAT_VERSION, MODEL_FILES, QUERY_WEIGHTS, CheckpointError, Schema
 from glane.folders import new_folder
 from glane.neural import Neural
 from glane.retriever import LEXICAL, NEURAL, Retriever, name_of
-from glane.search import Search
+from glane.search import HASH_BYTES, Search
 from glane.threads import check_threads
+from glane.vectors import read_array
 
 STAGES = ("retriever", "reranker")
 
@@ -57,6 +61,7 @@ def save(search: Search, folder: str | Path) -> None:
         IndexInfo(retriever=names[0], reranker=names[1], key=search.key, on=search.on).write(new)
         keys = json.dumps(search.keys, ensure_ascii=False)
         (new / "keys.json").write_text(keys, encoding="utf-8")
+        np.save(new / "hashes.npy", _hashes(search), allow_pickle=False)
         for place, stage in zip(STAGES, stages, strict=True):
             if stage is not None:
                 (new / place).mkdir()
@@ -92,6 +97,8 @@ def load(
     search.key, search.on = info.key, info.on
     search.keys = _read_keys(folder / "keys.json")
     search._numbers = {key: i for i, key in enumerate(search.keys) if key is not None}
+    hashes = _read_hashes(folder / "hashes.npy", len(search.keys))
+    search._hashes = {key: hashes[number].tobytes() for key, number in search._numbers.items()}
     for place, stage in stages.items():
         if len(stage) != len(search):
             raise CheckpointError(
@@ -123,6 +130,19 @@ def _load_stage(
             model or folder / "models" / place, folder / place, threads=threads
         )
     raise CheckpointError(f"{str(folder)!r} has the unknown {place} {name!r}; upgrade glane")
+
+
+def _hashes(search: Search) -> npt.NDArray[np.uint8]:
+    """Return the hash of each number's text, shape (n, HASH_BYTES); 0 where it was deleted."""
+    rows = [search._hashes[key] if key is not None else bytes(HASH_BYTES) for key in search.keys]
+    return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, HASH_BYTES)
+
+
+def _read_hashes(path: Path, n_keys: int) -> npt.NDArray[np.uint8]:
+    hashes = read_array(path, mapped=False)
+    if hashes.dtype != np.uint8 or hashes.shape != (n_keys, HASH_BYTES):
+        raise CheckpointError(f"{str(path)!r} does not fit keys.json")
+    return hashes
 
 
 def _read_keys(path: Path) -> list[str | int | None]:

@@ -10,7 +10,7 @@ from glane.hits import Hits, check_k
 from glane.maxsim import widened
 from glane.postings import Postings
 from glane.stored import StoredVectors, check_width, rerank
-from glane.terms import restored, weigh_as_it_is
+from glane.terms import n_terms, restored, weigh_as_it_is
 from glane.types import Ids, Scores
 from glane.vectors import SparseVectors, TermEmbeddings, take_rows
 
@@ -64,6 +64,10 @@ class TermEmbeddingIndex:
     def __len__(self) -> int:
         """Return how many documents are stored and not deleted."""
         return len(self._stored)
+
+    def n_terms(self) -> int:
+        """Return how many terms all documents that are stored have together."""
+        return n_terms(self._postings)
 
     def add(self, vectors: TermEmbeddings) -> Ids:
         """Store documents and return their numbers.

@@ -45,6 +45,10 @@ class TermIndex:
         """Return how many documents are stored and not deleted."""
         return len(self.postings)
 
+    def n_terms(self) -> int:
+        """Return how many terms all documents that are stored have together."""
+        return n_terms(self.postings)
+
     def add(self, vectors: SparseVectors) -> Ids:
         """Store documents and return their numbers."""
         return self.postings.add(vectors)
@@ -104,6 +108,11 @@ def restored(folder: str | Path, ids: Ids, vectors: SparseVectors, next_id: int)
     postings = Postings(weigh_as_it_is)
     postings.restore(ids, vectors, next_id)
     return postings
+
+
+def n_terms(postings: Postings) -> int:
+    """Return how many terms all documents that are left have together."""
+    return len(postings.remaining()[1].indices)
 
 
 def active_terms(terms: Ids, weights: Scores) -> tuple[SparseVectors, Ids]:

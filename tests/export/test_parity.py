@@ -3,25 +3,30 @@
 import numpy as np
 import pytest
 
-from glane.types import Floats
 from glane_export import ParityError, parity
 from glane_export.parity import Bound
+from glane_export.roads import Probe
+from glane_export.rows import TermRow, TokenRow
 from glane_export.texts import ODD, ORDINARY, query_of, too_long
-from glane_export.vectors import Probe
 
 PROBES = [Probe("document", "first"), Probe("query", "x" * 100)]
 
-NOTHING: Floats = np.empty((0, 2), np.float32)
+NOTHING = TokenRow(np.empty((0, 2), np.float32))
 
 
-def at_angles(*angles: float) -> Floats:
-    return np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+def at_angles(*angles: float) -> TokenRow:
+    return TokenRow(np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32))
+
+
+def terms(weights: dict[int, float], border: float = 0.0) -> TermRow:
+    """A row whose terms have one-component embeddings, their weights."""
+    values = np.array(list(weights.values()), np.float32)
+    return TermRow(np.array(list(weights), np.int64), values, values[:, None], border)
 
 
 def test_cosines_name_the_worst_text() -> None:
-    exact = [at_angles(0, 0), at_angles(0)]
-    given = [at_angles(0, 0), at_angles(np.pi / 3)]
-    mean, lowest = parity.cosines("a to b", PROBES, (exact, given))
+    pairs = [(at_angles(0, 0), at_angles(0, 0)), (at_angles(0), at_angles(np.pi / 3))]
+    mean, lowest = parity.cosines("a to b", PROBES, pairs)
     assert mean.figure == pytest.approx(2.5 / 3)
     assert lowest.figure == pytest.approx(0.5)
     assert not mean.kept
@@ -30,30 +35,77 @@ def test_cosines_name_the_worst_text() -> None:
 
 
 def test_a_text_without_counted_tokens_is_passed_over() -> None:
-    pair = [NOTHING, at_angles(0)], [NOTHING, at_angles(0)]
-    assert parity.differences("a to b", 0.0, PROBES, pair).kept
-    assert parity.cosines("a to b", PROBES, pair)[1].figure == 1
-    assert parity.batch_effect(pair) == 0
+    pairs = [(NOTHING, NOTHING), (at_angles(0), at_angles(0))]
+    assert parity.differences("a to b", 0.0, PROBES, pairs)[0].kept
+    assert parity.cosines("a to b", PROBES, pairs)[1].figure == 1
+    assert parity.batch_effect(pairs) == 0
 
 
 def test_a_figure_that_is_no_number_keeps_no_bound() -> None:
-    pair = [at_angles(0), at_angles(0)], [at_angles(0), at_angles(np.nan)]
-    assert not parity.differences("a to b", 1.0, PROBES, pair).kept
-    assert not any(bound.kept for bound in parity.cosines("a to b", PROBES, pair))
+    pairs = [(at_angles(0), at_angles(0)), (at_angles(0), at_angles(np.nan))]
+    assert not parity.differences("a to b", 1.0, PROBES, pairs)[0].kept
+    assert not any(bound.kept for bound in parity.cosines("a to b", PROBES, pairs))
 
 
 def test_batch_effect_is_one_minus_the_lowest_cosine() -> None:
-    pair = [at_angles(0, 0)], [at_angles(0.1, np.pi)]
-    assert parity.batch_effect(pair) == pytest.approx(2)
+    pairs = [(at_angles(0, 0), at_angles(0.1, np.pi))]
+    assert parity.batch_effect(pairs) == pytest.approx(2)
 
 
 def test_overlap_counts_what_the_first_ten_share() -> None:
-    scores = np.arange(20, dtype=np.float32)
-    moved = scores.copy()
-    moved[:2] = 30  # two of the first ten are new
-    bound = parity.overlap("a to b", [PROBES[1]], [scores], [moved])
+    probes = [Probe("query", "x"), *[Probe("document", "y")] * 20]
+    angles = np.arange(21) / 20  # the nearest documents are the first
+    moved = angles.copy()
+    moved[-2:] = 0  # two of the first ten are new
+    first, second = ([at_angles(angle) for angle in side] for side in (angles, moved))
+    bound = parity.overlap("a to b", probes, first, second)
     assert bound.figure == pytest.approx(0.8)
     assert not bound.kept
+
+
+def test_which_of_equal_terms_is_cut_makes_no_difference() -> None:
+    pairs = [(terms({3: 0.9, 5: 0.5}, border=0.5), terms({3: 0.9, 7: 0.5}, border=0.5))]
+    assert [bound.figure for bound in parity.differences("a to b", 0.1, PROBES[:1], pairs)] == [
+        0,
+        0,
+    ]
+
+
+def test_a_term_that_should_not_have_been_cut_is_a_difference() -> None:
+    pairs = [(terms({3: 0.9, 5: 0.8}, border=0.8), terms({3: 0.9, 7: 0.5}, border=0.5))]
+    weight, embedding = parity.differences("a to b", 0.1, PROBES[:1], pairs)
+    assert weight.figure == pytest.approx(0.3)
+    assert not weight.kept
+    assert weight.measure == "largest difference of a weight"
+    assert embedding.figure == 0
+
+
+def test_a_term_that_no_cut_explains_is_a_difference() -> None:
+    pairs = [(terms({3: 0.9, 5: 0.2}), terms({3: 0.9}))]
+    assert parity.differences("a to b", 0.1, PROBES[:1], pairs)[0].figure == pytest.approx(0.2)
+
+
+def test_sparse_rows_are_compared_as_vectors_over_the_vocabulary() -> None:
+    pairs = [(terms({3: 3.0, 5: 4.0}), terms({5: 1.0})), (terms({}), terms({}))]
+    mean, lowest = parity.cosines("a to b", PROBES, pairs)
+    assert mean.figure == lowest.figure == pytest.approx(0.8)
+    assert parity.batch_effect(pairs) == pytest.approx(0.2)
+    (shared,) = parity.shared_terms("a to b", PROBES, pairs)
+    assert shared.figure == pytest.approx(0.75)
+
+
+def test_terms_that_are_all_lost_are_no_likeness() -> None:
+    assert parity.cosines("a to b", PROBES[:1], [(terms({3: 0.1}), terms({}))])[1].figure == 0
+
+
+def test_sparse_rows_are_scored_by_the_definitions() -> None:
+    query, documents = (
+        terms({3: 3.0, 5: 4.0}),
+        [terms({5: 2.0}), terms({}), terms({3: 1.0, 9: 1.0})],
+    )
+    np.testing.assert_allclose(query.scores(documents), [8, 0, 3])
+    plain = [TermRow(row.terms, row.weights, None, 0.0) for row in (query, *documents)]
+    np.testing.assert_allclose(plain[0].scores(plain[1:]), [8, 0, 3])
 
 
 def test_loss_of_ndcg_may_be_a_gain() -> None:

@@ -83,16 +83,6 @@ def test_variants_equal_the_reference(variant: Variant, k1: float, b: float, del
         assert order == list(range(len(ids)))
 
 
-def test_a_batch_equals_one_by_one_and_duplicates_keep_their_rows() -> None:
-    bm25 = filled(BM25())
-    together = bm25.search(bm25.encode_queries(QUERIES), k=3)
-    for query, text in enumerate(QUERIES):
-        alone = bm25.search(bm25.encode_queries([text]), k=3)
-        np.testing.assert_array_equal(alone.ids[0], together.ids[query])
-        np.testing.assert_array_equal(alone.scores[0], together.scores[query])
-    assert together.to_lists()[0] == together.to_lists()[4] != []
-
-
 def test_adding_in_parts_and_deleting_equals_adding_at_once() -> None:
     parts = BM25()
     for text in ["another tea", *TEXTS, "coffee with milk"]:
@@ -185,11 +175,6 @@ def test_a_loaded_index_can_be_saved_where_it_lies(tmp_path: Path) -> None:
     again = BM25.load(tmp_path / "bm25")
     assert again.search(again.encode_queries(["matcha"]), k=1).ids.tolist() == [[len(TEXTS)]]
     assert [path.name for path in tmp_path.iterdir()] == ["bm25"]
-
-
-def test_an_empty_index_is_saved_too(tmp_path: Path) -> None:
-    BM25().save(tmp_path / "bm25")
-    assert len(BM25.load(tmp_path / "bm25")) == 0
 
 
 def test_a_foreign_folder_is_not_replaced(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 from glane.checkpoint import ModelInfo
 from glane.cli import main
 
-MODEL = Path(__file__).parents[1] / "fixtures" / "colbert-int8"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+MODEL = FIXTURES / "colbert-int8"
 
 CORPUS = [
     {"_id": "leaf", "title": "Leaves", "text": "Plants eat light."},
@@ -100,6 +101,44 @@ def test_a_neural_index_carries_its_model(
     assert list(info["fingerprints"]) == ["reranker"]
     assert main(["info", index]) == 0
     assert info["fingerprints"]["reranker"] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["splade", "splade-inference-free", "sparse-embed"])
+def test_a_sparse_index_is_made_searched_and_measured(
+    name: str, beir: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, index = tmp_path / "model", str(tmp_path / "index")
+    shutil.copytree(FIXTURES / name, model)
+    retriever = "sparse-embed" if name == "sparse-embed" else "splade"
+    stages = ["--retriever", retriever, "--model", str(model), "--reranker", str(MODEL)]
+    long = [{"_id": "long", "title": "", "text": "sea " * 99}, *CORPUS]
+    made = answer(
+        ["index", index, "--documents", write_jsonl(tmp_path / "long.jsonl", long), *stages], capsys
+    )
+    assert made["n_truncated"] == 2  # once a model
+    shown = answer(["info", str(model)], capsys)["checkpoint"]
+    assert (shown["kind"], shown["query_terms"], shown["document_terms"]) == (retriever, 8, 16)
+    shutil.rmtree(model)
+    assert len(answer(["search", index, "many 雨 rain"], capsys)["hits"]) == 4
+    info = answer(["info", index], capsys)
+    assert set(info["fingerprints"]) == {"retriever", "reranker"}
+    argv = ["evaluate", "--dataset", beir, "--index", index, "--metrics", "hits@3"]
+    assert main(argv) == 0
+    assert " a query, " in capsys.readouterr().out
+    terms = answer(argv, capsys)["active_terms"]
+    assert 0 < terms["query"] <= 8
+    assert 0 < terms["document"] <= 16
+
+
+def test_a_reranker_is_of_the_kind_its_model_says(
+    beir: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["evaluate", "--dataset", beir, "--retriever", "bm25", "--metrics", "hits@1"]
+    result = answer([*argv, "--reranker", str(FIXTURES / "sparse-embed")], capsys)
+    assert result["reranker"] == "SparseEmbed"
+    assert "active_terms" not in result
+    refusal = complaint([*argv, "--reranker", str(FIXTURES / "splade")], capsys)
+    assert "holds a splade model, which does not rerank" in refusal
 
 
 def test_info_of_a_model_says_whether_its_vectors_depend_on_the_batch(
@@ -193,7 +232,7 @@ def bad_calls(index: str, corpus: str, beir: str) -> list[tuple[list[str], str]]
         (["index", new, "--documents", f"{corpus}.gone", *bm25], "is no file"),
         (["index", new, "--documents", corpus, *bm25, "--model", str(MODEL)], "takes no --model"),
         (["index", new, "--documents", corpus, "--retriever", "colbert"], "needs --model"),
-        (["index", new, "--documents", corpus, *bm25, "--reranker", index], "has no model.json"),
+        (["index", new, "--documents", corpus, *bm25, "--reranker", index], "has no glane.json"),
         (["index", new, "--documents", corpus, *bm25, "--on", "body"], "no document has the field"),
         (["index", new, "--documents", corpus, *bm25, "--language", "klingon"], "klingon"),
         (["info", corpus], "is no folder"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glane import BM25, CheckpointError, ColBERT, Search
+from glane import BM25, CheckpointError, ColBERT, Search, SparseEmbed, Splade
 from glane.search import Results
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -32,11 +32,22 @@ def neural() -> Search:
     return Search(BM25(), reranker=reranker, key="id", on=["title", "text"])
 
 
+def splade() -> Search:
+    return Search(Splade.load(FIXTURES / "splade", threads=1), on=["title", "text"])
+
+
+def sparse_embed_then_colbert() -> Search:
+    retriever = SparseEmbed.load(FIXTURES / "sparse-embed", threads=1)
+    reranker = ColBERT.load(FIXTURES / "colbert", threads=1)
+    return Search(retriever, reranker=reranker, on=["title", "text"])
+
+
 def colbert_alone() -> Search:
     return Search(ColBERT.load(FIXTURES / "colbert-int8", threads=1), on=["title", "text"])
 
 
-KINDS = pytest.mark.parametrize("make", [lexical, neural, colbert_alone], ids=lambda f: f.__name__)
+MAKERS = [lexical, neural, splade, sparse_embed_then_colbert, colbert_alone]
+KINDS = pytest.mark.parametrize("make", MAKERS, ids=lambda f: f.__name__)
 
 
 @KINDS
@@ -168,6 +179,8 @@ def test_stages_that_hold_documents_are_refused() -> None:
         Search(bm25)
     with pytest.raises(ValueError, match="at least one field"):
         Search(BM25(), on=[])
+    with pytest.raises(TypeError, match="reranker must have `rerank`, BM25 has not"):
+        Search(BM25(), reranker=BM25())  # type: ignore[arg-type]
 
 
 def test_fusion_of_equal_weights_lies_between_its_parts() -> None:
@@ -272,8 +285,9 @@ def test_any_sequence_equals_a_fresh_build(operations: list[tuple[str, dict[int,
         if name == "add":
             search.add({"id": key, "text": text} for key, text in argument.items())
             for key, text in argument.items():
-                model.pop(key, None)
-                model[key] = text
+                if model.get(key) != text:  # the same text again is no new version
+                    model.pop(key, None)
+                    model[key] = text
         else:
             known = [key for key in argument if key in model]
             search.delete(known)

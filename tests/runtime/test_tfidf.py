@@ -1,5 +1,4 @@
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,13 +64,3 @@ def test_terms_that_no_document_was_added_with_are_left_out() -> None:
     tfidf = filled(TfIdf(Analyzer()), ["tea"])
     ahead = tfidf.encode_documents(["tea coffee"])
     assert tfidf.search(ahead, k=1).scores[0].tolist() == pytest.approx([1])
-
-
-def test_loaded_equals_saved(tmp_path: Path) -> None:
-    tfidf = filled(TfIdf())
-    tfidf.save(tmp_path / "tfidf")
-    loaded = TfIdf.load(tmp_path / "tfidf")
-    found = loaded.search(loaded.encode_queries(["wine"]), k=3)
-    wanted = tfidf.search(tfidf.encode_queries(["wine"]), k=3)
-    np.testing.assert_array_equal(found.ids, wanted.ids)
-    np.testing.assert_array_equal(found.scores, wanted.scores)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from glane.checkpoint import CheckpointError
 from glane.vectors import (
     SparseVectors,
+    TermEmbeddings,
     TokenVectors,
     join_lengths,
     join_offsets,
@@ -38,6 +39,17 @@ def sparse(rows: Lists) -> SparseVectors:
 def tokens(rows: Lists, dim: int = 2) -> TokenVectors:
     values = np.array([value for row in rows for value in row], np.float32)
     return TokenVectors(join_lengths([len(row) for row in rows]), np.tile(values, (dim, 1)).T)
+
+
+def embedded(rows: Lists, dim: int = 2) -> TermEmbeddings:
+    return TermEmbeddings(sparse(rows), tokens(rows, dim).values)
+
+
+def embedded_lists(vectors: TermEmbeddings) -> Lists:
+    rows = sparse_lists(vectors.terms)
+    assert (vectors.embeddings == vectors.terms.indices[:, None]).all()
+    assert len(vectors) == len(rows)
+    return rows
 
 
 def sparse_lists(vectors: SparseVectors) -> Lists:
@@ -67,6 +79,7 @@ def test_length_is_the_number_of_rows(rows: Lists) -> None:
 @given(RAGGED, SLICES)
 def test_a_slice_takes_what_a_list_gives(rows: Lists, chosen: slice) -> None:
     assert sparse_lists(sparse(rows)[chosen]) == rows[chosen]
+    assert embedded_lists(embedded(rows)[chosen]) == rows[chosen]
     assert token_lists(tokens(rows)[chosen]) == rows[chosen]
 
 
@@ -76,6 +89,7 @@ def test_numbers_take_rows_in_the_order_given(rows: Lists, data: st.DataObject) 
     numbers = data.draw(st.lists(st.integers(-limit, limit - 1), max_size=8)) if rows else []
     chosen = np.array(numbers, np.int64)
     assert sparse_lists(sparse(rows)[chosen]) == [rows[number] for number in numbers]
+    assert embedded_lists(embedded(rows)[chosen]) == [rows[number] for number in numbers]
     assert token_lists(tokens(rows)[chosen]) == [rows[number] for number in numbers]
 
 
@@ -101,11 +115,15 @@ def test_parts_put_together_are_one_list(parts: list[Lists]) -> None:
     )
     if parts:
         assert token_lists(TokenVectors.concatenate([tokens(part) for part in parts])) == rows
+        together = TermEmbeddings.concatenate([embedded(part) for part in parts])
+        assert embedded_lists(together) == rows
 
 
 def test_no_token_vectors_cannot_be_put_together() -> None:
     with pytest.raises(ValueError, match="at least one TokenVectors, got none"):
         TokenVectors.concatenate([])
+    with pytest.raises(ValueError, match="at least one TermEmbeddings, got none"):
+        TermEmbeddings.concatenate([])
 
 
 ODD: list[Lists] = [[], [[]], [[], []], [[], [5], []], [[1, 2], [3], [], [4, 5, 6]]]
@@ -115,6 +133,12 @@ ODD: list[Lists] = [[], [[]], [[], []], [[], [5], []], [[1, 2], [3], [], [4, 5, 
 def test_saved_rows_come_back(rows: Lists, tmp_path: Path) -> None:
     sparse(rows).save(tmp_path / "deep" / "sparse")
     tokens(rows).save(tmp_path / "tokens")
+    embedded(rows, 3).half().save(tmp_path / "embedded")
+    both = TermEmbeddings.load(tmp_path / "embedded")
+    assert embedded_lists(both) == rows
+    assert both.dim == 3
+    assert both.embeddings.dtype == np.float16
+    assert both.half().embeddings is both.embeddings
     assert sparse_lists(SparseVectors.load(tmp_path / "deep" / "sparse")) == rows
     loaded = TokenVectors.load(str(tmp_path / "tokens"))
     assert token_lists(loaded) == rows
@@ -165,6 +189,12 @@ def test_a_damaged_file_is_named(name: str, content: bytes | None, tmp_path: Pat
         (tmp_path / f"{name}.npy").write_bytes(content)
     with pytest.raises(CheckpointError, match=rf"{name}\.npy' cannot be read: "):
         TokenVectors.load(tmp_path)
+
+
+def test_terms_and_values_are_shown_by_name() -> None:
+    shown = sparse([[2, 1], [], [3]]).to_dicts(str)
+    assert shown == [{"2": 0.5, "1": 0.25}, {}, {"3": 0.75}]
+    assert sparse([]).to_dicts(str) == []
 
 
 def test_arrays_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from transformers import BertConfig, ModernBertConfig
+
     from glane_trainer import Example, TrainingData
 
 MISSING = [name for name in ("torch", "transformers") if find_spec(name) is None]
@@ -66,13 +68,10 @@ def tokenizer_json() -> str:
 
 
 @pytest.fixture(scope="session")
-def bert(tmp_path_factory: pytest.TempPathFactory, tokenizer_json: str) -> Path:
-    """A folder with a BERT: only config.json, model.safetensors and tokenizer.json."""
-    import torch
-    from transformers import BertConfig, BertModel
+def bert_config() -> "BertConfig":
+    from transformers import BertConfig
 
-    torch.manual_seed(1)
-    config = BertConfig(
+    return BertConfig(
         vocab_size=64,
         hidden_size=16,
         num_hidden_layers=2,
@@ -81,20 +80,13 @@ def bert(tmp_path_factory: pytest.TempPathFactory, tokenizer_json: str) -> Path:
         max_position_embeddings=320,
         initializer_range=0.5,
     )
-    folder = tmp_path_factory.mktemp("bert")
-    BertModel(config).save_pretrained(folder)
-    (folder / "tokenizer.json").write_text(tokenizer_json)
-    return folder
 
 
 @pytest.fixture(scope="session")
-def modernbert(tmp_path_factory: pytest.TempPathFactory, tokenizer_json: str) -> Path:
-    """A folder with a ModernBERT: no token types, and weights in bf16."""
-    import torch
-    from transformers import ModernBertConfig, ModernBertModel
+def modernbert_config() -> "ModernBertConfig":
+    from transformers import ModernBertConfig
 
-    torch.manual_seed(2)
-    config = ModernBertConfig(
+    return ModernBertConfig(
         vocab_size=64,
         hidden_size=16,
         num_hidden_layers=3,
@@ -107,11 +99,80 @@ def modernbert(tmp_path_factory: pytest.TempPathFactory, tokenizer_json: str) ->
         cls_token_id=2,
         sep_token_id=3,
     )
+
+
+@pytest.fixture(scope="session")
+def bert(
+    tmp_path_factory: pytest.TempPathFactory, tokenizer_json: str, bert_config: "BertConfig"
+) -> Path:
+    """A folder with a BERT: only config.json, model.safetensors and tokenizer.json."""
+    import torch
+    from transformers import BertModel
+
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("bert")
+    BertModel(bert_config).save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(tokenizer_json)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def modernbert(
+    tmp_path_factory: pytest.TempPathFactory,
+    tokenizer_json: str,
+    modernbert_config: "ModernBertConfig",
+) -> Path:
+    """A folder with a ModernBERT: no token types, and weights in bf16."""
+    import torch
+    from transformers import ModernBertModel
+
+    torch.manual_seed(2)
     folder = tmp_path_factory.mktemp("modernbert")
-    model = ModernBertModel(config)
+    model = ModernBertModel(modernbert_config)
     torch.nn.Module.to(model, torch.bfloat16)  # the method itself is wrapped, without its types
     model.save_pretrained(folder)
     (folder / "tokenizer.json").write_text(tokenizer_json)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bert_mlm(
+    tmp_path_factory: pytest.TempPathFactory, tokenizer_json: str, bert_config: "BertConfig"
+) -> Path:
+    """A folder with a whole masked language model."""
+    import torch
+    from transformers import BertForMaskedLM
+
+    torch.manual_seed(3)
+    folder = tmp_path_factory.mktemp("bert-mlm")
+    model = BertForMaskedLM(bert_config)
+    torch.nn.init.constant_(model.cls.predictions.bias, -4.0)
+    model.save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(tokenizer_json)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def modernbert_mlm(
+    tmp_path_factory: pytest.TempPathFactory,
+    tokenizer_json: str,
+    modernbert_config: "ModernBertConfig",
+) -> Path:
+    """A folder with another, whose encoder, transform and decoder have other names."""
+    import torch
+    from transformers import ModernBertForMaskedLM
+
+    torch.manual_seed(4)
+    folder = tmp_path_factory.mktemp("modernbert-mlm")
+    ModernBertForMaskedLM(modernbert_config).save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(tokenizer_json)
+    return folder
+
+
+@pytest.fixture(params=["bert", "bert_mlm", "modernbert_mlm"])
+def term_base(request: pytest.FixtureRequest) -> Path:
+    """Each kind of base of the models with terms: an encoder alone, and masked models."""
+    folder: Path = request.getfixturevalue(request.param)
     return folder
 
 

@@ -9,10 +9,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from glane_trainer import ColBERT, Example, Settings, StepOptions, train_colbert
+from glane_trainer.columns import columns_of
 from glane_trainer.devices import choose_device, choose_precision
 from glane_trainer.losses import contrastive_loss
 from glane_trainer.optimization import freeze, make_optimizer, set_rates
-from glane_trainer.steps import columns_of
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_rates_rise_and_fall_to_nothing(model: ColBERT) -> None:
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("epochs", 0), ("temperature", 0), ("start_share", 1.0), ("clip", -1)],
+    [("epochs", 0), ("start_share", 1.0), ("clip", -1)],
 )
 def test_settings_out_of_range_are_refused(setting: str, value: float) -> None:
     with pytest.raises(ValueError, match=setting):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import torch
 
@@ -13,9 +13,12 @@ from glane.folders import check_new
 from glane.threads import check_threads
 from glane_trainer.data import TrainingData, read_data
 from glane_trainer.devices import Device, Precision
-from glane_trainer.models import ColBERT, Rules
-from glane_trainer.projection import principal_projection, sample
-from glane_trainer.settings import Settings
+from glane_trainer.losses import Loss, Objective
+from glane_trainer.model import Model, Rules
+from glane_trainer.models import MODELS, load_model
+from glane_trainer.settings import DEFAULTS, Settings
+from glane_trainer.sparsity import Regulariser, Sparsity
+from glane_trainer.starts import Start, new_model
 from glane_trainer.state import FOLDER, check_identity, model_folder
 from glane_trainer.training import train
 
@@ -25,17 +28,46 @@ NUMBERS = {
     "batch-size": "examples in a batch",
     "accumulation": "batches behind one optimizer step",
     "n-negatives": "explicit negatives of an example in a batch",
+    "train-document-length": "tokens of a document in training, if the model reads more",
     "eval-steps": "optimizer steps between evaluations, default each epoch",
     "save-steps": "optimizer steps between checkpoints that --resume goes on from",
-    "freeze-layers": "first layers to leave as they are, default half",
+    "freeze-layers": "first layers to leave as they are",
 }
-"""Whole numbers of `Settings`."""
+"""Options that are whole numbers; what is not given is as `DEFAULTS` says for the kind."""
+
+SHARES = {
+    "lr": "learning rate",
+    "projection-lr": "learning rate of what is new",
+    "weight-decay": "as in AdamW",
+    "warm-up": "share of the steps in which the learning rates rise",
+    "clip": "largest norm of a gradient",
+    "start-share": "share of the start's weights in what is kept",
+    "temperature": "what scores are divided by",
+    "teacher-temperature": "what a teacher's scores are divided by",
+    "contrastive-weight": "of the contrastive loss beside one with a teacher",
+    "query-flops": "weight of the queries' regulariser",
+    "document-flops": "weight of the documents' regulariser",
+    "flops-rise": "share of the steps in which those weights rise",
+}
+"""Options that are numbers, likewise."""
+
+FIELDS = {
+    "train_document_length": "document_length",
+    "lr": "learning_rate",
+    "projection_lr": "projection_learning_rate",
+    "query_flops": "query_weight",
+    "document_flops": "document_weight",
+    "flops_rise": "rise",
+}
+"""Fields of the settings that have another name than their option."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("kind", choices=["colbert"], help="kind of model")
-    parser.add_argument("--base", metavar="NAME_OR_DIR", help="encoder to begin with")
+    parser.add_argument("kind", choices=list(MODELS), help="kind of model")
+    parser.add_argument(
+        "--base", metavar="NAME_OR_DIR", help="encoder or masked model to begin with"
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="checkpoint to write")
     parser.add_argument("--overwrite", action="store_true", help="replace a checkpoint")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted training")
@@ -69,7 +101,8 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
 
 def show(result: dict[str, object]) -> str:
     """Return the result as text for a person."""
-    lines = [f"{result['out']}: {result['kind']}, {result['dim']} wide, {result['steps']} steps"]
+    width = f", {result['dim']} wide" if result["dim"] else ""
+    lines = [f"{result['out']}: {result['kind']}{width}, {result['steps']} steps"]
     if result.get("seconds") is not None:
         lines[0] += f" in {result['seconds']} s on {result['device']} ({result['precision']})"
     if result.get("start_score") is not None:
@@ -95,8 +128,15 @@ def _add_data_arguments(group: Any) -> None:  # noqa: ANN401 (argparse names no 
 
 
 def _add_model_arguments(group: Any) -> None:  # noqa: ANN401
-    group.add_argument("--dim", type=int, metavar="N", help="default 128; untrained, the base's")
-    group.add_argument("--projection", choices=["pca", "random"], default="pca")
+    group.add_argument(
+        "--dim", type=int, metavar="N", help="default 128, sparse-embed 64; colbert untrained: all"
+    )
+    group.add_argument("--projection", choices=["pca", "random"], default="pca", help="of colbert")
+    group.add_argument("--query-terms", type=int, metavar="N", help="kept at most, default 64")
+    group.add_argument("--document-terms", type=int, metavar="N", help="likewise, default 256")
+    group.add_argument(
+        "--inference-free", action="store_true", help="splade: no model call for a query"
+    )
     group.add_argument("--query-length", type=int, default=32, metavar="N", help="in tokens")
     group.add_argument("--document-length", type=int, default=300, metavar="N", help="in tokens")
     group.add_argument("--query-prefix", default="", help="a marker token, or text")
@@ -107,43 +147,31 @@ def _add_model_arguments(group: Any) -> None:  # noqa: ANN401
 
 
 def _add_training_arguments(group: Any) -> None:  # noqa: ANN401
-    defaults = Settings()
-    for name, text in NUMBERS.items():
-        value = getattr(defaults, name.replace("-", "_"))
-        group.add_argument(f"--{name}", type=int, default=value, metavar="N", help=text)
-    group.add_argument(
-        "--train-document-length",
-        type=int,
-        default=defaults.document_length,
-        metavar="N",
-        help="tokens of a document in training, if the model reads more",
-    )
-    for name, setting in RATES.items():
-        value = getattr(defaults, setting)
-        group.add_argument(f"--{name}", type=float, default=value, metavar="X", help=setting)
-    group.add_argument("--device", choices=get_args(Device), default="auto")
-    group.add_argument("--precision", choices=get_args(Precision), default="auto")
+    for options, kind, metavar in ((NUMBERS, int, "N"), (SHARES, float, "X")):
+        for name, text in options.items():
+            group.add_argument(f"--{name}", type=kind, metavar=metavar, help=text)
+    group.add_argument("--loss", choices=get_args(Loss))
+    group.add_argument("--query-regulariser", choices=get_args(Regulariser))
+    group.add_argument("--device", choices=get_args(Device))
+    group.add_argument("--precision", choices=get_args(Precision))
     group.add_argument("--seed", type=int, default=0, metavar="N")
 
 
-RATES = {
-    "lr": "learning_rate",
-    "projection-lr": "projection_learning_rate",
-    "weight-decay": "weight_decay",
-    "warm-up": "warm_up",
-    "clip": "clip",
-    "temperature": "temperature",
-    "start-share": "start_share",
-}
-"""Options and the fields of `Settings` that they set."""
-
-
 def _settings(arguments: argparse.Namespace) -> Settings:
-    given = vars(arguments)
-    names = {field.name: field.name for field in fields(Settings)}
-    names |= {setting: option.replace("-", "_") for option, setting in RATES.items()}
-    names["document_length"] = "train_document_length"
-    return Settings(**{name: given[key] for name, key in names.items() if key in given})
+    """Return the kind's settings, changed where an option was given."""
+    options = {name: value for name, value in vars(arguments).items() if value is not None}
+    given = {FIELDS.get(name, name): value for name, value in options.items()}
+    given["document_length"] = options.get("train_document_length")
+    defaults = DEFAULTS[arguments.kind]
+    objective = replace(defaults.objective, **_chosen(defaults.objective, given))
+    sparsity = replace(defaults.sparsity, **_chosen(defaults.sparsity, given))
+    return replace(defaults, **_chosen(defaults, given), objective=objective, sparsity=sparsity)
+
+
+def _chosen(settings: Settings | Objective | Sparsity, given: dict[str, Any]) -> dict[str, Any]:
+    """Return what is given of the fields of some settings."""
+    names = (field.name for field in fields(settings))
+    return {name: given[name] for name in names if given.get(name) is not None}
 
 
 def _check_out(out: Path, arguments: argparse.Namespace) -> None:
@@ -169,21 +197,15 @@ def _read(arguments: argparse.Namespace) -> TrainingData:
 
 
 def _rules(arguments: argparse.Namespace) -> Rules:
-    return {
-        "query_length": arguments.query_length,
-        "document_length": arguments.document_length,
-        "query_prefix": arguments.query_prefix,
-        "document_prefix": arguments.document_prefix,
-        "query_expansion": arguments.query_expansion,
-        "attend_to_expansion": arguments.attend_to_expansion,
-        "skip_punctuation": arguments.skip_punctuation,
-    }
+    given = vars(arguments)
+    rules = {name: given[name] for name in Rules.__annotations__ if given[name] is not None}
+    return cast(Rules, rules)
 
 
-def _saved_model(arguments: argparse.Namespace, out: Path) -> ColBERT:
+def _saved_model(arguments: argparse.Namespace, out: Path) -> Model[Any]:
     """Return the model of an interrupted training, refusing arguments that would change it."""
-    model = ColBERT.load(model_folder(out))
-    asked: dict[str, Any] = {**_rules(arguments)}
+    model = load_model(model_folder(out))
+    asked: dict[str, Any] = {"kind": arguments.kind, **_rules(arguments)}
     for name in ("base", "dim"):
         if getattr(arguments, name) is not None:
             asked[name] = getattr(arguments, name)
@@ -191,18 +213,14 @@ def _saved_model(arguments: argparse.Namespace, out: Path) -> ColBERT:
     return model
 
 
-def _new_model(arguments: argparse.Namespace, data: TrainingData | None) -> ColBERT:
+def _new_model(arguments: argparse.Namespace, data: TrainingData | None) -> Model[Any]:
     if arguments.base is None:
         raise ValueError("--base is missing; only --resume does without")
-    dim = arguments.dim
-    if dim is None and arguments.max_steps != 0:
-        dim = 128
-    rules = _rules(arguments)
-    model = ColBERT.from_base(arguments.base, dim=dim, seed=arguments.seed, **rules)
-    narrower = model.dim < int(model.encoder.config.hidden_size)
-    if arguments.projection == "pca" and narrower:
-        if data is None:
-            raise ValueError("a projection from the data needs --data, or --projection random")
-        texts = sample([example.positive for example in data.examples], arguments.seed)
-        model.projection = principal_projection(model, texts)
-    return model
+    start = Start(
+        dim=arguments.dim,
+        principal=arguments.projection == "pca",
+        seed=arguments.seed,
+        documents=None if data is None else [example.positive for example in data.examples],
+        trained=arguments.max_steps != 0,
+    )
+    return new_model(arguments.kind, arguments.base, start, _rules(arguments))

@@ -54,6 +54,20 @@ class TrainingData:
             digest.update(json.dumps(row).encode())
         return digest.hexdigest()
 
+    def check_teacher(self) -> None:
+        """Refuse examples that a loss with a teacher cannot learn from.
+
+        Raises:
+            ValueError: If one has no negative or no `teacher_scores`; the message names it.
+        """
+        for number, example in enumerate(self.examples, 1):
+            if not example.negatives or not example.teacher_scores:
+                lacking = "teacher_scores" if example.negatives else "negatives"
+                raise ValueError(
+                    f"a loss with a teacher needs `{lacking}`, but training example {number}, "
+                    f"of query {example.anchor!r}, has none"
+                )
+
 
 def read_data(
     path: str | Path,

@@ -2,8 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from torch import Tensor
+
+Loss = Literal["contrastive", "margin-mse", "kl"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """What the scores are to become.
+
+    Attributes:
+        loss: Against the other documents of the batch, or towards a teacher's scores.
+        temperature: What the model's scores are divided by.
+        teacher_temperature: What a teacher's scores are divided by.
+        contrastive_weight: Of the contrastive loss, added to one with a teacher.
+    """
+
+    loss: Loss = "contrastive"
+    temperature: float = 0.02
+    teacher_temperature: float = 1.0
+    contrastive_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is out of range.
+
+        Raises:
+            ValueError: The message names the setting.
+        """
+        for name in ("temperature", "teacher_temperature"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if not self.contrastive_weight >= 0:
+            weight = self.contrastive_weight
+            raise ValueError(f"contrastive_weight must be at least 0, got {weight}")
 
 
 def contrastive_loss(scores: Tensor, targets: Tensor, masked: Tensor, temperature: float) -> Tensor:
@@ -29,3 +64,54 @@ def contrastive_loss(scores: Tensor, targets: Tensor, masked: Tensor, temperatur
     """
     logits = scores.masked_fill(masked, float("-inf")) / temperature
     return torch.nn.functional.cross_entropy(logits, targets)
+
+
+def margin_mse_loss(scores: Tensor, teacher: Tensor, present: Tensor) -> Tensor:
+    """Return how far the margins between positive and negatives are from a teacher's.
+
+    mean over queries i and their negatives j of ((s[i, 0] - s[i, j]) - (t[i, 0] - t[i, j]))^2
+    (Hofstätter et al., "Improving Efficient Neural Ranking Models with Cross-Architecture
+    Knowledge Distillation", 2020, eq. 5).
+
+    Args:
+        scores: Of each query with its own documents, shape (n_queries, n_own), positive first.
+        teacher: The teacher's, likewise.
+        present: Boolean, shape (n_queries, n_own), false where a query has fewer negatives.
+
+    Returns:
+        A scalar, at least 0; 0 where no query has a negative.
+
+    >>> both = torch.tensor([[True, True]])
+    >>> margin_mse_loss(torch.tensor([[3.0, 1.0]]), torch.tensor([[5.0, 2.0]]), both)
+    tensor(1.)
+    """
+    margins = scores[:, :1] - scores[:, 1:]  # (n_queries, n_own - 1)
+    errors = (margins - (teacher[:, :1] - teacher[:, 1:])).square()
+    n_pairs = present[:, 1:].sum()
+    return torch.where(present[:, 1:], errors, 0.0).sum() / n_pairs.clamp(min=1)
+
+
+def kl_loss(scores: Tensor, teacher: Tensor, present: Tensor) -> Tensor:
+    """Return how far the model's choice among a query's own documents is from a teacher's.
+
+    mean over queries i of sum over own documents j of p[i, j] · log(p[i, j] / q[i, j]), where p is
+    the softmax of the teacher's scores and q that of the model's (Hinton et al., 2015; over a
+    query's positive and negatives as in ColBERTv2, Santhanam et al., NAACL 2022, section 3.2).
+
+    Args:
+        scores: Of each query with its own documents, shape (n_queries, n_own), positive first.
+        teacher: The teacher's, likewise.
+        present: Boolean, shape (n_queries, n_own), false where a query has fewer negatives.
+
+    Returns:
+        A scalar, at least 0.
+
+    >>> both = torch.tensor([[True, True]])
+    >>> kl_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 1.0]]), both)
+    tensor(0.)
+    """
+    least = torch.finfo(scores.dtype).min
+    model_log = scores.masked_fill(~present, least).log_softmax(-1)
+    teacher_log = teacher.masked_fill(~present, least).log_softmax(-1)
+    distances = teacher_log.exp() * (teacher_log - model_log)
+    return torch.where(present, distances, 0.0).sum(-1).mean()

@@ -8,6 +8,9 @@ from torch.optim import AdamW, Optimizer
 
 from glane_trainer.settings import Settings
 
+NEW = ("projection.", "query_weights")
+"""Begins of the names of what no base has: it begins less well, and is trained faster."""
+
 Weights = dict[str, Tensor]
 """A model's tensors on the CPU, by name."""
 
@@ -46,15 +49,15 @@ def encoder_layers(encoder: nn.Module) -> nn.ModuleList:
 
 
 def make_optimizer(model: nn.Module, settings: Settings) -> AdamW:
-    """Return AdamW over what is trained: the encoder, and with a rate of its own what is new."""
+    """Return AdamW over what is trained: the base, and with a rate of its own what is new."""
     groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups[name.startswith("encoder.")].append(parameter)
+            groups[not name.startswith(NEW)].append(parameter)
     rates = {True: settings.learning_rate, False: settings.projection_learning_rate}
     used = [
-        {"params": parameters, "lr": rates[encoder], "peak": rates[encoder]}
-        for encoder, parameters in groups.items()
+        {"params": parameters, "lr": rates[base], "peak": rates[base]}
+        for base, parameters in groups.items()
         if parameters
     ]
     if not used:

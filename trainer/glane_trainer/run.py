@@ -27,9 +27,11 @@ from glane_trainer.data import Example, TrainingData
 from glane_trainer.devices import DTYPES, available_device, available_precision
 from glane_trainer.evaluation import Evaluator
 from glane_trainer.interrupt import deferred_interrupt
-from glane_trainer.models import ColBERT
+from glane_trainer.model import Model
 from glane_trainer.report import write_report
 from glane_trainer.settings import Settings
+from glane_trainer.sparse_steps import window_means
+from glane_trainer.sparsity import complaint
 from glane_trainer.steps import StepOptions
 
 Step = Callable[
@@ -70,7 +72,7 @@ class Run:
     """
 
     def __init__(
-        self, model: ColBERT, data: TrainingData, out: Path, settings: Settings, step: Step
+        self, model: Model[Any], data: TrainingData, out: Path, settings: Settings, step: Step
     ) -> None:
         """Prepare everything that can fail before the first step."""
         self.model, self.data, self.out, self.settings, self.step = model, data, out, settings, step
@@ -80,6 +82,8 @@ class Run:
         self.n_steps = self.epoch_ends[-1]
         if settings.max_steps is not None:
             self.n_steps = min(self.n_steps, settings.max_steps)
+        if settings.objective.loss != "contrastive":
+            data.check_teacher()
         self.evaluator = None
         if data.held_out is not None:
             self.evaluator = Evaluator(data.held_out, settings.eval_queries, settings.seed)
@@ -91,6 +95,7 @@ class Run:
         self.preparer = _shortened(model.preparer, settings.document_length)
         self.progress = state.Progress(identity=self._identity())
         self.within_step = False
+        self.complaint = ""
         self.began = time.perf_counter()
         torch.manual_seed(settings.seed)
 
@@ -128,12 +133,11 @@ class Run:
         for module in self.frozen:
             module.eval()
         sums: dict[str, float] = {}
-        for number, batch in enumerate(window):
-            share = len(batch) / n_examples
-            logged = self._learn(batch, share, update=number == len(window) - 1)
-            for name, value in logged.items():
-                sums[name] = sums.get(name, 0.0) + share * value
+        for batch, options in self._shared(window):
+            for name, value in self._learn(batch, options).items():
+                sums[name] = sums.get(name, 0.0) + options.share * value
         progress.step += 1
+        self._warn(sums)
         speed = n_examples / (time.perf_counter() - began)
         record = {**sums, "lr": rate, "examples_per_second": round(speed, 2)}
         progress.log.append({"step": progress.step, **record})
@@ -227,17 +231,32 @@ class Run:
             "seconds": round(progress.seconds + time.perf_counter() - self.began, 1),
         }
 
-    def _learn(self, batch: Sequence[Example], share: float, *, update: bool) -> dict[str, float]:
-        options = StepOptions(
-            known=[self.data.known[example.anchor] for example in batch],
-            temperature=self.settings.temperature,
+    def _shared(self, window: Window) -> list[tuple[list[Example], StepOptions]]:
+        """Return each batch of a window with its options, what they have in common included."""
+        n_examples = sum(len(batch) for batch in window)
+        settings, step = self.settings, self.progress.step
+        plain = StepOptions(
+            objective=settings.objective,
+            sparsity=settings.sparsity.risen(step, self.n_steps),
             preparer=self.preparer,
-            share=share,
-            update=update,
-            clip=self.settings.clip,
+            clip=settings.clip,
             autocast=DTYPES[self.precision],
             scaler=self.scaler,
         )
+        parts = [
+            replace(
+                plain,
+                known=[self.data.known[example.anchor] for example in batch],
+                teacher_scores=[example.teacher_scores for example in batch],
+                share=len(batch) / n_examples,
+                update=number == len(window) - 1,
+            )
+            for number, batch in enumerate(window)
+        ]
+        means = window_means(self.model, list(zip(window, parts, strict=True)))
+        return [(b, replace(part, means=means)) for b, part in zip(window, parts, strict=True)]
+
+    def _learn(self, batch: Sequence[Example], options: StepOptions) -> dict[str, float]:
         return self.step(
             self.model,
             self.optimizer,
@@ -246,6 +265,13 @@ class Run:
             [example.negatives for example in batch],
             options,
         )
+
+    def _warn(self, record: dict[str, float]) -> None:
+        """Tell of too many or no active terms, once for each change."""
+        found = complaint(record, self.model.checkpoint, self.model.encoder.config.vocab_size)
+        if found and found != self.complaint:
+            tqdm.write(f"step {self.progress.step}: {found}", file=sys.stderr)
+        self.complaint = found
 
     def _candidate(self) -> tuple[optimization.Weights, optimization.Weights]:
         """Return the weights as trained, and those that would be kept of them."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from glane.checkpoint import Kind
 from glane_trainer.devices import Device, Precision
+from glane_trainer.losses import Objective
+from glane_trainer.sparsity import Sparsity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How to train; the defaults were chosen on a part of scifact's train queries.
+    """How to train; these defaults are ColBERT's, see `DEFAULTS` for the other kinds.
+
+    They were chosen on a part of scifact's train queries.
 
     Attributes:
         epochs: Times through the examples, at least 1.
@@ -17,11 +22,12 @@ class Settings:
         batch_size: Examples in a batch, at least 1; each brings its negatives.
         accumulation: Batches behind one optimizer step, at least 1.
         learning_rate: Of the encoder, at its highest.
-        projection_learning_rate: Of the projection, which begins less well than the encoder.
+        projection_learning_rate: Of what is new, which begins less well: projection or table.
         weight_decay: Decoupled, as in AdamW.
         warm_up: Share of the steps in which the rates rise; then they fall to 0 in a line.
         clip: Largest norm of a gradient.
-        temperature: What scores, of -1 to 1 for ColBERT, are divided by in the loss.
+        objective: The loss; its temperature is for scores of -1 to 1.
+        sparsity: How hard terms are pushed to 0, for models that have them.
         n_negatives: Negatives of an example in a batch, others every epoch.
         document_length: Tokens a document is cut at in training, if the model reads more.
         freeze_layers: First layers of the encoder that stay as they are, and with them the
@@ -46,7 +52,8 @@ class Settings:
     weight_decay: float = 0.01
     warm_up: float = 0.1
     clip: float = 1.0
-    temperature: float = 0.02
+    objective: Objective = field(default_factory=Objective)
+    sparsity: Sparsity = field(default_factory=Sparsity)
     n_negatives: int = 1
     document_length: int = 128
     freeze_layers: int | None = None
@@ -72,9 +79,29 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < low:
                 raise ValueError(f"{name} must be at least {low}, got {value}")
-        for name in ("learning_rate", "projection_learning_rate", "clip", "temperature"):
+        for name in ("learning_rate", "projection_learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         for name in ("warm_up", "start_share", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be from 0 to below 1, got {getattr(self, name)}")
+
+
+QUERY_TERMS, DOCUMENT_TERMS = 64, 256
+"""Terms that a query and a document of SPLADE and SparseEmbed keep at most."""
+
+DIMS: dict[Kind, int] = {"colbert": 128, "splade": 0, "sparse-embed": 64}
+"""Width of a vector, once trained."""
+
+_SPARSE = Settings(
+    objective=Objective(temperature=1.0),
+    sparsity=Sparsity(query_weight=3e-3, document_weight=1e-3),
+    freeze_layers=0,
+)
+
+DEFAULTS: dict[Kind, Settings] = {
+    "colbert": Settings(),
+    "splade": _SPARSE,
+    "sparse-embed": _SPARSE,
+}
+"""How each kind is trained where nothing else is said."""

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from glane.text import TextPreparer
-from glane_trainer.losses import contrastive_loss
-from glane_trainer.models import ColBERT, score_matrix
+from glane_trainer.colbert import ColBERT, score_matrix
+from glane_trainer.columns import Columns, columns_of, padded
+from glane_trainer.losses import Objective, contrastive_loss, kl_loss, margin_mse_loss
+from glane_trainer.sparsity import Sparsity
+
+if TYPE_CHECKING:
+    from glane_trainer.model import Model
+
+
+class Means(NamedTuple):
+    """Term weights, averaged over the texts behind one step of the optimizer.
+
+    Attributes:
+        queries: Shape (n_vocabulary,).
+        documents: Shape (n_vocabulary,).
+    """
+
+    queries: Tensor
+    documents: Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +38,10 @@ class StepOptions:
 
     Attributes:
         known: Documents known to answer each anchor; they are no negatives of it.
-        temperature: See `contrastive_loss`.
+        teacher_scores: Of each anchor's positive and negatives, for a loss that learns from them.
+        objective: What the scores are to become.
+        sparsity: How hard terms are pushed to 0, for models that have them.
+        means: Over all batches of the step, for `sparsity`; by default over this batch.
         preparer: Text preparation other than the model's, for shorter documents in training.
         share: Weight of this batch in the step: its part of the examples accumulated.
         update: Whether the optimizer steps now; otherwise the gradients wait for the next call.
@@ -31,7 +51,10 @@ class StepOptions:
     """
 
     known: Sequence[frozenset[str]] = ()
-    temperature: float = 0.02
+    teacher_scores: Sequence[Sequence[float]] = ()
+    objective: Objective = field(default_factory=Objective)
+    sparsity: Sparsity = field(default_factory=Sparsity)
+    means: Means | None = None
     preparer: TextPreparer | None = None
     share: float = 1.0
     update: bool = True
@@ -40,19 +63,8 @@ class StepOptions:
     scaler: torch.amp.GradScaler | None = None
 
 
-class Columns(NamedTuple):
-    """The documents of a batch, each text once.
-
-    Attributes:
-        texts: Distinct documents.
-        targets: int64, shape (n_queries,), the position of each query's positive.
-        masked: Boolean, shape (n_queries, n_texts), true where a document is known to answer the
-            query but is not its target.
-    """
-
-    texts: list[str]
-    targets: Tensor
-    masked: Tensor
+PLAIN = StepOptions()
+"""A step of its own: contrastive, without regularisers, in fp32."""
 
 
 def train_colbert(
@@ -61,11 +73,11 @@ def train_colbert(
     anchor: Sequence[str],
     positive: Sequence[str],
     negative: Sequence[str | Sequence[str]],
-    options: StepOptions = StepOptions(),
+    options: StepOptions = PLAIN,
 ) -> dict[str, float]:
-    """Learn from one batch by the contrastive loss over all documents in it.
+    """Learn from one batch, by default by the contrastive loss over all documents in it.
 
-    The score is MaxSim divided by the number of the query's tokens, so that `temperature` means
+    The score is MaxSim divided by the number of the query's tokens, so that a temperature means
     the same for short and long queries.
 
     Args:
@@ -74,47 +86,81 @@ def train_colbert(
         anchor: Queries, shape (n,); the same query should not come twice.
         positive: A document that answers each, shape (n,).
         negative: Documents that do not, one or a list for each query; an empty list is none.
-        options: Accumulation, precision, and what is known.
+        options: Loss, accumulation, precision, and what is known.
 
     Returns:
         The batch's `loss`, unscaled.
 
     Raises:
-        ValueError: If the lists are not equally long, or the loss is not finite; the weights
-            are then as they were.
+        ValueError: If the lists are not equally long, a teacher's scores are missing, or the loss
+            is not finite; the weights are then as they were.
     """
-    if not len(anchor) == len(positive) == len(negative):
-        sizes = (len(anchor), len(positive), len(negative))
-        raise ValueError(f"a step needs as many anchors as positives and negatives, got {sizes}")
     columns = columns_of(anchor, positive, negative, options.known)
-
-    def loss() -> Tensor:
-        preparer = options.preparer or model.preparer
-        with torch.autocast(
-            model.device.type, dtype=options.autocast, enabled=options.autocast is not None
-        ):
-            queries, query_mask = model.vectors(preparer.encode(anchor, "query"))
-            documents, document_mask = model.vectors(preparer.encode(columns.texts, "document"))
-        scores = score_matrix(queries, query_mask, documents, document_mask)
-        scores = scores / query_mask.sum(-1, keepdim=True)  # (n_queries, n_texts)
-        targets, masked = columns.targets.to(model.device), columns.masked.to(model.device)
-        return contrastive_loss(scores, targets, masked, options.temperature)
-
-    return {"loss": learn(loss, optimizer, options)}
+    preparer = options.preparer or model.preparer
+    with autocast(model, options):
+        queries, query_mask = model.vectors(preparer.encode(anchor, "query"))
+        documents, document_mask = model.vectors(preparer.encode(columns.texts, "document"))
+    scores = score_matrix(queries, query_mask, documents, document_mask)
+    scores = scores / query_mask.sum(-1, keepdim=True)  # (n_queries, n_texts)
+    loss = ranking_loss(scores, columns, options)
+    learn(loss, optimizer, options)
+    return {"loss": loss.item()}
 
 
-def learn(loss: Callable[[], Tensor], optimizer: Optimizer, options: StepOptions) -> float:
+def autocast(model: Model[Any], options: StepOptions) -> torch.autocast:
+    """Return the context in which the encoder computes."""
+    wanted = options.autocast
+    return torch.autocast(model.device.type, dtype=wanted, enabled=wanted is not None)
+
+
+def ranking_loss(scores: Tensor, columns: Columns, options: StepOptions) -> Tensor:
+    """Return how far the scores of a batch are from what the objective asks.
+
+    Args:
+        scores: Shape (n_queries, n_texts).
+        columns: What the columns of the scores are.
+        options: The objective, and a teacher's scores where it needs them.
+
+    Raises:
+        ValueError: If they are missing, or are not one for each positive and negative.
+    """
+    objective = options.objective
+    if objective.loss == "contrastive":
+        return _contrastive(scores, columns, objective)
+    present = columns.own >= 0
+    teacher = padded(options.teacher_scores, 0.0)
+    n_wanted = present.sum(-1).tolist()
+    if [len(row) for row in options.teacher_scores] != n_wanted:
+        raise ValueError(
+            f"the loss {objective.loss!r} needs `teacher_scores` of each positive and negative"
+        )
+    chosen = scores.gather(1, columns.own.clamp(min=0).to(scores.device))  # (n_queries, n_own)
+    distil = kl_loss if objective.loss == "kl" else margin_mse_loss
+    loss = distil(
+        chosen / objective.temperature,
+        teacher.to(scores) / objective.teacher_temperature,
+        present.to(scores.device),
+    )
+    if objective.contrastive_weight:
+        loss = loss + objective.contrastive_weight * _contrastive(scores, columns, objective)
+    return loss
+
+
+def _contrastive(scores: Tensor, columns: Columns, objective: Objective) -> Tensor:
+    targets, masked = columns.targets.to(scores.device), columns.masked.to(scores.device)
+    return contrastive_loss(scores, targets, masked, objective.temperature)
+
+
+def learn(loss: Tensor, optimizer: Optimizer, options: StepOptions) -> None:
     """Add the gradient of a loss, and step where it is due; what every kind of model shares.
 
     Raises:
         ValueError: If the loss is not finite.
     """
-    value = loss()
-    number = float(value.detach())
-    if not torch.isfinite(value.detach()):
-        raise ValueError(f"the loss is {number}; try a lower learning rate, or fp32")
+    if not torch.isfinite(loss.detach()):
+        raise ValueError(f"the loss is {loss.item()}; try a lower learning rate, or fp32")
     scaler = options.scaler or torch.amp.GradScaler("cpu", enabled=False)
-    scaler.scale(value * options.share).backward()  # type: ignore[no-untyped-call]
+    scaler.scale(loss * options.share).backward()  # type: ignore[no-untyped-call]
     if options.update:
         scaler.unscale_(optimizer)
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -122,29 +168,3 @@ def learn(loss: Callable[[], Tensor], optimizer: Optimizer, options: StepOptions
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad(set_to_none=True)
-    return number
-
-
-def columns_of(
-    anchor: Sequence[str],
-    positive: Sequence[str],
-    negative: Sequence[str | Sequence[str]],
-    known: Sequence[frozenset[str]],
-) -> Columns:
-    """Return the distinct documents of a batch, and which of them each query may not push away.
-
-    Args:
-        anchor: Shape (n,).
-        positive: Shape (n,).
-        negative: Shape (n,), one or a list for each.
-        known: Documents known to answer each anchor, shape (n,), or nothing.
-    """
-    explicit = [[texts] if isinstance(texts, str) else texts for texts in negative]
-    texts = list(dict.fromkeys([*positive, *(text for row in explicit for text in row)]))
-    answers = [set(known[row]) if known else set() for row in range(len(anchor))]
-    for row, query in enumerate(anchor):
-        answers[row] |= {p for q, p in zip(anchor, positive, strict=True) if q == query}
-    masked = torch.tensor([[text in row for text in texts] for row in answers], dtype=torch.bool)
-    targets = torch.tensor([texts.index(text) for text in positive], dtype=torch.int64)
-    masked[torch.arange(len(anchor)), targets] = False
-    return Columns(texts, targets, masked)

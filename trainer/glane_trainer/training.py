@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from glane.checkpoint import Kind
 from glane.folders import check_new
 from glane_trainer.data import TrainingData
-from glane_trainer.models import ColBERT
+from glane_trainer.model import Model
 from glane_trainer.run import Result, Run, Step
-from glane_trainer.settings import Settings
+from glane_trainer.settings import DEFAULTS, Settings
+from glane_trainer.sparse_steps import train_sparse_embed, train_splade
 from glane_trainer.steps import train_colbert
+
+STEPS: dict[Kind, Step] = {
+    "colbert": train_colbert,
+    "splade": train_splade,
+    "sparse-embed": train_sparse_embed,
+}
+"""How each kind of model learns from a batch."""
 
 Mode = Literal["new", "overwrite", "resume"]
 
 
 def train(
-    model: ColBERT,
+    model: Model[Any],
     data: TrainingData,
     out: str | Path,
-    settings: Settings = Settings(),  # noqa: B008 (frozen)
+    settings: Settings | None = None,
     mode: Mode = "new",
-    step: Step = train_colbert,
+    step: Step | None = None,
 ) -> Result:
     """Train a model and write the best of what was measured, its log and a picture of it.
 
@@ -29,9 +38,9 @@ def train(
         model: Untrained, or, to resume, loaded from `state.model_folder(out)`.
         data: From `read_data`.
         out: Folder to write; until the end it holds only what a resume needs, or what it held.
-        settings: How to train.
+        settings: How to train; by default as `DEFAULTS` says for the kind of model.
         mode: Whether the folder must be new, may be replaced, or holds what to continue.
-        step: The step function for this kind of model.
+        step: The step function, by default that of this kind of model.
 
     Returns:
         What was done; `model` then has the weights that were written, in evaluation mode.
@@ -45,7 +54,8 @@ def train(
     """
     if mode != "resume":
         check_new(out, overwrite=mode == "overwrite")
-    run = Run(model, data, Path(out), settings, step)
+    kind = model.checkpoint.kind
+    run = Run(model, data, Path(out), settings or DEFAULTS[kind], step or STEPS[kind])
     if mode == "resume":
         run.restore()
     try:

@@ -1,4 +1,4 @@
-"""Finds an encoder's files by name or folder and reads them, whatever made them; never a pickle."""
+"""Finds a base's files by name or folder and reads them, whatever made them; never a pickle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
 from transformers.utils import logging
 
 from glane.checkpoint import CheckpointError
@@ -29,23 +30,24 @@ OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "camembert", "mpnet"})
 
 
 class Base(NamedTuple):
-    """An encoder and its tokenizer.
+    """An encoder, or a whole masked language model, and its tokenizer.
 
     Attributes:
-        encoder: In float32, on the CPU.
+        model: In float32, on the CPU.
         tokenizer_json: The content of `tokenizer.json`.
     """
 
-    encoder: PreTrainedModel
+    model: PreTrainedModel
     tokenizer_json: str
 
 
-def read_base(name: str | Path) -> Base:
+def read_base(name: str | Path, *, masked: bool = False) -> Base:
     """Read an encoder.
 
     Args:
         name: A folder (of transformers, of sentence-transformers, or only `config.json`,
             `model.safetensors` and `tokenizer.json`), or a name on the Hugging Face hub.
+        masked: Whether the whole masked language model is read instead, where there is one.
 
     Raises:
         FileNotFoundError: If there is no such folder and the hub has no such model.
@@ -53,41 +55,45 @@ def read_base(name: str | Path) -> Base:
     """
     folder = _transformer_folder(_fetched(name))
     _check_files(folder)
-    with Quiet():
-        encoder, info = _load_encoder(folder)
-    encoder.pooler = None  # type: ignore[assignment] # its output is never used
-    missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
-    if missing:
-        raise CheckpointError(f"{str(folder)!r} lacks weights of its model: {missing[:3]}")
-    return Base(encoder, _tokenizer_json(folder))
+    whole = _masked_base(folder) if masked else None
+    return Base(whole or _encoder_base(folder), _tokenizer_json(folder))
 
 
-def read_encoder(folder: str | Path) -> tuple[PreTrainedModel, dict[str, torch.Tensor]]:
-    """Read the encoder of a checkpoint of ours.
+def read_model(folder: str | Path) -> tuple[PreTrainedModel, dict[str, torch.Tensor]]:
+    """Read the weights of a checkpoint of ours, as the class that `config.json` names.
 
     Returns:
-        The encoder, and the tensors of the file that are not its own, by name.
+        An encoder or a masked language model, and the tensors of the file that are not its own.
 
     Raises:
         CheckpointError: If a file is missing or damaged, or the two do not fit.
     """
     folder = Path(folder)
     _check_files(folder)
+    config = _config(folder)
+    masked = str((config.architectures or [""])[0]).endswith("ForMaskedLM")
+    auto = AutoModelForMaskedLM if masked else AutoModel
     with Quiet():
-        encoder: PreTrainedModel = AutoModel.from_config(  # type: ignore[no-untyped-call]
-            _config(folder), dtype=torch.float32
+        model: PreTrainedModel = auto.from_config(  # type: ignore[no-untyped-call]
+            config, dtype=torch.float32
         )
-    encoder.pooler = None  # type: ignore[assignment]
+    if not masked:
+        model.pooler = None  # type: ignore[assignment]
     tensors = read_tensors(folder / "model.safetensors")
-    others = {name: tensors.pop(name) for name in tensors.keys() - encoder.state_dict().keys()}
+    own = model.state_dict()
+    others = {name: tensors.pop(name) for name in tensors.keys() - own.keys()}
+    given = {own[name].data_ptr() for name in tensors}
     try:
-        encoder.load_state_dict(tensors)
+        missing = model.load_state_dict(tensors, strict=False).missing_keys
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
             f"{str(folder)!r}: weights do not fit config.json: {reason}"
         ) from None
-    return encoder, others
+    missing = [name for name in missing if own[name].data_ptr() not in given]  # not only tied
+    if missing:
+        raise CheckpointError(f"{str(folder)!r} lacks weights of its model: {sorted(missing)[:3]}")
+    return model, others
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -183,22 +189,42 @@ def _config(folder: Path) -> PretrainedConfig:
     return config
 
 
-def _load_encoder(folder: Path) -> tuple[PreTrainedModel, dict[str, set[str]]]:
+def _encoder_base(folder: Path) -> PreTrainedModel:
+    encoder, info = _load(folder, AutoModel)
+    encoder.pooler = None  # type: ignore[assignment] # its output is never used
+    missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise CheckpointError(f"{str(folder)!r} lacks weights of its model: {missing[:3]}")
+    return encoder
+
+
+def _masked_base(folder: Path) -> PreTrainedModel | None:
+    """Return the whole masked language model, or None where it is not all there."""
+    if type(_config(folder)) not in MODEL_FOR_MASKED_LM_MAPPING:
+        return None
+    model, info = _load(folder, AutoModelForMaskedLM)
+    return None if info["missing_keys"] else model
+
+
+def _load(
+    folder: Path, auto: type[AutoModel | AutoModelForMaskedLM]
+) -> tuple[PreTrainedModel, dict[str, set[str]]]:
     config = _config(folder)
     try:
-        encoder, info = AutoModel.from_pretrained(
-            folder,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with Quiet():
+            model, info = auto.from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{str(folder)!r} cannot be loaded: {reason}") from None
-    return encoder, info
+    return model, info
 
 
 def _tokenizer_json(folder: Path) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from glane.commands.stages import (
+    active_terms,
     add_fusion_arguments,
     add_stage_arguments,
     build_search,
@@ -50,6 +51,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         dataset,
         arguments.metrics.split(","),
     )
+    active = active_terms(search.retriever, list(dataset.queries.values()))
     if arguments.run:
         _write_run(Path(arguments.run), evaluation)
     return {
@@ -65,6 +67,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "metrics": {name: round(value, 6) for name, value in evaluation.metrics.items()},
         "seconds": {"index": round(built - start, 3), "search": round(evaluation.seconds, 3)},
         "latency_ms": dict(evaluation.latency_ms),
+        **({"active_terms": active} if active else {}),
         **({"per_query": evaluation.per_query} if arguments.per_query else {}),
     }
 
@@ -78,6 +81,8 @@ def show(result: dict[str, Any]) -> str:
         f"{result['n_documents']} documents, {result['n_queries']} queries"
     )
     rows = [f"  {name:12s} {value:.4f}" for name, value in result["metrics"].items()]
+    if active := result.get("active_terms"):
+        rows.append(f"  terms: {active['query']} a query, {active['document']} a document")
     seconds, latency = result["seconds"], result["latency_ms"]
     rows.append(
         f"  index {seconds['index']:.1f} s, search {seconds['search']:.1f} s, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -10,6 +11,9 @@ from glane.analysis import Kind
 from glane.neural import Neural
 from glane.retriever import LEXICAL, NEURAL, Reranker, Retriever, load_reranker
 from glane.search import Search
+from glane.sparse_embed import SparseEmbed
+from glane.splade import Splade
+from glane.vectors import TermEmbeddings
 
 
 def add_stage_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -61,6 +65,18 @@ def n_truncated(search: Search) -> int:
     return sum(
         stage.encoder.n_truncated["document"] for stage in stages if isinstance(stage, Neural)
     )
+
+
+def active_terms(retriever: Retriever, queries: Sequence[str]) -> dict[str, float] | None:
+    """Return how many terms a query and a stored document have on average, if a model gave them."""
+    if not isinstance(retriever, Splade | SparseEmbed):
+        return None
+    vectors = retriever.encode_queries(queries)
+    terms = vectors.terms if isinstance(vectors, TermEmbeddings) else vectors
+    return {
+        "query": round(len(terms.indices) / max(1, len(terms)), 2),
+        "document": round(retriever.index.n_terms() / max(1, len(retriever)), 2),
+    }
 
 
 def _retriever(arguments: argparse.Namespace) -> Retriever:

@@ -1,0 +1,80 @@
+"""How a new model begins: what each kind makes of a base, and of the texts it is to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from glane.checkpoint import Kind
+from glane_trainer.colbert import ColBERT
+from glane_trainer.model import Model, Rules
+from glane_trainer.projection import principal_projection, sample
+from glane_trainer.settings import DIMS
+from glane_trainer.sparse_embed import SparseEmbed
+from glane_trainer.splade import Splade, idf_weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What decides the parts of a model that its base does not have.
+
+    Attributes:
+        dim: Width of a vector, by default as `DIMS` says.
+        principal: Whether ColBERT projects onto the principal directions of the documents.
+        seed: Decides a random projection, and which documents are looked at.
+        documents: To learn from, or None.
+        trained: Whether a training follows; without, ColBERT keeps the base's width by default.
+    """
+
+    dim: int | None = None
+    principal: bool = True
+    seed: int = 0
+    documents: Sequence[str] | None = None
+    trained: bool = True
+
+
+def new_model(kind: Kind, base: str | Path, start: Start, rules: Rules) -> Model[Any]:
+    """Make an untrained model.
+
+    Args:
+        kind: Which kind.
+        base: Folder or name on the Hugging Face hub, see `read_base`.
+        start: What the base does not decide.
+        rules: How texts become tokens and terms.
+
+    Raises:
+        ValueError: If something does not fit the kind, or needs documents.
+        FileNotFoundError: If there is no such folder and the hub has no such model.
+        CheckpointError: If a file of the base is missing or damaged.
+    """
+    if kind == "colbert":
+        return _new_colbert(base, start, rules)
+    if kind == "sparse-embed":
+        dim = DIMS["sparse-embed"] if start.dim is None else start.dim
+        return SparseEmbed.from_base(base, dim=dim, seed=start.seed, **rules)
+    return _new_splade(base, start, rules)
+
+
+def _new_colbert(base: str | Path, start: Start, rules: Rules) -> ColBERT:
+    dim = DIMS["colbert"] if start.dim is None and start.trained else start.dim
+    model = ColBERT.from_base(base, dim=dim, seed=start.seed, **rules)
+    if start.principal and model.dim < int(model.encoder.config.hidden_size):
+        if start.documents is None:
+            raise ValueError("a projection from the data needs --data, or --projection random")
+        model.projection = principal_projection(model, sample(start.documents, start.seed))
+    return model
+
+
+def _new_splade(base: str | Path, start: Start, rules: Rules) -> Splade:
+    if start.dim is not None:
+        raise ValueError(
+            f"a term of splade has a weight and no vector, but --dim {start.dim} was given"
+        )
+    model = Splade.from_base(base, **rules)
+    if model.query_weights is not None and start.documents is not None:
+        model.query_weights = nn.Parameter(idf_weights(model, list(dict.fromkeys(start.documents))))
+    return model
