@@ -16,9 +16,9 @@ import numpy.typing as npt
 from glane.types import Floats, Ids
 from glane.vectors import Rows, TokenVectors, join_offsets, load_arrays, save_arrays, take_rows
 
-Kind = Literal["float16", "int8", "int4"]
+CodeKind = Literal["float16", "int8", "int4"]
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[CodeKind, ...] = get_args(CodeKind)
 
 HALF_BITS = np.uint32(0x8FFFE000).view(np.int32)
 """The sign, and where the other 15 bits of a float16 stand after a shift left by 13."""
@@ -78,10 +78,11 @@ class CodedVectors:
         return cls(*load_arrays(folder, "offsets", "codes", "scales"))
 
 
-Stored = TokenVectors | CodedVectors
+TokenCodes = TokenVectors | CodedVectors
+"""What a `CodeKind` stores: float16 vectors as they are, or integers."""
 
 
-def encode(vectors: TokenVectors, kind: Kind) -> Stored:
+def encode(vectors: TokenVectors, kind: CodeKind) -> TokenCodes:
     """Return vectors as they are stored.
 
     int8: x ≈ step · c, c in -127..127, step = max |x| / 127. int4: x ≈ step · (c - 7.5), c in
@@ -111,7 +112,7 @@ def encode(vectors: TokenVectors, kind: Kind) -> Stored:
     return CodedVectors(vectors.offsets, low | high << 4, scales)
 
 
-def decode(stored: Stored, tokens: slice) -> npt.NDArray[np.float32]:
+def decode(stored: TokenCodes, tokens: slice) -> npt.NDArray[np.float32]:
     """Return the vectors of a run of tokens as float32, shape (n_chosen, dim)."""
     if isinstance(stored, TokenVectors):
         return widened(stored.values[tokens])
@@ -144,6 +145,23 @@ def widened(values: Floats) -> npt.NDArray[np.float32]:
     wide = bits.view(np.float32)
     wide *= np.float32(2.0**112)
     return wide
+
+
+def concatenate(parts: Sequence[TokenCodes]) -> TokenCodes:
+    """Return the rows of all parts, in order; at least one part, all of one kind."""
+    coded = [part for part in parts if isinstance(part, CodedVectors)]
+    if coded:
+        return CodedVectors.concatenate(coded)
+    return TokenVectors.concatenate([part for part in parts if isinstance(part, TokenVectors)])
+
+
+def load(folder: str | Path, kind: CodeKind) -> TokenCodes:
+    """Map what `save` wrote of vectors of a kind.
+
+    Raises:
+        CheckpointError: If a file is missing or damaged.
+    """
+    return (TokenVectors if kind == "float16" else CodedVectors).load(folder)
 
 
 def check_kind(kind: str, dim: int) -> None:

@@ -6,34 +6,44 @@ Performance Impact via Token Pooling", 2024.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 
 from glane.types import Floats, Ids
 from glane.vectors import TokenVectors, join_lengths
 
 
+class Clusters(NamedTuple):
+    """Groups of vectors, in order of each one's first vector.
+
+    Attributes:
+        means: float32, shape (n_clusters, dim).
+        sizes: float32, shape (n_clusters,), at least 1.
+    """
+
+    means: Floats
+    sizes: Floats
+
+
 def pool(vectors: TokenVectors, factor: int) -> TokenVectors:
-    """Return documents with about one vector for `factor` tokens.
+    """Return texts with about one vector for `factor` tokens.
 
     Args:
         vectors: Any number of tokens each, none included.
         factor: At least 1, which changes nothing; 2 to 4 cost little quality.
 
     Returns:
-        float32 vectors of length 1, ceil(n_tokens / factor) for each document.
-
-    Raises:
-        ValueError: If the factor is below 1.
+        float32 vectors of length 1, ceil(n_tokens / factor) for each text.
     """
-    check_factor(factor)
     if factor == 1:
         return vectors
-    rows = [
-        clustered(row, -(-len(row) // factor))
-        for row in np.split(vectors.values, vectors.offsets[1:-1])[: len(vectors)]
-    ]
-    nothing = np.empty((0, vectors.dim), np.float32)
-    return TokenVectors(join_lengths([len(row) for row in rows]), np.concatenate([nothing, *rows]))
+    means = [clusters(row, ward(row), -(-len(row) // factor)).means for row in each_text(vectors)]
+    return TokenVectors(
+        join_lengths([len(row) for row in means]),
+        normalised(np.concatenate([np.empty((0, vectors.dim), np.float32), *means])),
+    )
 
 
 def check_factor(factor: int) -> None:
@@ -46,67 +56,76 @@ def check_factor(factor: int) -> None:
         raise ValueError(f"pool must be at least 1, got {factor}")
 
 
-def clustered(values: Floats, n_clusters: int) -> Floats:
-    """Return the mean of each Ward cluster of vectors, brought to length 1.
+def each_text(vectors: TokenVectors) -> Iterator[Floats]:
+    """Yield the vectors of each text as float32, shape (n_tokens, dim)."""
+    for start, stop in zip(vectors.offsets[:-1], vectors.offsets[1:], strict=True):
+        yield np.asarray(vectors.values[start:stop], np.float32)
+
+
+def normalised(values: Floats) -> Floats:
+    """Return vectors brought to length 1; those of length 0 stay."""
+    lengths = np.linalg.norm(values, axis=1, keepdims=True)
+    return values / np.where(lengths > 0, lengths, 1)
+
+
+def ward(values: Floats) -> Ids:
+    """Return Ward's hierarchy of vectors, to be cut by `clusters`.
+
+    Merging clusters a and b costs n_a · n_b / (n_a + n_b) · |mean_a - mean_b|² (Ward, 1963). All
+    pairs that are each other's nearest are merged at once: since a joint cluster never lies closer
+    to a third than its parts did, that gives the very hierarchy of merging the cheapest pair
+    again and again, in a few rounds.
 
     Args:
-        values: Shape (n, dim), at least as many as clusters.
-        n_clusters: At least 1, or 0 where there is no vector.
+        values: float32, shape (n, dim), finite.
 
     Returns:
-        float32, shape (n_clusters, dim), in order of each cluster's first vector.
+        Shape (n - 1, 2) (none for n = 0): merges, cheapest first, of the cluster whose first
+        vector has the left number into the cluster whose first vector has the right one.
     """
-    values = np.asarray(values, np.float32)
-    labels = ward_labels(values, n_clusters)
-    sums = (labels == np.unique(labels)[:, None]).astype(np.float32) @ values
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    return np.divide(sums, lengths, out=sums, where=lengths > 0)
+    means, sizes = values.copy(), np.ones(len(values), np.float32)
+    names = np.arange(len(values))
+    costs, merges = [np.empty(0, np.float32)], [np.empty((0, 2), np.int64)]
+    while len(names) > 1:
+        pairwise = _costs(means, sizes)
+        rows, nearest = np.arange(len(names)), pairwise.argmin(axis=1)
+        left = np.flatnonzero((nearest[nearest] == rows) & (rows < nearest))
+        right = nearest[left]
+        costs.append(pairwise[left, right])
+        merges.append(np.stack([names[right], names[left]], axis=1))
+        joint = sizes[left] + sizes[right]
+        means[left] += (sizes[right] / joint)[:, None] * (means[right] - means[left])
+        sizes[left] = joint
+        means, sizes = np.delete(means, right, axis=0), np.delete(sizes, right)
+        names = np.delete(names, right)
+    order = np.argsort(np.concatenate(costs), kind="stable")
+    return np.concatenate(merges)[order]
 
 
-def ward_labels(values: Floats, n_clusters: int) -> Ids:
-    """Return the cluster of each vector, by Ward's hierarchy cut at a number of clusters.
-
-    Two clusters a, b cost n_a · n_b / (n_a + n_b) · |mean_a - mean_b|² (Ward, 1963). All pairs
-    that are each other's nearest are merged at once: since a merge never comes closer to a third
-    cluster than its parts were, that gives the very hierarchy of merging the cheapest pair again
-    and again, in a few rounds. The cheapest merges are then kept.
+def clusters(values: Floats, merges: Ids, n_clusters: int) -> Clusters:
+    """Return the clusters of vectors at one height of their hierarchy.
 
     Args:
         values: float32, shape (n, dim).
-        n_clusters: From 1 to n, or 0 where n is 0.
-
-    Returns:
-        Shape (n,): the number of the first vector in the same cluster.
+        merges: From `ward`.
+        n_clusters: At least 1; more than n gives each vector its own.
     """
-    means, names = values.copy(), np.arange(len(values))
-    sizes = np.ones(len(values), np.float32)
-    merges = [np.empty((0, 3))]
-    while len(names) > 1:
-        costs = _ward_costs(means, sizes)
-        nearest = costs.argmin(axis=1)
-        rows = np.arange(len(names))
-        first = np.flatnonzero((nearest[nearest] == rows) & (rows < nearest))
-        second = nearest[first]
-        merges.append(np.stack([costs[first, second], names[second], names[first]], axis=1))
-        joint = sizes[first] + sizes[second]
-        means[first] += (sizes[second] / joint)[:, None] * (means[second] - means[first])
-        sizes[first] = joint
-        means, sizes, names = (np.delete(a, second, axis=0) for a in (means, sizes, names))
-    merged = np.concatenate(merges)
-    kept = merged[np.argsort(merged[:, 0], kind="stable")[: len(values) - n_clusters], 1:]
-    labels = np.arange(len(values))
-    labels[kept[:, 0].astype(np.int64)] = kept[:, 1]
-    while (labels[labels] != labels).any():
-        labels = labels[labels]
-    return labels
+    kept = merges[: max(0, len(values) - n_clusters)]
+    first = np.arange(len(values))
+    first[kept[:, 0]] = kept[:, 1]
+    while (first[first] != first).any():
+        first = first[first]
+    members = (np.unique(first)[:, None] == first).astype(np.float32)
+    sizes = members.sum(axis=1)
+    return Clusters(members @ values / sizes[:, None], sizes)
 
 
-def _ward_costs(means: Floats, sizes: Floats) -> Floats:
+def _costs(means: Floats, sizes: Floats) -> Floats:
     """Return the cost of merging each pair, symmetric; infinite on the diagonal."""
     products = means @ means.T
-    lengths = products.diagonal()
-    squares = lengths[:, None] + lengths - 2 * products
-    costs = squares * (sizes[:, None] * sizes / (sizes[:, None] + sizes))
+    squares = np.diag(products)
+    distances = squares[:, None] + squares - 2 * products
+    costs = distances * (sizes[:, None] * sizes / (sizes[:, None] + sizes))
     costs = np.minimum(costs, costs.T)
     np.fill_diagonal(costs, np.inf)
     return costs

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from glane.codes import widened
 from glane.hits import Hits, check_k
-from glane.maxsim import widened
 from glane.postings import Postings
 from glane.stored import StoredVectors, check_width, rerank
 from glane.terms import n_terms, restored, weigh_as_it_is

@@ -176,7 +176,7 @@ class TermEmbeddings:
     def save(self, folder: str | Path) -> None:
         """Write the four arrays as `.npy` files into a folder, made where it is missing."""
         self.terms.save(folder)
-        _save_arrays(folder, embeddings=self.embeddings)
+        save_arrays(folder, embeddings=self.embeddings)
 
     @classmethod
     def load(cls, folder: str | Path) -> TermEmbeddings:
@@ -185,7 +185,7 @@ class TermEmbeddings:
         Raises:
             CheckpointError: If a file is missing or damaged.
         """
-        *terms, embeddings = _load_arrays(folder, "indptr", "indices", "values", "embeddings")
+        *terms, embeddings = load_arrays(folder, "indptr", "indices", "values", "embeddings")
         return cls(SparseVectors(*terms), embeddings)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from glane import maxsim as module
 from glane.checkpoint import CheckpointError
 from glane.hits import Hits
-from glane.maxsim import MaxSimIndex, maxsim_scores, widened
+from glane.maxsim import MaxSimIndex, maxsim_scores
 from glane.scoring import NO_TOKENS_SCORE, maxsim
 from glane.types import Floats
 from glane.vectors import TokenVectors, join_lengths
@@ -232,14 +232,3 @@ def test_an_index_whose_files_do_not_belong_together_is_refused(tmp_path: Path) 
     (tmp_path / "deleted.npy").unlink()
     with pytest.raises(CheckpointError, match=r"deleted\.npy' cannot be read"):
         MaxSimIndex.load(tmp_path)
-
-
-def test_every_finite_half_is_widened_to_the_same_number() -> None:
-    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
-    finite = halves[np.isfinite(halves)].reshape(-1, 2)
-    wide = widened(finite)
-    assert wide.dtype == np.float32
-    assert np.array_equal(wide.view(np.uint32), finite.astype(np.float32).view(np.uint32))
-    assert widened(finite[::3]).shape == finite[::3].shape
-    single = np.ones((2, 3), np.float32)
-    assert widened(single) is single
