@@ -96,8 +96,9 @@ def ward(values: Floats) -> Ids:
         joint = sizes[left] + sizes[right]
         means[left] += (sizes[right] / joint)[:, None] * (means[right] - means[left])
         sizes[left] = joint
-        means, sizes = np.delete(means, right, axis=0), np.delete(sizes, right)
-        names = np.delete(names, right)
+        stays = np.ones(len(names), np.bool_)
+        stays[right] = False
+        means, sizes, names = means[stays], sizes[stays], names[stays]
     order = np.argsort(np.concatenate(costs), kind="stable")
     return np.concatenate(merges)[order]
 
