@@ -7,24 +7,39 @@ encoders without torch.
 `fixtures/colbert` is fp32, `fixtures/colbert-int8` its quantized version: BERT of two layers, 8
 numbers a vector, queries of 12 tokens filled up with mask tokens, documents of 24, punctuation
 left out, token markers `[Q]` and `[D]`.
+
+`fixtures/splade`, `fixtures/splade-inference-free` and `fixtures/sparse-embed` are fp32: the same
+BERT with the head of a masked language model, 8 terms a query, 16 a document, 8 numbers an
+embedding.
 """
 
 from __future__ import annotations
 
 import string
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertForMaskedLM, BertModel
 
-from glane.checkpoint import Checkpoint
+import glane
+from glane.checkpoint import Checkpoint, Kind
 from glane.text import TextPreparer
 from glane_export import ExportSettings, export_model
-from glane_trainer.models import ColBERT, random_projection
+from glane_export.graph import OPSET
+from glane_trainer.mlm import Pieces, take_apart
+from glane_trainer.models import ColBERT, SparseEmbed, Splade
+from glane_trainer.projection import random_projection
 
 FIXTURES = Path(__file__).parent / "fixtures"
+
+DIM = 8
+
+N_ACTIVE = 14
+"""Terms of a text, on average."""
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[Q]", "[D]")
 
@@ -59,10 +74,10 @@ def tokenizer_json() -> str:
     return str(tokenizer.to_str())
 
 
-def bert(vocabulary_size: int) -> BertModel:
-    """Return a BERT of two layers, its weights drawn from a fixed seed."""
+def config(vocabulary_size: int) -> BertConfig:
+    """Return the shape of a BERT of two layers, whose weights are drawn from a fixed seed."""
     torch.manual_seed(0)
-    config = BertConfig(
+    return BertConfig(
         vocab_size=vocabulary_size,
         hidden_size=16,
         num_hidden_layers=2,
@@ -71,11 +86,10 @@ def bert(vocabulary_size: int) -> BertModel:
         max_position_embeddings=48,
         initializer_range=0.3,
     )
-    return BertModel(config, add_pooling_layer=False)
 
 
-def write_checkpoint(folder: Path) -> None:
-    """Write the checkpoint that both fixtures are exported from."""
+def write_colbert(folder: Path) -> None:
+    """Write the checkpoint that both fixtures of ColBERT are exported from."""
     checkpoint = Checkpoint(
         dim=8,
         query_length=12,
@@ -87,19 +101,97 @@ def write_checkpoint(folder: Path) -> None:
         base="tests/make_fixtures.py",
     )
     preparer = TextPreparer(checkpoint, tokenizer_json())
-    encoder = bert(preparer.vocabulary_size)
+    encoder = BertModel(config(preparer.vocabulary_size), add_pooling_layer=False)
     model = ColBERT(encoder, random_projection(16, checkpoint.dim, seed=0), preparer)
     model.save(folder)
 
 
+def write_product(path: Path) -> None:
+    """Write the graph behind `glane.product`, which is part of the runtime."""
+    shapes = {"rows": ("n_rows", "dim"), "columns": ("n_columns", "dim")}
+    values = {
+        name: onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in {**shapes, "product": ("n_rows", "n_columns")}.items()
+    }
+    node = onnx.helper.make_node("Gemm", list(shapes), ["product"], transB=1)
+    inputs = [values[name] for name in shapes]
+    graph = onnx.helper.make_graph([node], "product", inputs, [values["product"]])
+    opset = onnx.helper.make_opsetid("", OPSET)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    onnx.save_model(model, str(path))
+
+
+def sparse_preparer(kind: Kind, *, inference_free: bool = False) -> TextPreparer:
+    """Return the text preparation of a sparse model: few terms, so that many texts have more."""
+    checkpoint = Checkpoint(
+        kind=kind,
+        dim=DIM if kind == "sparse-embed" else 0,
+        query_terms=8,
+        document_terms=16,
+        query_length=12,
+        document_length=24,
+        base="tests/make_fixtures.py",
+        inference_free=inference_free,
+    )
+    return TextPreparer(checkpoint, tokenizer_json())
+
+
+def pieces(preparer: TextPreparer) -> Pieces:
+    """Return a masked language model that finds some fourteen terms in each text of the words."""
+    model = BertForMaskedLM(config(preparer.vocabulary_size))
+    model.train(False)
+    words = WORDS.split()
+    texts = [" ".join(words[start : start + 6]) for start in range(0, len(words), 6)]
+    batch = preparer.encode(texts, "document")
+    with torch.no_grad():
+        logits = model(
+            input_ids=torch.from_numpy(batch.input_ids),
+            attention_mask=torch.from_numpy(batch.attention_mask),
+        ).logits
+    logits[~torch.from_numpy(batch.score_mask)] = float("-inf")
+    made = take_apart(model)
+    made.decoder.bias.data -= logits.amax(1).quantile(1 - N_ACTIVE / logits.shape[2])
+    return made
+
+
+def write_splade(folder: Path) -> None:
+    """Write a SPLADE checkpoint."""
+    preparer = sparse_preparer("splade")
+    Splade(pieces(preparer), preparer).save(folder)
+
+
+def write_inference_free(folder: Path) -> None:
+    """Write a SPLADE checkpoint whose queries are weighed by a table, a third of it 0."""
+    preparer = sparse_preparer("splade", inference_free=True)
+    generator = torch.Generator().manual_seed(0)
+    table = torch.rand(preparer.vocabulary_size, generator=generator) * 3 - 1
+    Splade(pieces(preparer), preparer, table).save(folder)
+
+
+def write_sparse_embed(folder: Path) -> None:
+    """Write a SparseEmbed checkpoint."""
+    preparer = sparse_preparer("sparse-embed")
+    SparseEmbed(pieces(preparer), random_projection(16, DIM, seed=0), preparer).save(folder)
+
+
+CHECKPOINTS: dict[str, Callable[[Path], None]] = {
+    "colbert": write_colbert,
+    "splade": write_splade,
+    "splade-inference-free": write_inference_free,
+    "sparse-embed": write_sparse_embed,
+}
+
+
 def main() -> None:
-    """Write both fixtures, in place of those that are there."""
+    """Write all fixtures, in place of those that are there, and the graph of `glane.product`."""
+    write_product(Path(glane.__file__).parent / "product.onnx")
     with tempfile.TemporaryDirectory() as scratch:
-        checkpoint = Path(scratch) / "checkpoint"
-        write_checkpoint(checkpoint)
-        fp32 = ExportSettings(quantize="none", overwrite=True)
-        export_model(checkpoint, FIXTURES / "colbert", fp32)
-        export_model(checkpoint, FIXTURES / "colbert-int8", ExportSettings(overwrite=True))
+        for name, write in CHECKPOINTS.items():
+            write(Path(scratch) / name)
+            fp32 = ExportSettings(quantize="none", overwrite=True)
+            export_model(Path(scratch) / name, FIXTURES / name, fp32)
+        int8 = ExportSettings(overwrite=True)
+        export_model(Path(scratch) / "colbert", FIXTURES / "colbert-int8", int8)
 
 
 if __name__ == "__main__":

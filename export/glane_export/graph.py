@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from glane_export import heads
+from glane_trainer import SparseEmbed
 from glane_trainer.model import Model
 from glane_trainer.terms import TermModel
 
@@ -86,7 +87,7 @@ def _trace(model: torch.nn.Module, path: Path, outputs: list[str]) -> None:
 def _head(model: TermModel[Any]) -> heads.Head:
     """Return the weights of a model behind its encoder."""
     decoder, projection = model.decoder, None
-    if model.kind == "sparse-embed":
+    if isinstance(model, SparseEmbed):
         projection = model.projection.weight.detach().numpy()
     return heads.Head(decoder.weight.detach().numpy(), decoder.bias.detach().numpy(), projection)
 

@@ -166,9 +166,9 @@ def _terms(builder: Builder, best: str, bias: npt.NDArray[np.float32]) -> None:
 
 
 def _embeddings(builder: Builder, projection: npt.NDArray[np.float32]) -> None:
-    """Add the embedding of each chosen term: ReLU(W sum over positions i of softmax_i(logit) h_i).
+    """Add each chosen term's embedding: w_t · ReLU(W · sum over positions i of softmax_i(l) · h_i).
 
-    The term's bias, the same at all positions, does not change the softmax.
+    w_t is its weight, l its logit, whose bias, the same everywhere, does not change the softmax.
     """
     node, integers = builder.node, builder.integers
     node("Gather", ["decoder", "terms"], "rows/first", axis=1)  # (hidden_size, n, n_terms)
@@ -182,4 +182,6 @@ def _embeddings(builder: Builder, projection: npt.NDArray[np.float32]) -> None:
     node("MatMul", ["shares", HIDDEN], "contexts")  # (n, n_terms, hidden_size)
     builder.tensor("projection", np.ascontiguousarray(projection.T))
     node("MatMul", ["contexts", "projection"], "embeddings/signed")
-    node("Relu", ["embeddings/signed"], "embeddings")
+    node("Relu", ["embeddings/signed"], "embeddings/unweighed")
+    node("Unsqueeze", ["weights", integers(2)], "weights/column")
+    node("Mul", ["weights/column", "embeddings/unweighed"], "embeddings")

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from glane import BM25, Hits, Results
-from glane.checkpoint import Checkpoint
 from glane.dataset import Dataset, read_beir
 from glane.evaluate import evaluate
-from glane.retriever import NEURAL, Reranker
+from glane.retriever import Reranker
 from glane_export.parity import Bound, ndcg_loss
+from glane_export.roads import load_runtime
 
 N_QUERIES = 300
 N_CANDIDATES = 10
@@ -68,7 +68,7 @@ def judged_loss(
 
 def _ndcg(judged: Judged, folder: Path, threads: int | None) -> dict[str, float]:
     dataset = judged.dataset
-    model = NEURAL[Checkpoint.read(folder).kind].load(folder, threads=threads)
+    model = load_runtime(folder, threads)
     texts = [dataset.corpus[id] for id in judged.ids]
     model.add(model.encode_documents(texts, progress=True))
     queries = list(dataset.queries.values())

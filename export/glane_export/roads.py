@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from glane.checkpoint import Checkpoint
 from glane.encoder import load_session, n_terms_of, run
+from glane.neural import Neural
 from glane.retriever import NEURAL
 from glane.text import Role, TextPreparer
 from glane.threads import check_threads
@@ -72,7 +73,7 @@ def by_session(
 
 def by_runtime(folder: Path, probes: Sequence[Probe], threads: int | None = None) -> list[Row]:
     """Return the row that `glane` gives for each text: what a user gets."""
-    model = NEURAL[Checkpoint.read(folder).kind].load(folder, threads=threads)
+    model = load_runtime(folder, threads)
     encode = {"query": model.encode_queries, "document": model.encode_documents}
     found: dict[int, Row] = {}
     for positions in _groups(probes, len(probes)):
@@ -81,6 +82,11 @@ def by_runtime(folder: Path, probes: Sequence[Probe], threads: int | None = None
         rows = rows_of(vectors, n_terms_of(model.encoder.checkpoint, role))
         found.update(zip(positions, rows, strict=True))
     return [found[position] for position in range(len(probes))]
+
+
+def load_runtime(folder: Path, threads: int | None) -> Neural[Any, Any]:
+    """Return the runtime's model of a folder, of whatever kind."""
+    return NEURAL[Checkpoint.read(folder).kind].load(folder, threads=threads)
 
 
 def _bar(items: Sequence[Item], name: str) -> Iterable[Item]:

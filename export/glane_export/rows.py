@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -26,15 +26,15 @@ class Row(ABC):
     """One text, encoded."""
 
     @abstractmethod
-    def components(self, other: Self) -> dict[str, Sides]:
+    def components(self, other: Any) -> dict[str, Sides]:  # noqa: ANN401 (a row of the same kind)
         """Return all that should be equal in the same text's row by another road, by name."""
 
     @abstractmethod
-    def directions(self, other: Self) -> Sides:
+    def directions(self, other: Any) -> Sides:  # noqa: ANN401
         """Return the vectors of length 1 whose cosine says how near the two are."""
 
     @abstractmethod
-    def scores(self, documents: Sequence[Self]) -> Scores:
+    def scores(self, documents: Sequence[Any]) -> Scores:
         """Return the score of this row, as a query's, with each document."""
 
 
@@ -68,7 +68,8 @@ class TokenRow(Row):
             join_lengths(lengths), np.concatenate([row.vectors for row in documents])
         )
         asked = TokenVectors(join_lengths([len(self.vectors)]), self.vectors)
-        return maxsim_scores(asked, stored)[0]
+        scores: Scores = maxsim_scores(asked, stored)[0]
+        return scores
 
 
 @dataclass(frozen=True, slots=True, eq=False)

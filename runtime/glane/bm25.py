@@ -84,8 +84,7 @@ class BM25(Lexical):
         norms = 1 - self.b + self.b * lengths  # K / k1
 
         def weigh(term: int, rows: Ids, counts: Scores) -> Floats:
-            frequency = int(statistics.frequencies[term])
-            idf = self._idf(max(1, frequency), statistics.n_documents)
+            idf = self._idf(len(rows), statistics.n_documents)
             return idf * self._saturated(counts.astype(np.float64), norms[rows])
 
         return weigh

@@ -14,6 +14,8 @@ from typing import Protocol, cast
 LIGHT = {
     "index": "make an index of a file of documents",
     "add": "add documents to an index, replacing those with the same id",
+    "delete": "delete documents from an index",
+    "compact": "drop what is left of deleted documents, and join what lies apart",
     "search": "search an index",
     "evaluate": "measure a retriever, and a reranker, on a collection with judgements",
     "info": "say what a checkpoint, a model or an index is",

@@ -5,16 +5,14 @@ What is stored is decoded a block at a time, so that a collection may stay in ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from glane.types import Floats, Ids
-from glane.vectors import Rows, TokenVectors, join_offsets, load_arrays, save_arrays, take_rows
+from glane.vectors import Rows, TokenVectors, take_rows
 
 CodeKind = Literal["float16", "int8", "int4"]
 
@@ -22,6 +20,8 @@ KINDS: tuple[CodeKind, ...] = get_args(CodeKind)
 
 HALF_BITS = np.uint32(0x8FFFE000).view(np.int32)
 """The sign, and where the other 15 bits of a float16 stand after a shift left by 13."""
+
+INT8_MOST = np.float32(127)
 
 INT4_MIDDLE = np.float32(7.5)
 """The 16 codes of int4 stand for -7.5 to 7.5 steps: none is wasted on a second 0."""
@@ -55,28 +55,6 @@ class CodedVectors:
         """Width of a vector."""
         return int(self.codes.shape[1]) * (2 if self.codes.dtype == np.uint8 else 1)
 
-    @classmethod
-    def concatenate(cls, parts: Sequence[CodedVectors]) -> CodedVectors:
-        """Return the rows of all parts, in order; at least one part, all of one kind."""
-        return cls(
-            join_offsets([part.offsets for part in parts]),
-            np.concatenate([part.codes for part in parts]),
-            np.concatenate([part.scales for part in parts]),
-        )
-
-    def save(self, folder: str | Path) -> None:
-        """Write the three arrays as `.npy` files into a folder, made where it is missing."""
-        save_arrays(folder, offsets=self.offsets, codes=self.codes, scales=self.scales)
-
-    @classmethod
-    def load(cls, folder: str | Path) -> CodedVectors:
-        """Map what `save` wrote; nothing is read before it is used.
-
-        Raises:
-            CheckpointError: If a file is missing or damaged.
-        """
-        return cls(*load_arrays(folder, "offsets", "codes", "scales"))
-
 
 TokenCodes = TokenVectors | CodedVectors
 """What a `CodeKind` stores: float16 vectors as they are, or integers."""
@@ -99,17 +77,30 @@ def encode(vectors: TokenVectors, kind: CodeKind) -> TokenCodes:
     check_kind(kind, vectors.dim)
     if kind == "float16":
         return vectors.half()
-    values = np.asarray(vectors.values, np.float32)
-    most = np.float32(127) if kind == "int8" else INT4_MIDDLE
-    scales = (np.abs(values).max(axis=1, initial=0) / most).astype(np.float16)
-    steps = np.where(scales > 0, scales, 1).astype(np.float32)
-    levels = values / steps[:, None]
-    if kind == "int8":
-        codes = np.rint(levels).clip(-127, 127).astype(np.int8)
-        return CodedVectors(vectors.offsets, codes, scales)
-    nibbles = np.rint(levels + INT4_MIDDLE).clip(0, 15).astype(np.uint8)
-    low, high = np.split(nibbles, 2, axis=1)
+    return encode_int8(vectors) if kind == "int8" else _encode_int4(vectors)
+
+
+def encode_int8(vectors: TokenVectors) -> CodedVectors:
+    """Return vectors in the kind int8."""
+    levels, scales = _levels(vectors, INT8_MOST)
+    codes = np.rint(levels).clip(-INT8_MOST, INT8_MOST).astype(np.int8)
+    return CodedVectors(vectors.offsets, codes, scales)
+
+
+def _encode_int4(vectors: TokenVectors) -> CodedVectors:
+    levels, scales = _levels(vectors, INT4_MIDDLE)
+    codes = np.rint(levels + INT4_MIDDLE).clip(0, 15).astype(np.uint8)
+    low, high = np.split(codes, 2, axis=1)
     return CodedVectors(vectors.offsets, low | high << 4, scales)
+
+
+def _levels(
+    vectors: TokenVectors, most: np.float32
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]]:
+    """Return vectors in steps, of which the largest component has at most so many, and the step."""
+    values = np.asarray(vectors.values, np.float32)
+    scales = (np.abs(values).max(axis=1, initial=0) / most).astype(np.float16)
+    return values / np.where(scales > 0, scales, 1).astype(np.float32)[:, None], scales
 
 
 def decode(stored: TokenCodes, tokens: slice) -> npt.NDArray[np.float32]:
@@ -145,23 +136,6 @@ def widened(values: Floats) -> npt.NDArray[np.float32]:
     wide = bits.view(np.float32)
     wide *= np.float32(2.0**112)
     return wide
-
-
-def concatenate(parts: Sequence[TokenCodes]) -> TokenCodes:
-    """Return the rows of all parts, in order; at least one part, all of one kind."""
-    coded = [part for part in parts if isinstance(part, CodedVectors)]
-    if coded:
-        return CodedVectors.concatenate(coded)
-    return TokenVectors.concatenate([part for part in parts if isinstance(part, TokenVectors)])
-
-
-def load(folder: str | Path, kind: CodeKind) -> TokenCodes:
-    """Map what `save` wrote of vectors of a kind.
-
-    Raises:
-        CheckpointError: If a file is missing or damaged.
-    """
-    return (TokenVectors if kind == "float16" else CodedVectors).load(folder)
 
 
 def check_kind(kind: str, dim: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,10 +64,6 @@ class ColBERT(Neural[TokenVectors, MaxSimIndex]):
     @classmethod
     def _new_index(cls, checkpoint: Checkpoint) -> MaxSimIndex:
         return MaxSimIndex(checkpoint.dim)
-
-    @classmethod
-    def _load_index(cls, folder: str | Path) -> MaxSimIndex:
-        return MaxSimIndex.load(folder)
 
 
 def _counted_vectors(batch: Batch, outputs: list[Any]) -> list[Floats]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from glane.types import Ids, Scores
-from glane.vectors import SparseVectors
+from glane.types import Ids, Mask, Scores
+from glane.vectors import SparseVectors, join_lengths
 
 SAMPLE_STEP = 64
 """At most every 64th score is looked at to guess the threshold of the k best."""
@@ -19,30 +20,25 @@ class InvertedLists:
     """The transpose of `SparseVectors`.
 
     Attributes:
-        offsets: int64, shape (n_terms + 1,); term t lies at `offsets[t]:offsets[t + 1]`.
+        terms: int32, shape (n_terms,), the terms that some row holds, rising.
+        offsets: int64, shape (n_terms + 1,); `terms[i]` lies at `offsets[i]:offsets[i + 1]`.
         rows: int32, shape (n_postings,), rising within a term.
         values: float32, shape (n_postings,), the value of the term in that row.
-        n_rows: Rows of the vectors, empty ones included.
     """
 
+    terms: npt.NDArray[np.int32]
     offsets: Ids
     rows: npt.NDArray[np.int32]
     values: npt.NDArray[np.float32]
-    n_rows: int
-
-    @property
-    def n_terms(self) -> int:
-        """One more than the highest term number."""
-        return len(self.offsets) - 1
 
     @classmethod
     def invert(cls, vectors: SparseVectors) -> InvertedLists:
         """Sort the postings by term, by row within a term.
 
-        >>> vectors = SparseVectors(np.int64([0, 2, 3]), np.int32([1, 0, 1]), np.float32([5, 6, 7]))
+        >>> vectors = SparseVectors(np.int64([0, 2, 3]), np.int32([4, 0, 4]), np.float32([5, 6, 7]))
         >>> lists = InvertedLists.invert(vectors)
-        >>> lists.offsets, lists.rows
-        (array([0, 1, 3]), array([0, 0, 1], dtype=int32))
+        >>> lists.terms, lists.offsets, lists.rows
+        (array([0, 4], dtype=int32), array([0, 1, 3]), array([0, 0, 1], dtype=int32))
         """
         # One integer holds term and place: numpy sorts plain integers several times faster than
         # it finds the order of an array.
@@ -53,40 +49,52 @@ class InvertedLists:
         order = (keys & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
         rows = np.repeat(np.arange(len(vectors), dtype=np.int32), np.diff(vectors.indptr))
         lengths = np.bincount(vectors.indices, minlength=0)
-        return cls(_offsets(lengths), rows[order], vectors.values[order], len(vectors))
+        terms = np.flatnonzero(lengths)
+        offsets = join_lengths(lengths[terms])
+        return cls(terms.astype(np.int32), offsets, rows[order], vectors.values[order])
 
-    def extend(self, vectors: SparseVectors) -> InvertedLists:
-        """Return lists that hold further rows too; only these are sorted."""
-        new = InvertedLists.invert(vectors)
-        if not self.n_rows:
-            return new
-        n_terms = max(self.n_terms, new.n_terms)
-        own_lengths, new_lengths = self.lengths(n_terms), new.lengths(n_terms)
-        offsets = _offsets(own_lengths + new_lengths)
-        rows = np.empty(offsets[-1], np.int32)
-        values = np.empty(offsets[-1], np.float32)
-        for part, begins, lengths, shift in (
-            (self, offsets[:-1], own_lengths, 0),
-            (new, offsets[:-1] + own_lengths, new_lengths, self.n_rows),
-        ):
-            places = np.repeat(begins - _offsets(lengths)[:-1], lengths)
+    @classmethod
+    def join(cls, parts: Sequence[InvertedLists], n_rows: Sequence[int]) -> InvertedLists:
+        """Return the lists of the rows of all parts, in order; nothing is sorted.
+
+        Args:
+            parts: Any number of lists.
+            n_rows: How many rows each part has, those without a term included.
+        """
+        terms = np.unique(np.concatenate([np.empty(0, np.int32), *(part.terms for part in parts)]))
+        own = [np.searchsorted(terms, part.terms) for part in parts]
+        lengths = np.zeros((len(parts) + 1, len(terms)), np.int64)
+        for number, part in enumerate(parts):
+            lengths[number + 1, own[number]] = np.diff(part.offsets)
+        offsets = join_lengths(lengths.sum(0))
+        begins = offsets[:-1] + lengths.cumsum(0)  # of each part's stretch of each term
+        rows, values = np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.float32)
+        first = 0
+        for number, part in enumerate(parts):
+            shift = begins[number, own[number]] - part.offsets[:-1]
+            places = np.repeat(shift, np.diff(part.offsets))
             places += np.arange(len(places))
-            rows[places] = part.rows + np.int32(shift)
+            rows[places] = part.rows + np.int32(first)
             values[places] = part.values
-        return InvertedLists(offsets, rows, values, self.n_rows + new.n_rows)
+            first += n_rows[number]
+        return cls(terms, offsets, rows, values)
 
-    def lengths(self, n_terms: int) -> Ids:
-        """Return how many rows hold each term, shape (n_terms,), at least as many as there are."""
-        lengths = np.zeros(n_terms, np.int64)
-        lengths[: self.n_terms] = np.diff(self.offsets)
-        return lengths
+    def kept(self, alive: Mask) -> InvertedLists:
+        """Return the lists of some rows, which are then counted anew."""
+        keep = alive[self.rows]
+        rows = (alive.cumsum(dtype=np.int32) - np.int32(1))[self.rows[keep]]
+        ends = join_lengths(keep.astype(np.int64))[self.offsets]
+        lengths = np.diff(ends)
+        left = lengths > 0
+        return InvertedLists(self.terms[left], join_lengths(lengths[left]), rows, self.values[keep])
 
-    def of(self, term: int) -> tuple[Ids, Scores]:
-        """Return rows (int64, as indexing is fastest with) and values of one term."""
-        if term >= self.n_terms:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
-        place = slice(self.offsets[term], self.offsets[term + 1])
-        return self.rows[place].astype(np.int64), self.values[place]
+    def of(self, term: int) -> tuple[npt.NDArray[np.int32], Scores]:
+        """Return rows and values of one term."""
+        place = int(np.searchsorted(self.terms, term))
+        if place == len(self.terms) or self.terms[place] != term:
+            return np.empty(0, np.int32), np.empty(0, np.float32)
+        stretch = slice(self.offsets[place], self.offsets[place + 1])
+        return self.rows[stretch], self.values[stretch]
 
 
 def contenders(scores: Scores, k: int) -> Ids:
@@ -112,7 +120,3 @@ def contenders(scores: Scores, k: int) -> Ids:
         if len(positions) >= k:
             return positions
     return np.flatnonzero(scores > 0)
-
-
-def _offsets(lengths: Ids) -> Ids:
-    return np.concatenate([np.zeros(1, np.int64), lengths]).cumsum(dtype=np.int64)

@@ -1,12 +1,11 @@
-"""What BM25 and TfIdf share: a vocabulary, counts of terms, and their files."""
+"""What BM25 and TfIdf share: a vocabulary, counts of terms, and how they are kept."""
 
 from __future__ import annotations
 
-import json
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -15,15 +14,15 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from glane.analysis import CACHED_LENGTH, Analyzer
-from glane.folders import new_folder
 from glane.hits import Hits, check_k
 from glane.postings import Postings, Statistics, Weigh
+from glane.store.reading import open_state
+from glane.store.retriever import load_tables, record_of, save_retriever
+from glane.store.segments import Segments
 from glane.text import check_texts
 from glane.types import Ids
 from glane.vectors import SparseVectors
-
-FORMAT_VERSION = 1
-FILE_NAME = "lexical.json"
+from glane.vocabulary import Vocabulary
 
 
 class Lexical(ABC):
@@ -38,7 +37,7 @@ class Lexical(ABC):
     def __init__(self, analyzer: Analyzer) -> None:
         """Make an empty retriever."""
         self.analyzer = analyzer
-        self._vocabulary = _Vocabulary()
+        self._vocabulary = Vocabulary()
         self._vocabulary_lock = threading.Lock()
         self._postings = Postings(self._weighting)
 
@@ -86,9 +85,10 @@ class Lexical(ABC):
         Raises:
             TypeError: If `queries` is one string, or holds something else than strings.
         """
-        known = self._vocabulary
+        number = self._vocabulary.number
         texts = check_texts(queries, "queries")
-        return _count([known[t] for t in self.analyzer(text) if t in known] for text in texts)
+        rows = ([number(term) for term in self.analyzer(text)] for text in texts)
+        return _count([known for known in row if known >= 0] for row in rows)
 
     def add(self, vectors: SparseVectors) -> Ids:
         """Store documents.
@@ -113,6 +113,10 @@ class Lexical(ABC):
         """
         self._postings.delete(ids)
 
+    def compact(self) -> None:
+        """Drop what is left of deleted documents; numbers and scores stay."""
+        self._postings.rows.compact()
+
     def search(self, queries: SparseVectors, k: int) -> Hits:
         """Return the k best documents for each query.
 
@@ -134,33 +138,34 @@ class Lexical(ABC):
     def decode(self, vectors: SparseVectors) -> list[dict[str, float]]:
         """Return the terms and values of each row of vectors."""
         self._check_vocabulary(vectors, "vectors")
-        return vectors.to_dicts(self._vocabulary.terms.__getitem__)
+        terms = iter(self._vocabulary.terms(vectors.indices.tolist()))
+        return vectors.to_dicts(lambda number: next(terms))
+
+    def record(self) -> dict[str, Any]:
+        """Return what makes an equal, empty retriever, as JSON."""
+        return {"kind": self.kind, "settings": self.settings(), "analyzer": asdict(self.analyzer)}
+
+    def tables(self) -> dict[str, Segments]:
+        """Return what is stored: the counts, and the vocabulary's terms."""
+        with self._vocabulary_lock:
+            self._vocabulary.flush()
+        return {"": self._postings.rows, "terms": self._vocabulary.names.rows}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Make the empty retriever that `record` told of."""
+        return cls(**record["settings"], analyzer=Analyzer(**record["analyzer"]))
 
     def save(self, folder: str | Path) -> None:
-        """Write settings, vocabulary and counts into a folder that appears whole or not at all.
+        """Write settings, vocabulary and counts into a folder; what is new, where it is known.
 
         Args:
-            folder: New, empty, or one that this wrote before.
+            folder: New, empty, or an index, which is replaced.
 
         Raises:
             FileExistsError: If the folder holds something else.
         """
-        folder = Path(folder)
-        ours = folder.is_dir() and ((folder / FILE_NAME).is_file() or not any(folder.iterdir()))
-        with self._vocabulary_lock, new_folder(folder, overwrite=ours) as new:
-            ids, counts = self._postings.remaining()
-            counts.save(new / "counts")
-            np.save(new / "ids.npy", ids, allow_pickle=False)
-            record = {
-                "format_version": FORMAT_VERSION,
-                "kind": self.kind,
-                "settings": self.settings(),
-                "analyzer": asdict(self.analyzer),
-                "next_id": self._postings.next_id,
-                "vocabulary": self._vocabulary.terms,
-            }
-            text = json.dumps(record, ensure_ascii=False, indent=1)
-            (new / FILE_NAME).write_text(text + "\n", encoding="utf-8")
+        save_retriever(self, folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -169,17 +174,9 @@ class Lexical(ABC):
         Raises:
             ValueError: If the folder is missing, damaged, or of another kind or version.
         """
-        folder = Path(folder)
-        record = _read(folder / FILE_NAME, cls.kind)
-        try:
-            made = cls(**record["settings"], analyzer=Analyzer(**record["analyzer"]))
-            made._vocabulary = _Vocabulary(record["vocabulary"])
-            ids = np.load(folder / "ids.npy", allow_pickle=False)
-            counts = SparseVectors.load(folder / "counts")
-            check_arrays(ids, counts, len(made._vocabulary), record["next_id"])
-        except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
-            raise ValueError(f"{str(folder)!r} is damaged: {error!r}") from None
-        made._postings.restore(ids, counts, record["next_id"])
+        state = open_state(folder)
+        made = cls.from_record(record_of(state, "retriever", cls.kind))
+        load_tables(made, state, "retriever")
         return made
 
     def _weigh_queries(self, queries: SparseVectors) -> SparseVectors:
@@ -194,30 +191,16 @@ class Lexical(ABC):
             )
 
 
-class _Vocabulary(dict[str, int]):
-    """Numbers by term; indexing with a new term numbers it."""
-
-    def __init__(self, terms: Iterable[str] = ()) -> None:
-        self.terms = list(terms)
-        super().__init__((term, number) for number, term in enumerate(self.terms))
-
-    def __missing__(self, term: str) -> int:
-        number = len(self.terms)
-        self.terms.append(term)  # first: who finds the number also finds the term
-        self[term] = number
-        return number
-
-
 class _TermNumbers(dict[str, list[int]]):
     """Term numbers by word, for one batch of documents."""
 
-    def __init__(self, analyzer: Analyzer, vocabulary: _Vocabulary) -> None:
+    def __init__(self, analyzer: Analyzer, vocabulary: Vocabulary) -> None:
         super().__init__()
         self.analyzer = analyzer
         self.vocabulary = vocabulary
 
     def __missing__(self, word: str) -> list[int]:
-        numbers = list(map(self.vocabulary.__getitem__, self.analyzer.terms(word)))
+        numbers = list(map(self.vocabulary.enter, self.analyzer.terms(word)))
         if len(word) <= CACHED_LENGTH:
             self[word] = numbers
         return numbers
@@ -236,38 +219,3 @@ def _count(rows: Iterable[Iterable[int]]) -> SparseVectors:
         np.concatenate([np.empty(0, np.int32), *indices]),
         np.concatenate([np.empty(0, np.float32), *values]),
     )
-
-
-def _read(path: Path, kind: str) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise ValueError(f"{str(path.parent)!r} has no {path.name}") from None
-    except ValueError as error:
-        raise ValueError(f"{str(path)!r} is not JSON: {error}") from None
-    if not isinstance(record, dict) or record.get("kind") != kind:
-        found = record.get("kind") if isinstance(record, dict) else type(record).__name__
-        raise ValueError(f"{str(path)!r} must hold {kind!r}, got {found!r}")
-    if record.get("format_version") != FORMAT_VERSION:
-        raise ValueError(
-            f"{str(path)!r} has format_version {record.get('format_version')!r}; "
-            f"this version of glane reads {FORMAT_VERSION}. Upgrade glane, or index again."
-        )
-    return record
-
-
-def check_arrays(ids: Ids, counts: SparseVectors, n_terms: int, next_id: int) -> None:
-    """Refuse arrays that do not belong together; a search would answer wrongly or crash."""
-    indptr, indices, values = counts.indptr, counts.indices, counts.values
-    kinds = [array.dtype for array in (ids, indptr, indices, values)]
-    if kinds != [np.int64, np.int64, np.int32, np.float32]:
-        raise ValueError(f"types of the arrays are {[str(kind) for kind in kinds]}")
-    if any(array.ndim != 1 for array in (ids, indptr, indices, values)):
-        raise ValueError("an array is not one-dimensional")
-    bounds = [len(indptr) == len(ids) + 1, len(indices) == len(values)]
-    bounds += [indptr[0] == 0 and indptr[-1] == len(indices) and bool((np.diff(indptr) >= 0).all())]
-    bounds += [bool((np.diff(ids, prepend=-1) > 0).all()), int(ids.max(initial=-1)) < next_id]
-    bounds += [int(indices.min(initial=0)) >= 0, int(indices.max(initial=-1)) < n_terms]
-    bounds += [bool((np.isfinite(values) & (values > 0)).all())]
-    if not all(bounds):
-        raise ValueError("the arrays do not fit together")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -12,12 +12,12 @@ import numpy as np
 from glane.checkpoint import Checkpoint, CheckpointError, Kind
 from glane.encoder import Encoder
 from glane.hits import Hits
+from glane.store.reading import open_state
+from glane.store.retriever import load_tables, record_of, save_retriever
+from glane.store.segments import Segments
 from glane.stored import V
 from glane.text import Role, check_texts
 from glane.types import Ids, Scores
-
-FINGERPRINT = "fingerprint"
-"""File, beside the vectors, that names the model which made them."""
 
 
 class VectorIndex(Protocol):
@@ -38,8 +38,9 @@ class VectorIndex(Protocol):
         """Return the k best documents for each query."""
         ...
 
-    def save(self, folder: str | Path) -> None:
-        """Write the index into a folder, made where it is missing."""
+    def tables(self) -> dict[str, Segments]:
+        """Return what is stored, by name."""
+        ...
 
 
 I = TypeVar("I", bound=VectorIndex)  # noqa: E741
@@ -57,15 +58,14 @@ class Neural(ABC, Generic[V, I]):
 
     kind: ClassVar[Kind]
 
-    def __init__(self, encoder: Encoder, index: I | None = None) -> None:
-        """Join an encoder and an index; `load` is the usual way.
+    def __init__(self, encoder: Encoder) -> None:
+        """Put an empty index behind an encoder; `load` is the usual way.
 
         Args:
             encoder: A model of this kind.
-            index: Vectors of that very model; by default none are stored yet.
         """
         self.encoder = encoder
-        self.index: I = self._new_index(encoder.checkpoint) if index is None else index
+        self.index: I = self._new_index(encoder.checkpoint)
 
     @classmethod
     def load(
@@ -82,24 +82,49 @@ class Neural(ABC, Generic[V, I]):
             CheckpointError: If model or vectors are missing or damaged, the model is of another
                 kind, or another made the vectors; the message then names both fingerprints.
         """
-        encoder = Encoder(model, cls.kind, threads)
-        if index is None:
-            return cls(encoder)
-        try:
-            written_by = (Path(index) / FINGERPRINT).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{str(index)!r} holds no vectors: {error}") from None
-        if written_by != encoder.fingerprint:
-            raise CheckpointError(
-                f"{str(index)!r} was written by the model {written_by}, but {str(model)!r} is "
-                f"{encoder.fingerprint}; use that model, or index again"
-            )
-        return cls(encoder, cls._load_index(index))
+        made = cls(Encoder(model, cls.kind, threads))
+        if index is not None:
+            state = open_state(index)
+            made.check_record(record_of(state, "retriever", cls.kind), index)
+            load_tables(made, state, "retriever")
+        return made
 
     def save(self, folder: str | Path) -> None:
-        """Write the stored vectors and the model's fingerprint into a folder."""
-        self.index.save(folder)
-        (Path(folder) / FINGERPRINT).write_text(self.encoder.fingerprint, encoding="ascii")
+        """Write the stored vectors and the model's fingerprint into a folder.
+
+        Args:
+            folder: New, empty, or an index, which is replaced.
+
+        Raises:
+            FileExistsError: If the folder holds something else.
+        """
+        save_retriever(self, folder)
+
+    def record(self) -> dict[str, Any]:
+        """Return which model's vectors are stored, as JSON."""
+        return {"kind": self.kind, "fingerprint": self.encoder.fingerprint}
+
+    def tables(self) -> dict[str, Segments]:
+        """Return what is stored."""
+        return self.index.tables()
+
+    def check_record(self, record: Mapping[str, Any], index: str | Path) -> None:
+        """Refuse vectors that another model has made.
+
+        Raises:
+            CheckpointError: The message names both fingerprints.
+        """
+        if record["fingerprint"] != self.encoder.fingerprint:
+            raise CheckpointError(
+                f"{str(index)!r} was written by the model {record['fingerprint']}, but "
+                f"{str(self.encoder.folder)!r} is {self.encoder.fingerprint}; use that model, or "
+                "index again"
+            )
+
+    def compact(self) -> None:
+        """Drop what is left of deleted documents; numbers stay."""
+        for rows in self.index.tables().values():
+            rows.compact()
 
     def __len__(self) -> int:
         """Return how many documents are stored."""
@@ -200,8 +225,3 @@ class Neural(ABC, Generic[V, I]):
     @abstractmethod
     def _new_index(cls, checkpoint: Checkpoint) -> I:
         """Return an empty index for a model's vectors."""
-
-    @classmethod
-    @abstractmethod
-    def _load_index(cls, folder: str | Path) -> I:
-        """Return the index that its `save` wrote."""

@@ -7,16 +7,17 @@ that additions never make them stale.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
+from dataclasses import fields
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from glane.codes import CodedVectors, CodeKind, TokenCodes, concatenate, encode, load
-from glane.pooling import Clusters, clusters, each_text, normalised, pool, ward
+from glane.codes import CodedVectors, TokenCodes, encode_int8
+from glane.pooling import Clusters, clusters, each_text, normalised, ward
+from glane.store.segments import Arrays, Segment, join_ragged
 from glane.types import Floats
-from glane.vectors import Rows, TokenVectors, join_lengths
+from glane.vectors import TokenVectors, join_lengths
 
 SPREAD = 0.05
 """How much nearer than a cluster's mean its nearest token is, by spread and size of the cluster.
@@ -50,67 +51,56 @@ class Level(NamedTuple):
 LEVELS = (Level(16, 0, 4, 8, 1000), Level(0, 4, 2, 40, 250))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DocumentVectors:
-    """What is stored of n documents.
-
-    Attributes:
-        tokens: Their token vectors, perhaps pooled.
-        outlines: For each of `LEVELS` vectors of width dim + 1; none where only reranked.
-    """
-
-    tokens: TokenCodes
-    outlines: tuple[CodedVectors, ...]
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def __getitem__(self, rows: Rows) -> DocumentVectors:
-        """Return some documents, by slice or by an array of row numbers, in the order given."""
-        return DocumentVectors(self.tokens[rows], tuple(each[rows] for each in self.outlines))
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[DocumentVectors]) -> DocumentVectors:
-        """Return the documents of all parts, in order; at least one part, all made alike."""
-        levels = zip(*(part.outlines for part in parts), strict=True)
-        return cls(
-            concatenate([part.tokens for part in parts]),
-            tuple(CodedVectors.concatenate(level) for level in levels),
-        )
-
-    def save(self, folder: str | Path) -> None:
-        """Write the arrays into a folder, and into one more for each outline."""
-        self.tokens.save(folder)
-        for level, outline in enumerate(self.outlines):
-            outline.save(Path(folder) / f"outline-{level}")
-
-    @classmethod
-    def load(cls, folder: str | Path, kind: CodeKind, *, outlines: bool) -> DocumentVectors:
-        """Map what `save` wrote.
-
-        Raises:
-            CheckpointError: If a file is missing or damaged.
-        """
-        levels = range(len(LEVELS)) if outlines else ()
-        return cls(
-            load(folder, kind),
-            tuple(CodedVectors.load(Path(folder) / f"outline-{level}") for level in levels),
-        )
-
-
-def document_vectors(
-    vectors: TokenVectors, kind: CodeKind, pooled_by: int, *, outlines: bool
-) -> DocumentVectors:
-    """Return what is stored of documents.
+def document_arrays(tokens: TokenCodes, outlines: Sequence[CodedVectors]) -> Arrays:
+    """Return what is stored of documents as named arrays.
 
     Args:
-        vectors: Of length 1, any number of tokens each, none included.
-        kind: How token vectors are stored.
-        pooled_by: Tokens for one stored vector, at least 1.
-        outlines: Whether outlines are made.
+        tokens: Their token vectors.
+        outlines: From `outlines`, or none.
     """
-    tokens = encode(pool(vectors, pooled_by), kind)
-    return DocumentVectors(tokens, _outlines(vectors) if outlines else ())
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name, codes in (("tokens", tokens), *((f"outline{n}", o) for n, o in enumerate(outlines))):
+        arrays |= {f"{name}.{each.name}": getattr(codes, each.name) for each in fields(codes)}
+    return arrays
+
+
+def tokens_of(arrays: Arrays) -> TokenCodes:
+    """Return the token vectors among the arrays of documents."""
+    if "tokens.values" in arrays:
+        return TokenVectors(arrays["tokens.offsets"], arrays["tokens.values"])
+    return _coded(arrays, "tokens")
+
+
+def outline_of(arrays: Arrays, level: int) -> CodedVectors:
+    """Return the outlines of a level among the arrays of documents."""
+    return _coded(arrays, f"outline{level}")
+
+
+def join_documents(parts: Sequence[Segment]) -> Arrays:
+    """Return the arrays of the documents that are left in some segments, in order."""
+    groups: dict[str, list[str]] = {}
+    for name in parts[0].arrays:
+        groups.setdefault(name.partition(".")[0], []).append(name)
+    joined: dict[str, npt.NDArray[Any]] = {}
+    for group, names in groups.items():
+        offsets = f"{group}.offsets"
+        joined |= join_ragged(parts, offsets, *(name for name in names if name != offsets))
+    return joined
+
+
+def outlines(documents: TokenVectors) -> list[CodedVectors]:
+    """Return the outlines of documents, of width dim + 1, for each of `LEVELS`.
+
+    Args:
+        documents: Vectors of length 1, any number of tokens each, none included.
+    """
+    rows: list[list[Floats]] = [[] for _ in LEVELS]
+    for values in each_text(documents):
+        merges = ward(values)
+        for level, made in zip(LEVELS, rows, strict=True):
+            n_clusters = level.n_vectors or -(-len(values) // level.factor)
+            made.append(_outline(clusters(values, merges, n_clusters)))
+    return [encode_int8(_ragged(made, documents.dim + 1)) for made in rows]
 
 
 def condensed(queries: TokenVectors, factor: int) -> TokenVectors:
@@ -135,17 +125,6 @@ def condensed(queries: TokenVectors, factor: int) -> TokenVectors:
     return _ragged(rows, queries.dim + 1)
 
 
-def _outlines(vectors: TokenVectors) -> tuple[CodedVectors, ...]:
-    rows: list[list[Floats]] = [[] for _ in LEVELS]
-    for values in each_text(vectors):
-        merges = ward(values)
-        for level, made in zip(LEVELS, rows, strict=True):
-            n_clusters = level.n_vectors or -(-len(values) // level.factor)
-            made.append(_outline(clusters(values, merges, n_clusters)))
-    coded = [encode(_ragged(made, vectors.dim + 1), "int8") for made in rows]
-    return tuple(each for each in coded if isinstance(each, CodedVectors))
-
-
 def _outline(groups: Clusters) -> Floats:
     """Return a vector a cluster: the direction of its mean, and how far its tokens reach beyond.
 
@@ -155,6 +134,10 @@ def _outline(groups: Clusters) -> Floats:
     squares = np.einsum("ij,ij->i", groups.means, groups.means)
     reach = SPREAD * np.sqrt(np.maximum(1 - squares, 0)) * np.log(groups.sizes)
     return np.concatenate([normalised(groups.means), reach[:, None]], axis=1)
+
+
+def _coded(arrays: Arrays, name: str) -> CodedVectors:
+    return CodedVectors(*(arrays[f"{name}.{each.name}"] for each in fields(CodedVectors)))
 
 
 def _ragged(rows: list[Floats], dim: int) -> TokenVectors:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,40 +12,66 @@ import numpy.typing as npt
 
 from glane.hits import Hits, check_k
 from glane.inverted import InvertedLists, contenders
-from glane.types import Floats, Ids, Mask, Scores
-from glane.vectors import SparseVectors
+from glane.store.segments import Arrays, Parts, Segment, Segments, join_ragged, split
+from glane.types import Floats, Ids, Scores
+from glane.vectors import SparseVectors, join_lengths, release
 
 CACHE_BYTES = 1 << 27
-"""Weights kept between searches; beyond it they are forgotten and made anew."""
+"""Weights kept between searches; beyond it they are forgotten and made anew. As much of the mapped
+lists is touched before their memory is given back."""
 
 DENSE_SHARE = 8
 """A term in more than one of so many documents is added as a dense array, which is faster."""
 
+FORWARD = ("indptr", "indices", "values")
+LISTS = ("list_terms", "list_offsets", "list_rows", "list_values")
 
-NO_VECTORS = SparseVectors.concatenate([])
 
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Statistics:
-    """What a weighting may depend on, exact for the documents that are left.
+    """What a weighting may depend on, exact for the documents that are left; derived at first use.
 
     Attributes:
         n_documents: Documents that are left, empty ones included.
-        mean_length: Mean of their lengths; 0 where there is none.
-        lengths: float64, shape (n_rows,), sum of the counts of each stored row.
-        frequencies: int64, shape (n_terms,), documents left that hold each term.
-        vectors: The stored rows themselves; some may be deleted.
     """
 
-    n_documents: int
-    mean_length: float
-    lengths: npt.NDArray[np.float64]
-    frequencies: Ids
-    vectors: SparseVectors
+    def __init__(self, parts: Parts) -> None:
+        """Look at some segments of postings."""
+        self._parts = parts
+        self.n_documents = sum(part.n_rows - part.n_deleted for part in parts)
+
+    @cached_property
+    def lengths(self) -> npt.NDArray[np.float64]:
+        """Shape (n_rows,), sum of the counts of each stored row, deleted or not."""
+        lengths = [part.arrays["lengths"] for part in self._parts]
+        return lengths[0] if len(lengths) == 1 else np.concatenate([np.empty(0), *lengths])
+
+    @cached_property
+    def mean_length(self) -> float:
+        """Mean length of the documents that are left; 0 where there is none."""
+        totals = [float(part.arrays["lengths"][part.kept].sum()) for part in self._parts]
+        return sum(totals) / self.n_documents if self.n_documents else 0.0
+
+    @cached_property
+    def frequencies(self) -> Ids:
+        """Shape (n_terms,), documents left that hold each term, for terms up to the highest."""
+        tops = [int(part.arrays["list_terms"][-1:].max(initial=-1)) for part in self._parts]
+        frequencies = np.zeros(1 + max(tops, default=-1), np.int64)
+        for part in self._parts:
+            frequencies[part.arrays["list_terms"]] += np.diff(part.arrays["list_offsets"])
+            if part.alive is not None:
+                dead = forward(part)[np.flatnonzero(~part.alive)].indices
+                frequencies -= np.bincount(dead, minlength=len(frequencies))
+        return frequencies
+
+    @property
+    def vectors(self) -> list[SparseVectors]:
+        """The stored rows, in parts; some may be deleted."""
+        return [forward(part) for part in self._parts]
 
 
 Weigh = Callable[[int, Ids, Scores], Floats]
-"""From a term, the rows that hold it and its counts there, to its weights, at least 0."""
+"""From a term, the documents left that hold it, as rows, and its counts there, to its weights, at
+least 0."""
 
 Weighting = Callable[[Statistics], Weigh]
 
@@ -62,49 +88,44 @@ class Postings:
     Counts are stored, weights are derived term by term at first use: after any sequence of `add`
     and `delete` the scores are, bit for bit, those of an index freshly built of what remains.
     Safe to call from many threads.
+
+    Attributes:
+        rows: Where the counts are stored, by document and by term.
     """
 
-    def __init__(self, weighting: Weighting) -> None:
+    def __init__(self, weighting: Weighting, beside: Sequence[str] = ()) -> None:
         """Make an empty index.
 
         Args:
             weighting: Called after each change; gives the function that weighs a term's counts.
+            beside: Names of further arrays, which are stored with one row for each posting.
         """
         self._weighting = weighting
         self._lock = threading.Lock()
-        self._parts: list[
-            SparseVectors
-        ] = []  # rows by document; the first `_lists.n_rows` are listed
-        self._ids = np.empty(0, np.int64)
-        self._alive = np.empty(0, np.bool_)
-        self._new_ids: list[Ids] = []
-        self._lists = InvertedLists.invert(NO_VECTORS)
-        self._n_documents = 0
-        self._next_id = 0
+        self.rows = Segments(partial(_join, beside=beside))
         self._snapshot: _Snapshot | None = None
 
     def __len__(self) -> int:
-        return self._n_documents
+        return len(self.rows)
 
-    @property
-    def next_id(self) -> int:
-        """The number of the next document; numbers are never given twice."""
-        return self._next_id
-
-    def add(self, counts: SparseVectors) -> Ids:
+    def add(self, counts: SparseVectors, beside: Arrays | None = None) -> Ids:
         """Store documents.
 
         Args:
             counts: Above 0, shape (n, n_terms), each term once in a row.
+            beside: Further arrays, one row for each entry of `counts.indices`.
 
         Returns:
             Their numbers, int64, shape (n,), in order.
         """
-        with self._lock:
-            ids = np.arange(self._next_id, self._next_id + len(counts))
-            self._append(counts, ids)
-            self._next_id += len(ids)
-        return ids
+        forward = (counts.indptr, counts.indices, counts.values)
+        arrays: Arrays = {
+            **dict(zip(FORWARD, forward, strict=True)),
+            "lengths": _lengths(counts),
+            **_named(InvertedLists.invert(counts)),
+            **(beside or {}),
+        }
+        return self.rows.add(arrays, len(counts))
 
     def delete(self, ids: Ids) -> None:
         """Forget documents; nothing is deleted where one is unknown.
@@ -112,20 +133,7 @@ class Postings:
         Raises:
             ValueError: If a number is not stored, or stands twice.
         """
-        wanted = np.asarray(ids, np.int64).ravel()
-        with self._lock:
-            self._join_ids()
-            rows = np.searchsorted(self._ids, wanted)
-            known = rows < len(self._ids)
-            known[known] = self._ids[rows[known]] == wanted[known]
-            known[known] &= self._alive[rows[known]]
-            if not known.all():
-                raise ValueError(f"unknown ids: {wanted[~known].tolist()}")
-            if len(np.unique(wanted)) < len(wanted):
-                raise ValueError(f"ids must differ, got {wanted.tolist()}")
-            self._alive[rows] = False
-            self._n_documents -= len(rows)
-            self._snapshot = None
+        self.rows.delete(ids)
 
     def search(self, queries: SparseVectors, k: int) -> Hits:
         """Return the k documents of highest sum over shared terms of query value times weight.
@@ -141,99 +149,47 @@ class Postings:
         """Return what the weighting last saw, brought up to date."""
         return self._now().statistics
 
-    def remaining(self) -> tuple[Ids, SparseVectors]:
-        """Return numbers and counts of the documents that are left."""
-        with self._lock:
-            self._compact()
-            return self._ids, self._parts[0]
-
-    def restore(self, ids: Ids, counts: SparseVectors, next_id: int) -> None:
-        """Fill an empty index with what `remaining` gave."""
-        with self._lock:
-            self._append(counts, np.asarray(ids, np.int64))
-            self._next_id = next_id
-
     def _now(self) -> _Snapshot:
         """Return the index as it is now; later changes leave it alone."""
         with self._lock:
-            if self._snapshot is None:
-                self._list_new()
-                vectors = self._parts[0]
-                alive = None if self._alive.all() else self._alive.copy()
-                statistics = _count(vectors, alive, self._lists)
-                weigh = self._weighting(statistics)
-                self._snapshot = _Snapshot(self._ids, alive, self._lists, statistics, weigh)
+            parts = self.rows.parts
+            if self._snapshot is None or self._snapshot.parts is not parts:
+                self._snapshot = _Snapshot(parts, self._weighting)
             return self._snapshot
-
-    def _append(self, counts: SparseVectors, ids: Ids) -> None:
-        self._parts.append(counts)
-        self._new_ids.append(ids)
-        self._n_documents += len(ids)
-        self._snapshot = None
-
-    def _join_ids(self) -> None:
-        if self._new_ids:
-            self._ids = np.concatenate([self._ids, *self._new_ids])
-            new = np.ones(len(self._ids) - len(self._alive), np.bool_)
-            self._alive = np.concatenate([self._alive, new])
-            self._new_ids = []
-
-    def _list_new(self) -> None:
-        """Enter new documents into the lists; begin anew where half of all rows are deleted."""
-        self._join_ids()
-        if 2 * self._n_documents < len(self._ids):
-            self._compact()
-        vectors = _join(self._parts)
-        if self._lists.n_rows < len(vectors):
-            self._lists = self._lists.extend(vectors[self._lists.n_rows :])
-        self._parts = [vectors]
-
-    def _compact(self) -> None:
-        """Drop the deleted rows; the lists, if they held any, are made anew when searching."""
-        self._join_ids()
-        vectors = _join(self._parts)
-        if not self._alive.all():
-            vectors = vectors[np.flatnonzero(self._alive)]
-            self._ids = self._ids[self._alive]
-            self._alive = np.ones(len(self._ids), np.bool_)
-            self._lists = InvertedLists.invert(NO_VECTORS)
-            self._snapshot = None
-        self._parts = [vectors]
 
 
 class _Snapshot:
     """The index at one moment: nothing in it changes but the cache of weights."""
 
-    def __init__(
-        self,
-        ids: Ids,
-        alive: Mask | None,
-        lists: InvertedLists,
-        statistics: Statistics,
-        weigh: Weigh,
-    ) -> None:
-        self.ids = ids
-        self.alive = alive
-        self.dead = None if alive is None else np.flatnonzero(~alive)
-        self.lists = lists
-        self.statistics = statistics
-        self.weigh = weigh
+    def __init__(self, parts: Parts, weighting: Weighting) -> None:
+        self.parts = parts
+        self.firsts = join_lengths([part.n_rows for part in parts])
+        self.n_rows = int(self.firsts[-1])
+        self.statistics = Statistics(parts)
+        self.weigh = weighting(self.statistics)
+        self.lists = [_lists(part) for part in parts]
         self.cache: dict[int, _Term] = {}
         self.cached_bytes = 0
+        self.touched_bytes = 0
 
     def search(self, queries: SparseVectors, k: int) -> Hits:
         """Return the k best documents for each query."""
-        scores = np.empty(self.lists.n_rows, np.float32)
+        scores = np.empty(self.n_rows, np.float32)
         rows = []
         for query in range(len(queries)):
             place = slice(queries.indptr[query], queries.indptr[query + 1])
             terms, weights = queries.indices[place].tolist(), queries.values[place].tolist()
             found = self._score(terms, weights, k, scores)
-            rows.append((self.ids[found], scores[found]))
+            rows.append((self._ids(found), scores[found]))
         return Hits.from_rows(rows, k)
 
+    def _ids(self, rows: Ids) -> Ids:
+        """Return the numbers of rows, given in rising order."""
+        chosen = split(self.parts, rows)
+        return np.concatenate([np.empty(0, np.int64), *(part.ids[own] for part, own in chosen)])
+
     def _score(self, terms: list[int], weights: list[float], k: int, scores: Scores) -> Ids:
-        """Fill `scores` and return the rows among which the k best are."""
+        """Fill `scores` and return the rows among which the k best are, rising."""
         scores.fill(0)
         positive = True
         for term, weight in zip(terms, weights, strict=True):
@@ -246,47 +202,70 @@ class _Snapshot:
             else:
                 np.add.at(scores, rows, added)
         if positive:
-            if self.dead is not None:
-                scores[self.dead] = 0
             return contenders(scores, k)
-        found = np.unique(np.concatenate([self.lists.of(term)[0] for term in terms]))
-        return found if self.alive is None else found[self.alive[found]]
+        return np.unique(np.concatenate([self._postings(term)[0] for term in terms]))
+
+    def _postings(self, term: int) -> tuple[Ids, Scores]:
+        """Return rows (int64, as indexing is fastest with) and values of one term, deleted left."""
+        rows, values = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+        for part, lists, first in zip(self.parts, self.lists, self.firsts[:-1], strict=True):
+            own, found = lists.of(term)
+            self.touched_bytes += own.nbytes + found.nbytes
+            if part.alive is not None:
+                left = part.alive[own]
+                own, found = own[left], found[left]
+            rows.append(own + first)
+            values.append(found)
+        return np.concatenate(rows), np.concatenate(values)
 
     def _term(self, term: int) -> _Term:
         known = self.cache.get(term)
         if known is not None:
             return known
-        rows, counts = self.lists.of(term)
+        rows, counts = self._postings(term)
         weights = self.weigh(term, rows, counts).astype(np.float32) if len(rows) else counts
         positive = bool(weights.min(initial=1) > 0)
         made = _Term(rows, weights, positive)
-        if len(rows) * DENSE_SHARE > self.lists.n_rows:
-            dense = np.zeros(self.lists.n_rows, np.float32)
+        if len(rows) * DENSE_SHARE > self.n_rows:
+            dense = np.zeros(self.n_rows, np.float32)
             dense[rows] = weights
             made = _Term(None, dense, positive)
-        # Threads may count a little wrong here; the bound needs no more.
+        # Threads may count a little wrong here; the bounds need no more.
         self.cached_bytes += made.weights.nbytes + (0 if made.rows is None else made.rows.nbytes)
         if self.cached_bytes > CACHE_BYTES:
             self.cache.clear()
             self.cached_bytes = made.weights.nbytes
         self.cache[term] = made
+        if self.touched_bytes > CACHE_BYTES:
+            release([array for part in self.parts for array in part.arrays.values()])
+            self.touched_bytes = 0
         return made
 
 
-def _join(parts: list[SparseVectors]) -> SparseVectors:
-    """Return the rows of all parts; one part as it is, so that a mapped file stays mapped."""
-    return parts[0] if len(parts) == 1 else SparseVectors.concatenate(parts)
+def forward(part: Segment) -> SparseVectors:
+    """Return the rows of a segment of postings, deleted ones included."""
+    return SparseVectors(*(part.arrays[name] for name in FORWARD))
 
 
-def _count(vectors: SparseVectors, alive: Mask | None, lists: InvertedLists) -> Statistics:
-    rows = np.repeat(np.arange(len(vectors)), np.diff(vectors.indptr))
-    values = vectors.values.astype(np.float64)
-    lengths = np.bincount(rows, values, len(vectors)).astype(np.float64, copy=False)
-    frequencies = lists.lengths(lists.n_terms)
-    left = lengths
-    if alive is not None:
-        dead = vectors[np.flatnonzero(~alive)].indices
-        frequencies -= np.bincount(dead, minlength=lists.n_terms)
-        left = lengths[alive]
-    mean_length = float(left.sum()) / len(left) if len(left) else 0.0
-    return Statistics(len(left), mean_length, lengths, frequencies, vectors)
+def _lists(part: Segment) -> InvertedLists:
+    return InvertedLists(*(part.arrays[name] for name in LISTS))
+
+
+def _named(lists: InvertedLists) -> Arrays:
+    return dict(zip(LISTS, (lists.terms, lists.offsets, lists.rows, lists.values), strict=True))
+
+
+def _lengths(counts: SparseVectors) -> npt.NDArray[np.float64]:
+    rows = np.repeat(np.arange(len(counts)), np.diff(counts.indptr))
+    lengths = np.bincount(rows, counts.values.astype(np.float64), len(counts))
+    return lengths.astype(np.float64, copy=False)
+
+
+def _join(parts: Sequence[Segment], beside: Sequence[str]) -> Arrays:
+    lists = [
+        _lists(part) if part.alive is None else _lists(part).kept(part.alive) for part in parts
+    ]
+    n_rows = [part.n_rows - part.n_deleted for part in parts]
+    lengths = np.concatenate([part.arrays["lengths"][part.kept] for part in parts])
+    rows = join_ragged(parts, *FORWARD, *beside)
+    return {**rows, "lengths": lengths, **_named(InvertedLists.join(lists, n_rows))}

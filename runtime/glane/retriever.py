@@ -12,6 +12,7 @@ from glane.colbert import ColBERT
 from glane.hits import Hits
 from glane.sparse_embed import SparseEmbed
 from glane.splade import Splade
+from glane.store.segments import Segments
 from glane.tfidf import TfIdf
 from glane.types import Ids
 
@@ -40,8 +41,19 @@ class Retriever(Protocol):
         """Return the k best documents for each query."""
         ...
 
+    def compact(self) -> None:
+        """Drop what is left of deleted documents."""
+
     def save(self, folder: str | Path) -> None:
         """Write what is stored into a folder."""
+
+    def record(self) -> dict[str, Any]:
+        """Return what makes an equal, empty retriever, as JSON."""
+        ...
+
+    def tables(self) -> dict[str, Segments]:
+        """Return what is stored, by name."""
+        ...
 
     def __len__(self) -> int:
         """Return how many documents are stored."""

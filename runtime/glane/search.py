@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeGuard
 
 import numpy as np
-from tqdm import tqdm
 
 from glane.dataset import join_fields
+from glane.encoding import content_hashes, encode_documents
 from glane.fusion import check_fusion, fuse
 from glane.hits import Hit, Hits, check_k
 from glane.retriever import Reranker, Retriever
-from glane.text import check_texts, clean
-from glane.vectors import TermEmbeddings, TokenVectors
+from glane.store.documents import Documents
+from glane.store.names import Hashes, Name, Names
+from glane.store.segments import places
+from glane.text import check_texts
+from glane.types import Ids, Mask
 
-Key = str | int
+if TYPE_CHECKING:
+    from glane.index import Origin
 
-ENCODE_AT_ONCE = 512
-"""Documents encoded before their vectors are put into the precision they are stored in."""
-
-HASH_BYTES = 16
+Key = Name
 
 
 class Results(NamedTuple):
@@ -54,7 +55,9 @@ class Search:
         reranker: Second stage, or None.
         key: Field of a document's id.
         on: Fields that are searched.
-        keys: Id of each document number; None where the document was deleted or replaced.
+        keys: Id of each document, by its number.
+        kept: The documents themselves, or None where they are not kept.
+        origin: The index that it was loaded from or saved to last, or None.
 
     >>> from glane import BM25, Search
     >>> search = Search(BM25(), key="id", on=["title", "text"])
@@ -73,6 +76,7 @@ class Search:
         reranker: Reranker | None = None,
         key: str = "id",
         on: str | Sequence[str] = ("text",),
+        keep_documents: bool = False,
     ) -> None:
         """Make an empty search.
 
@@ -81,6 +85,7 @@ class Search:
             reranker: Orders them anew; it must be empty, and not the retriever itself.
             key: Field that holds a document's id, a string or an integer.
             on: Field or fields that are searched, joined by a space.
+            keep_documents: Whether the documents are stored too, for `documents` to return.
 
         Raises:
             TypeError: If the reranker cannot rerank.
@@ -96,16 +101,16 @@ class Search:
             raise ValueError("on must name at least one field, got none")
         if any(len(stage) for stage in self._stages()):
             raise ValueError("retriever and reranker must be empty; add documents to the Search")
-        self.keys: list[Key | None] = []
-        self._numbers: dict[Key, int] = {}
-        self._hashes: dict[Key, bytes] = {}
+        self.keys = Names()
+        self.kept = Documents() if keep_documents else None
+        self.origin: Origin | None = None
 
     def __len__(self) -> int:
         """Return how many documents are stored."""
-        return len(self._numbers)
+        return len(self.keys)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._numbers
+        return _is_key(key) and bool(self.keys.find([key])[0] >= 0)
 
     def add(self, documents: Iterable[Mapping[str, Any]], *, progress: bool = False) -> None:
         """Store documents; one whose id is stored already replaces it.
@@ -123,21 +128,23 @@ class Search:
                 stands twice, a field is no text, or a field of `on` is in none of the documents
                 (later additions may lack some of them, not all).
         """
-        records = self._read(documents)
-        hashes = {key: content_hash(text) for key, text in records.items()}
-        new = {key: text for key, text in records.items() if self._hashes.get(key) != hashes[key]}
+        records = list(documents)
+        keys, texts = self._read(records)
+        known = self.keys.find(keys)
+        hashes = content_hashes(texts if self.kept is None else self.kept.written(records))
+        new = np.flatnonzero(self._changed(known, hashes)).tolist()
         if not new:
             return
-        keys, texts = list(new), list(new.values())
-        encoded = [_encode(stage, texts, progress) for stage in self._stages()]
-        self.delete([key for key in keys if key in self._numbers])
-        for stage, parts in zip(self._stages(), encoded, strict=True):
-            numbers = np.concatenate([stage.add(part) for part in parts])
-            if numbers[0] != len(self.keys):
+        texts = [texts[place] for place in new]
+        encoded = [encode_documents(stage, texts, progress) for stage in self._stages()]
+        replaced = known[new]
+        self._forget(replaced[replaced >= 0])
+        for stage, vectors in zip(self._stages(), encoded, strict=True):
+            if stage.add(vectors)[0] != self.keys.rows.next_id:
                 raise ValueError("documents were added to a stage behind the back of this Search")
-        self._numbers.update({key: len(self.keys) + place for place, key in enumerate(keys)})
-        self._hashes.update({key: hashes[key] for key in keys})
-        self.keys += keys
+        if self.kept is not None:
+            self.kept.add([records[place] for place in new])
+        self.keys.add([keys[place] for place in new], {"contents": hashes[new]})
 
     def delete(self, keys: Iterable[Key]) -> None:
         """Forget documents.
@@ -145,19 +152,28 @@ class Search:
         Raises:
             ValueError: If an id is unknown, or stands twice; nothing is deleted then.
         """
-        wanted = list(keys)
-        unknown = [key for key in wanted if key not in self._numbers]
-        if unknown:
-            raise ValueError(f"unknown document {unknown[0]!r}")
-        if len(set(wanted)) < len(wanted):
+        numbers = self._numbers(keys)
+        if len(np.unique(numbers)) < len(numbers):
             raise ValueError("an id stands twice among those to delete")
-        numbers = np.array([self._numbers.pop(key) for key in wanted], np.int64)
-        for number in numbers:
-            self.keys[number] = None
-        for key in wanted:
-            del self._hashes[key]
+        self._forget(numbers)
+
+    def compact(self) -> None:
+        """Drop what is left of deleted documents, and join what lies apart; answers stay."""
         for stage in self._stages():
-            stage.delete(numbers)
+            stage.compact()
+        self.keys.rows.compact()
+        if self.kept is not None:
+            self.kept.rows.compact()
+
+    def documents(self, keys: Iterable[Key]) -> list[dict[str, Any]]:
+        """Return documents as they were added.
+
+        Raises:
+            ValueError: If an id is unknown, or documents are not kept.
+        """
+        if self.kept is None:
+            raise ValueError("documents are not kept; pass keep_documents=True")
+        return self.kept.get(self._numbers(keys))
 
     def search(
         self,
@@ -200,17 +216,23 @@ class Search:
             return self._results(Hits(second.ids[:, :k], second.scores[:, :k]))
         return self._results(_fuse(first, second, k, fuse, fuse_weight))
 
-    def save(self, folder: str | Path) -> None:
-        """Write everything, a copy of the models included, into a folder.
+    def save(self, folder: str | Path, *, link: bool = False) -> None:
+        """Write into a folder: what is new where this was loaded from there, else everything.
 
-        The folder appears whole or not at all; an index that is there is replaced.
+        The new state is there whole or not at all; who has the old one open goes on with it.
+
+        Args:
+            folder: New, empty, or an index; another index is replaced.
+            link: Whether the index names its models' folders instead of holding copies.
 
         Raises:
             FileExistsError: If the folder holds something else than an index.
+            LockedError: If somebody else is writing to it.
+            CheckpointError: If it was written to since this was loaded from there.
         """
-        from glane.store import save
+        from glane.index import save
 
-        save(self, folder)
+        save(self, folder, link=link)
 
     @classmethod
     def load(
@@ -233,16 +255,32 @@ class Search:
             CheckpointError: If the index is missing or damaged, or a model is not the one that
                 wrote it; the message then names both fingerprints.
         """
-        from glane.store import load
+        from glane.index import load
 
         return load(folder, {"retriever": model, "reranker": reranker}, threads)
+
+    @classmethod
+    def edit(
+        cls, folder: str | Path, *, threads: int | None = None
+    ) -> AbstractContextManager[Search]:
+        """Load an index as its only writer; it is saved when the block ends without an error.
+
+        Args:
+            folder: The index.
+            threads: Threads to compute with; by default what the process may use.
+
+        Raises:
+            CheckpointError: If the index is missing or damaged.
+            LockedError: If somebody else is writing to it.
+        """
+        from glane.index import edit
+
+        return edit(folder, threads)
 
     def _stages(self) -> list[Retriever]:
         return [self.retriever] if self.reranker is None else [self.retriever, self.reranker]
 
-    def _read(self, documents: Iterable[Mapping[str, Any]]) -> dict[Key, str]:
-        """Return the text of each document by its key."""
-        records = list(documents)
+    def _read(self, records: Sequence[Mapping[str, Any]]) -> tuple[list[Key], list[str]]:
         keys = [_key(record, self.key, place) for place, record in enumerate(records)]
         seen: set[Key] = set()
         for key in keys:
@@ -250,49 +288,51 @@ class Search:
                 raise ValueError(f"document {key!r} stands twice")
             seen.add(key)
         missing = [field for field in self.on if not any(field in record for record in records)]
-        if records and missing and (missing == self.on or not self.keys):
+        if records and missing and (missing == self.on or not self.keys.rows.next_id):
             raise ValueError(f"no document has the field {missing[0]!r}; `on` is {self.on}")
-        texts = [join_fields(record, self.on) for record in records]
-        return dict(zip(keys, texts, strict=True))
+        return keys, [join_fields(record, self.on) for record in records]
+
+    def _numbers(self, keys: Iterable[Key]) -> Ids:
+        wanted = list(keys)
+        numbers = self.keys.find(wanted)
+        if (numbers < 0).any():
+            raise ValueError(f"unknown document {wanted[int(numbers.argmin())]!r}")
+        return numbers
+
+    def _changed(self, known: Ids, hashes: Hashes) -> Mask:
+        """Return which documents are not stored, or with another content."""
+        changed = np.ones(len(known), np.bool_)
+        stored = np.flatnonzero(known >= 0)
+        found = places(self.keys.rows.parts, known[stored])
+        for place, (part, row) in zip(stored.tolist(), found, strict=True):
+            changed[place] = (part.arrays["contents"][row] != hashes[place]).any()
+        return changed
+
+    def _forget(self, numbers: Ids) -> None:
+        for stage in self._stages():
+            stage.delete(numbers)
+        self.keys.rows.delete(numbers)
+        if self.kept is not None:
+            self.kept.rows.delete(numbers)
 
     def _results(self, hits: Hits) -> Results:
         rows = [hits.row(query) for query in range(len(hits.ids))]
-        ids = [[self._key_of(number) for number in numbers.tolist()] for numbers, _ in rows]
+        ids = [self.keys.names(numbers) for numbers, _ in rows]
         return Results(ids, [scores.tolist() for _, scores in rows])
-
-    def _key_of(self, number: int) -> Key:
-        key = self.keys[number]
-        assert key is not None, "a deleted document was found"
-        return key
 
 
 _fuse = fuse  # `Search.search` has an argument of that name
-
-
-def content_hash(text: str) -> bytes:
-    """Return `HASH_BYTES` that differ where the text that is encoded differs."""
-    return hashlib.blake2b(clean(text).encode("utf-8"), digest_size=HASH_BYTES).digest()
-
-
-def _encode(stage: Retriever, texts: list[str], progress: bool) -> list[Any]:
-    """Return what a stage stores of the texts, in parts."""
-    name = type(stage).__name__
-    hidden = None if progress else True  # None: tqdm hides the bar where there is no terminal
-    parts = []
-    with tqdm(total=len(texts), desc=f"{name} documents", disable=hidden, leave=False) as bar:
-        for start in range(0, len(texts), ENCODE_AT_ONCE):
-            vectors = stage.encode_documents(texts[start : start + ENCODE_AT_ONCE])
-            halved = isinstance(vectors, TokenVectors | TermEmbeddings)
-            parts.append(vectors.half() if halved else vectors)
-            bar.update(len(vectors))
-    return parts
 
 
 def _key(record: Mapping[str, Any], field: str, place: int) -> Key:
     if field not in record:
         raise ValueError(f"the document at position {place} has no key {field!r}: {list(record)}")
     key = record[field]
-    if isinstance(key, bool) or not isinstance(key, str | int):
+    if not _is_key(key):
         kind = type(key).__name__
         raise ValueError(f"the key {field!r} must be a string or an integer, got {kind}: {key!r}")
     return key
+
+
+def _is_key(key: object) -> TypeGuard[Key]:
+    return isinstance(key, str | int) and not isinstance(key, bool)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,10 +70,6 @@ class SparseEmbed(Neural[TermEmbeddings, TermEmbeddingIndex]):
     @classmethod
     def _new_index(cls, checkpoint: Checkpoint) -> TermEmbeddingIndex:
         return TermEmbeddingIndex(checkpoint.dim)
-
-    @classmethod
-    def _load_index(cls, folder: str | Path) -> TermEmbeddingIndex:
-        return TermEmbeddingIndex.load(folder)
 
 
 def _rows(batch: Batch, outputs: list[Any]) -> list[TermEmbeddings]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,17 +39,16 @@ class Splade(Neural[SparseVectors, TermIndex]):
 
     kind = "splade"
 
-    def __init__(self, encoder: Encoder, index: TermIndex | None = None) -> None:
-        """Join an encoder and an index; `load` is the usual way.
+    def __init__(self, encoder: Encoder) -> None:
+        """Put an empty index behind an encoder; `load` is the usual way.
 
         Args:
             encoder: A SPLADE model.
-            index: Vectors of that very model; by default none are stored yet.
 
         Raises:
             CheckpointError: If the model is inference-free and its table is missing or damaged.
         """
-        super().__init__(encoder, index)
+        super().__init__(encoder)
         self._table = _read_table(encoder) if encoder.checkpoint.inference_free else None
 
     def decode(self, vectors: SparseVectors) -> list[dict[str, float]]:
@@ -72,10 +70,6 @@ class Splade(Neural[SparseVectors, TermIndex]):
     @classmethod
     def _new_index(cls, checkpoint: Checkpoint) -> TermIndex:
         return TermIndex()
-
-    @classmethod
-    def _load_index(cls, folder: str | Path) -> TermIndex:
-        return TermIndex.load(folder)
 
 
 def _rows(batch: Batch, outputs: list[Any]) -> list[SparseVectors]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from glane.codes import widened
 from glane.hits import Hits, check_k
-from glane.postings import Postings
-from glane.stored import StoredVectors, check_width, rerank
-from glane.terms import n_terms, restored, weigh_as_it_is
+from glane.postings import Postings, forward
+from glane.store.segments import Segment, Segments, locate, split
+from glane.stored import check_width, rerank
+from glane.terms import n_terms, weigh_as_it_is
 from glane.types import Ids, Scores
-from glane.vectors import SparseVectors, TermEmbeddings, take_rows
+from glane.vectors import TermEmbeddings, take_rows
 
 CANDIDATES = 1000
 """Documents that the weights of terms choose for the vectors to order."""
@@ -55,15 +54,13 @@ class TermEmbeddingIndex:
         Args:
             dim: Width of a vector.
         """
-        nothing = np.empty((0, dim), np.float16)
         self.dim = dim
         self.candidates = CANDIDATES
-        self._postings = Postings(weigh_as_it_is)
-        self._stored = StoredVectors(TermEmbeddings(SparseVectors.concatenate([]), nothing))
+        self._postings = Postings(weigh_as_it_is, beside=("embeddings",))
 
     def __len__(self) -> int:
         """Return how many documents are stored and not deleted."""
-        return len(self._stored)
+        return len(self._postings)
 
     def n_terms(self) -> int:
         """Return how many terms all documents that are stored have together."""
@@ -76,8 +73,7 @@ class TermEmbeddingIndex:
             ValueError: If the vectors have another width than the index.
         """
         check_width(vectors.dim, self.dim)
-        self._postings.add(vectors.terms)
-        return self._stored.add(vectors.half())
+        return self._postings.add(vectors.terms, {"embeddings": vectors.half().embeddings})
 
     def delete(self, ids: Ids) -> None:
         """Forget documents.
@@ -86,7 +82,6 @@ class TermEmbeddingIndex:
             ValueError: If a number is not stored, or stands twice; nothing is deleted then.
         """
         self._postings.delete(ids)
-        self._stored.delete(ids)
 
     def search(self, queries: TermEmbeddings, k: int) -> Hits:
         """Return the k best for each query among the candidates that the weights choose.
@@ -116,28 +111,19 @@ class TermEmbeddingIndex:
             ValueError: If `k` is below 1, the numbers of queries and of rows differ, or a
                 candidate is not stored.
         """
+        parts = self._postings.rows.parts
 
         def score(query: TermEmbeddings, ids: Ids) -> Scores:
-            places = self._stored.split(ids)
-            scores = [sparse_embed_scores(query, part, rows) for part, rows in places]
+            places = split(parts, locate(parts, ids))
+            scores = [sparse_embed_scores(query, _vectors(part), rows) for part, rows in places]
             return np.concatenate([np.empty(0, np.float32), *scores])
 
         return rerank(queries, hits, k, score)
 
-    def save(self, folder: str | Path) -> None:
-        """Write the index into a folder, made where it is missing."""
-        self._stored.save(folder)
+    def tables(self) -> dict[str, Segments]:
+        """Return what is stored: the vectors beside the terms."""
+        return {"": self._postings.rows}
 
-    @classmethod
-    def load(cls, folder: str | Path) -> TermEmbeddingIndex:
-        """Map what `save` wrote.
 
-        Raises:
-            CheckpointError: If a file is missing or damaged.
-        """
-        vectors = TermEmbeddings.load(folder)
-        index = cls(vectors.dim)
-        index._stored = StoredVectors.load(folder, vectors)
-        alive = index._stored.alive()
-        index._postings = restored(folder, alive, vectors.terms[alive], index._stored.next_id)
-        return index
+def _vectors(part: Segment) -> TermEmbeddings:
+    return TermEmbeddings(forward(part), part.arrays["embeddings"])

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 
-from glane.checkpoint import FORMAT_VERSION, CheckpointError, Schema
 from glane.hits import Hits
-from glane.lexical import check_arrays
 from glane.postings import Postings, Statistics, Weigh
+from glane.store.segments import Segments
 from glane.text import TextPreparer
 from glane.types import Ids, Scores
-from glane.vectors import SparseVectors, join_lengths, read_array
-
-HIGHEST_TERM = 1 << 31
-"""Above every term number: how many a model has, an index does not know."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TermIndexInfo(Schema):
-    """What the arrays of a `TermIndex` do not say: `terms.json`.
-
-    Attributes:
-        format_version: Version of this schema.
-        next_id: The number of the next document.
-    """
-
-    file_name = "terms.json"
-
-    format_version: int = FORMAT_VERSION
-    next_id: int
+from glane.vectors import SparseVectors, join_lengths
 
 
 class TermIndex:
@@ -69,25 +47,9 @@ class TermIndex:
         """
         return self.postings.search(queries, k)
 
-    def save(self, folder: str | Path) -> None:
-        """Write the index into a folder, made where it is missing."""
-        ids, vectors = self.postings.remaining()
-        vectors.save(folder)
-        np.save(Path(folder) / "ids.npy", ids, allow_pickle=False)
-        TermIndexInfo(next_id=self.postings.next_id).write(folder)
-
-    @classmethod
-    def load(cls, folder: str | Path) -> TermIndex:
-        """Map what `save` wrote.
-
-        Raises:
-            CheckpointError: If a file is missing or damaged.
-        """
-        info, vectors = TermIndexInfo.read(folder), SparseVectors.load(folder)
-        ids = read_array(Path(folder) / "ids.npy", mapped=False)
-        index = cls()
-        index.postings = restored(folder, ids, vectors, info.next_id)
-        return index
+    def tables(self) -> dict[str, Segments]:
+        """Return what is stored."""
+        return {"": self.postings.rows}
 
 
 def weigh_as_it_is(statistics: Statistics) -> Weigh:
@@ -95,24 +57,9 @@ def weigh_as_it_is(statistics: Statistics) -> Weigh:
     return lambda term, rows, weights: weights
 
 
-def restored(folder: str | Path, ids: Ids, vectors: SparseVectors, next_id: int) -> Postings:
-    """Return postings of what a folder held.
-
-    Raises:
-        CheckpointError: If the arrays do not belong together.
-    """
-    try:
-        check_arrays(ids, vectors, HIGHEST_TERM, next_id)
-    except ValueError as error:
-        raise CheckpointError(f"{str(folder)!r} is damaged: {error}") from None
-    postings = Postings(weigh_as_it_is)
-    postings.restore(ids, vectors, next_id)
-    return postings
-
-
 def n_terms(postings: Postings) -> int:
     """Return how many terms all documents that are left have together."""
-    return len(postings.remaining()[1].indices)
+    return int(postings.statistics().frequencies.sum())
 
 
 def active_terms(terms: Ids, weights: Scores) -> tuple[SparseVectors, Ids]:

@@ -48,7 +48,8 @@ class TfIdf(Lexical):
 
     def _weighting(self, statistics: Statistics) -> Weigh:
         idf = _idf(statistics)
-        scales = 1 / _norms(statistics.vectors, idf)
+        norms = [_norms(vectors, idf) for vectors in statistics.vectors]
+        scales = 1 / np.concatenate([np.empty(0), *norms])
 
         def weigh(term: int, rows: Ids, counts: Scores) -> Floats:
             weights: Floats = counts * idf[term] * scales[rows]

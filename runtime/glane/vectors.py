@@ -6,8 +6,9 @@ compressed sparse rows do. Rows can be taken, put together, saved and mapped bac
 
 from __future__ import annotations
 
+import mmap
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -63,7 +64,7 @@ class SparseVectors:
 
     def save(self, folder: str | Path) -> None:
         """Write the three arrays as `.npy` files into a folder, made where it is missing."""
-        save_arrays(folder, indptr=self.indptr, indices=self.indices, values=self.values)
+        _save_arrays(folder, indptr=self.indptr, indices=self.indices, values=self.values)
 
     @classmethod
     def load(cls, folder: str | Path) -> SparseVectors:
@@ -72,7 +73,7 @@ class SparseVectors:
         Raises:
             CheckpointError: If a file is missing or damaged.
         """
-        return cls(*load_arrays(folder, "indptr", "indices", "values"))
+        return cls(*_load_arrays(folder, "indptr", "indices", "values"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +121,7 @@ class TokenVectors:
 
     def save(self, folder: str | Path) -> None:
         """Write the two arrays as `.npy` files into a folder, made where it is missing."""
-        save_arrays(folder, offsets=self.offsets, values=self.values)
+        _save_arrays(folder, offsets=self.offsets, values=self.values)
 
     @classmethod
     def load(cls, folder: str | Path) -> TokenVectors:
@@ -129,7 +130,7 @@ class TokenVectors:
         Raises:
             CheckpointError: If a file is missing or damaged.
         """
-        return cls(*load_arrays(folder, "offsets", "values"))
+        return cls(*_load_arrays(folder, "offsets", "values"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,7 +177,7 @@ class TermEmbeddings:
     def save(self, folder: str | Path) -> None:
         """Write the four arrays as `.npy` files into a folder, made where it is missing."""
         self.terms.save(folder)
-        save_arrays(folder, embeddings=self.embeddings)
+        _save_arrays(folder, embeddings=self.embeddings)
 
     @classmethod
     def load(cls, folder: str | Path) -> TermEmbeddings:
@@ -185,7 +186,7 @@ class TermEmbeddings:
         Raises:
             CheckpointError: If a file is missing or damaged.
         """
-        *terms, embeddings = load_arrays(folder, "indptr", "indices", "values", "embeddings")
+        *terms, embeddings = _load_arrays(folder, "indptr", "indices", "values", "embeddings")
         return cls(SparseVectors(*terms), embeddings)
 
 
@@ -236,7 +237,7 @@ def take_rows(offsets: Ids, rows: Rows) -> tuple[Ids, slice | Ids]:
     return taken, np.arange(taken[-1]) + shift
 
 
-def save_arrays(folder: str | Path, **arrays: npt.NDArray[Any]) -> None:
+def _save_arrays(folder: str | Path, **arrays: npt.NDArray[Any]) -> None:
     """Write each array beside and move it into place: it may be mapped from the old file."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     for name, array in arrays.items():
@@ -246,7 +247,7 @@ def save_arrays(folder: str | Path, **arrays: npt.NDArray[Any]) -> None:
         os.replace(new, path)
 
 
-def load_arrays(folder: str | Path, *names: str) -> list[npt.NDArray[Any]]:
+def _load_arrays(folder: str | Path, *names: str) -> list[npt.NDArray[Any]]:
     """Map the offsets and the arrays they cut, which must be as long as the offsets say."""
     offsets, *arrays = [read_array(Path(folder) / f"{name}.npy") for name in names]
     if len(offsets) == 0 or any(len(array) != offsets[-1] for array in arrays):
@@ -271,3 +272,15 @@ def read_array(path: Path, *, mapped: bool = True) -> npt.NDArray[Any]:
     except (OSError, ValueError, EOFError) as error:
         raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from None
     return array.view(np.ndarray)
+
+
+def release(arrays: Iterable[npt.NDArray[Any]]) -> None:
+    """Give back the memory that mapped arrays have taken; it is read again when it is needed."""
+    for array in arrays:
+        base = array.base
+        while isinstance(base, np.ndarray):
+            base = base.base
+        if isinstance(base, memoryview):
+            base = base.obj
+        if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
+            base.madvise(mmap.MADV_DONTNEED)

@@ -1,6 +1,7 @@
 """Tiny checkpoints with random weights; without torch or onnx this folder is skipped."""
 
 import os
+import runpy
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -80,7 +81,8 @@ def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
     """Write a checkpoint: by default BERT, queries of 12 tokens and documents of 24."""
     from glane.checkpoint import Checkpoint
     from glane.text import TextPreparer
-    from glane_trainer.models import ColBERT, random_projection
+    from glane_trainer.colbert import ColBERT
+    from glane_trainer.projection import random_projection
 
     def make(name: str = "checkpoint", kind: str = "bert", **rules: bool) -> Path:
         tokenizer_json = (FIXTURES / "colbert" / "tokenizer.json").read_text()
@@ -97,3 +99,11 @@ def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
 def checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
     """A BERT-like checkpoint."""
     return make_checkpoint()
+
+
+@pytest.fixture(params=["splade", "splade-inference-free", "sparse-embed"])
+def sparse_checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The checkpoint that a fixture of this name was exported from."""
+    made = runpy.run_path(str(FIXTURES.parent / "make_fixtures.py"))
+    made["CHECKPOINTS"][request.param](tmp_path / "checkpoint")
+    return tmp_path / "checkpoint"

@@ -45,9 +45,9 @@ def test_the_demo_makes_what_it_says(
     assert "BM25" in printed.out
     assert "ColBERT, fine-tuned, int8" in printed.out
     assert "$ glane train colbert" in printed.err
-    for name in ("checkpoint/training.png", "model/parity.json", "index/index.json"):
+    for name in ("checkpoint/training.png", "model/parity.json", "index/manifest.json"):
         assert (out / name).is_file()
-    assert str(tmp_path) not in (out / "index" / "index.json").read_text()
+    assert str(tmp_path) not in (out / "index" / "manifest.json").read_text()
     assert main(["search", str(out / "index"), "stars at night", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["hits"]
     assert main(["demo", "--base", str(base), "--out", str(out)]) == 1

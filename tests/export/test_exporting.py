@@ -3,12 +3,11 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import numpy_helper
 
 from glane import ColBERT, ModelInfo
@@ -16,6 +15,7 @@ from glane.checkpoint import CHECKPOINT_FILES, fingerprint
 from glane_export import ExportSettings, ParityError, export_model, exporting
 from glane_export.graph import write_graph
 from glane_trainer import ColBERT as TorchColBERT
+from glane_trainer.model import Model
 
 Quantize = Literal["none", "int8"]
 
@@ -98,7 +98,7 @@ def test_attention_to_expansion_travels_with_the_model(
 def test_noise_in_the_fp32_graph_fails_and_leaves_nothing(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quantize: Quantize
 ) -> None:
-    def sabotaged(model: torch.nn.Module, path: Path) -> None:
+    def sabotaged(model: Model[Any], path: Path) -> None:
         write_graph(model, path)
         with_noise(path)
 

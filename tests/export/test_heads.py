@@ -32,7 +32,7 @@ def random_head(seed: int = 0, *, embeds: bool = True) -> Head:
 def write(head: Head, path: Path) -> None:
     """Write a graph of the head alone: the encoder's outputs are its inputs."""
     vectors = ["transformed_given", "hidden_given"]
-    shape = ["n", "length", WIDTH]
+    shape: list[str | int] = ["n", "length", WIDTH]
     inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in vectors]
     mask = helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["n", "length"])
     nodes = [
@@ -68,13 +68,15 @@ def defined(
     transformed, hidden, mask = batch
     logits = transformed @ head.decoder.T + head.bias
     weights = splade_weights(logits, mask == 1, xp=np)
+    assert head.projection is not None
     terms = np.argsort(-weights, axis=1, kind="stable")[:, :n_terms]
     embeddings = []
     for text in range(len(mask)):
         own = mask[text] == 1
         exponents = np.exp(logits[text, own][:, terms[text]])  # (length, n_terms)
         shares = exponents / exponents.sum(0)
-        embeddings.append(np.maximum(0, shares.T @ hidden[text, own] @ head.projection.T))
+        unweighed = np.maximum(0, shares.T @ hidden[text, own] @ head.projection.T)
+        embeddings.append(weights[text, terms[text], None] * unweighed)
     return terms, np.take_along_axis(weights, terms, 1), np.array(embeddings, np.float32)
 
 
@@ -169,7 +171,8 @@ def test_an_int8_text_has_the_same_terms_whatever_stands_beside_it(tmp_path: Pat
     together = run(tmp_path / "int8.onnx", (transformed, hidden, mask), 20)
     for text in (0, 1, BUDGET + 2):
         own = mask[text] == 1
-        one = tuple(array[text : text + 1, own] for array in (transformed, hidden, mask))
-        alone = run(tmp_path / "int8.onnx", (one[0], one[1], one[2]), 20)
+        rows = slice(text, text + 1)
+        one = (transformed[rows, own], hidden[rows, own], mask[rows, own])
+        alone = run(tmp_path / "int8.onnx", one, 20)
         for left, right in zip(alone, together, strict=True):
             np.testing.assert_allclose(left[0], right[text], rtol=1e-5, atol=1e-6)

@@ -78,12 +78,58 @@ def test_index_search_add_and_info(
     again = write_jsonl(tmp_path / "again.jsonl", [{"_id": "sea", "title": "", "text": "salt"}])
     assert answer(["add", index, "--documents", again], capsys)["n_replaced"] == 1
     info = answer(["info", index], capsys)
-    assert (info["n_documents"], info["n_deleted"], info["n_segments"]) == (4, 1, 1)
+    assert (info["n_documents"], info["n_deleted"], info["n_segments"]) == (4, 1, 2)
     assert info["bytes"] > 0
     assert main(["search", index, "salt"]) == 0
     assert "sea" in capsys.readouterr().out
     assert main(["search", index, "nothing of this"]) == 0
     assert capsys.readouterr().out == "nothing found\n"
+
+
+def test_delete_compact_and_verify(
+    corpus: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = str(tmp_path / "index")
+    numbered = write_jsonl(
+        tmp_path / "all.jsonl", [*CORPUS, {"_id": 7, "title": "", "text": "ice"}]
+    )
+    argv = ["index", index, "--documents", numbered, "--retriever", "bm25", "--keep-documents"]
+    answer(argv, capsys)
+    found = answer(["search", index, "light"], capsys)["hits"]
+    assert found[0]["document"] == CORPUS[0]
+    assert main(["search", index, "light"]) == 0
+    assert "Plants eat light." in capsys.readouterr().out
+    deleted = answer(["delete", index, "leaf", "7"], capsys)
+    assert (deleted["n_documents"], deleted["n_deleted"]) == (2, 2)
+    assert "unknown document '7'" in complaint(["delete", index, "sea", "7"], capsys)
+    info = answer(["info", index, "--verify"], capsys)
+    assert (info["n_documents"], info["n_deleted"], info["deleted_share"]) == (2, 2, 0.5)
+    assert info["verified"] > 10
+    assert sum(info["bytes_by_part"].values()) < info["bytes"]
+    assert set(info["bytes_by_part"]) >= {"keys", "documents", "retriever", "retriever.terms"}
+    assert main(["delete", index, "sea"]) == 0
+    assert "1 deleted, 1 left" in capsys.readouterr().out
+    assert main(["compact", index]) == 0
+    assert "1 documents" in capsys.readouterr().out
+    info = answer(["info", index], capsys)
+    assert (info["n_documents"], info["n_deleted"], info["n_segments"]) == (1, 0, 1)
+    path = next(Path(index).rglob("list_values.npy"))
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert str(path) in complaint(["info", index, "--verify"], capsys)
+    assert answer(["info", index], capsys)["n_documents"] == 1
+    assert "only an index keeps checksums" in complaint(["info", str(MODEL), "--verify"], capsys)
+
+
+def test_a_linked_index_has_no_copy_of_its_model(
+    corpus: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = str(tmp_path / "index")
+    argv = ["index", index, "--documents", corpus, "--retriever", "bm25", "--reranker", str(MODEL)]
+    answer([*argv, "--link"], capsys)
+    assert not list(Path(index).rglob("*.onnx"))
+    assert answer(["search", index, "granite"], capsys)["hits"][0]["id"] == "stone"
 
 
 def test_a_neural_index_carries_its_model(
@@ -222,7 +268,7 @@ def bad_calls(index: str, corpus: str, beir: str) -> list[tuple[list[str], str]]
     new = f"{index}-new"
     bm25 = ["--retriever", "bm25"]
     return [
-        (["search", f"{index}-none", "x"], "has no index.json"),
+        (["search", f"{index}-none", "x"], "has no manifest.json"),
         (["search", index, "x", "-k", "0"], "k must be at least 1, got 0"),
         (["search", index, "x", "--fuse", "rrf"], "needs a reranker"),
         (["search", index, "x", "--model", str(MODEL)], "takes no model"),

@@ -1,7 +1,5 @@
 """Outlines, and the candidates that they choose, against scoring every document."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,11 +8,12 @@ from hypothesis import strategies as st
 from glane import maxsim as module
 from glane.codes import KINDS, CodeKind, decode
 from glane.hits import Hits
-from glane.maxsim import MaxSimIndex, exact_scores, maxsim_scores
-from glane.outlines import LEVELS, Level, condensed, document_vectors
+from glane.maxsim import MaxSimIndex, TokenStorage, maxsim_scores
+from glane.outlines import LEVELS, Level, condensed, outlines, tokens_of
 from glane.scoring import NO_TOKENS_SCORE
 from glane.vectors import TokenVectors, join_lengths
 
+OUTLINED = TokenStorage(outlines=True)
 LENGTHS = st.lists(st.integers(0, 9), max_size=7)
 
 
@@ -57,17 +56,16 @@ def test_a_condensed_query_is_the_sums_of_its_groups_and_their_sizes(
 
 def test_an_outline_of_few_tokens_is_the_tokens() -> None:
     documents, queries = unit([16, 3, 0], 32), unit([5], 32, seed=1)
-    outline = document_vectors(documents, "float16", 1, outlines=True).outlines[0]
+    outline = outlines(documents)[0]
     scores = maxsim_scores(condensed(queries, 1), outline)
     np.testing.assert_allclose(scores, maxsim_scores(queries, documents), atol=0.02)
     assert scores[0, 2] == NO_TOKENS_SCORE
 
 
 def test_outlines_have_the_stated_number_of_vectors() -> None:
-    coarse, fine = document_vectors(unit([50, 0, 7], 8), "int8", 2, outlines=True).outlines
+    coarse, fine = outlines(unit([50, 0, 7], 8))
     assert np.diff(coarse.offsets).tolist() == [16, 0, 7]
     assert np.diff(fine.offsets).tolist() == [13, 0, 2]
-    assert document_vectors(unit([50], 8), "int8", 2, outlines=False).outlines == ()
 
 
 def test_how_many_documents_go_on() -> None:
@@ -82,7 +80,7 @@ def test_candidates_hold_the_best_documents(monkeypatch: pytest.MonkeyPatch) -> 
         module, "LEVELS", [level._replace(least=level.least // 5) for level in LEVELS]
     )
     documents, queries = topical(400, seed=0), topical(8, seed=1)
-    exact, chosen = MaxSimIndex(16), MaxSimIndex(16, outlines=True)
+    exact, chosen = MaxSimIndex(16), MaxSimIndex(16, OUTLINED)
     for index in (exact, chosen):
         index.add(documents)
     best, found = exact.search(queries, 20), chosen.search(queries, 20)
@@ -93,29 +91,27 @@ def test_candidates_hold_the_best_documents(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("kind", KINDS)
-def test_added_in_parts_deleted_saved_and_loaded_it_answers_the_same(
-    kind: CodeKind, tmp_path: Path
+def test_added_in_parts_deleted_and_compacted_it_answers_the_same(
+    kind: CodeKind,
 ) -> None:
     documents, queries = topical(60, seed=0), topical(4, seed=1)
-    index, parts = (MaxSimIndex(16, kind=kind, pool=2, outlines=True) for _ in range(2))
+    storage = TokenStorage(kind=kind, pool=2, outlines=True)
+    index, parts = (MaxSimIndex(16, storage) for _ in range(2))
     index.add(documents)
     for start in (0, 7, 8, 40):
         parts.add(documents[start : {0: 7, 7: 8, 8: 40, 40: 60}[start]])
     for each in (index, parts):
         each.delete(np.array([3, 59]))
-    parts.save(tmp_path)
-    loaded = MaxSimIndex.load(tmp_path)
-    assert loaded.storage == index.storage
     expected = index.search(queries, 3)
     assert not np.isin(expected.ids, [3, 59, -1]).any()
-    for other in (parts, loaded):
-        assert_same(other.search(queries, 3), expected)
-    assert loaded.add(documents[:1]).tolist() == [60]
+    assert_same(parts.search(queries, 3), expected)
+    parts.rows.compact()
+    assert_same(parts.search(queries, 3), expected)
 
 
 @pytest.mark.usefixtures("small")
 def test_candidates_of_nothing_and_of_empty_documents() -> None:
-    index = MaxSimIndex(4, outlines=True)
+    index = MaxSimIndex(4, OUTLINED)
     queries = unit([2, 0], 4)
     assert index.search(queries, 3).to_lists() == [[], []]
     index.add(unit([0, 0, 3, 0, 0], 4))
@@ -128,32 +124,22 @@ def test_candidates_of_nothing_and_of_empty_documents() -> None:
 @pytest.mark.parametrize("pool", [1, 3])
 def test_scores_are_those_of_the_vectors_as_stored(kind: CodeKind, pool: int) -> None:
     documents, queries = unit([9, 0, 4], 8), unit([3, 2], 8, seed=1)
-    stored = document_vectors(documents, kind, pool, outlines=False).tokens
-    index = MaxSimIndex(8, kind=kind, pool=pool)
+    index = MaxSimIndex(8, TokenStorage(kind=kind, pool=pool))
     index.add(documents)
+    stored = tokens_of(index.rows.parts[0].arrays)
+    assert np.diff(stored.offsets).tolist() == [-(-length // pool) for length in (9, 0, 4)]
     hits = index.search(queries, 3)
-    plain = TokenVectors(stored.offsets, decode(stored, slice(None)))
-    expected = maxsim_scores(queries, plain)
+    expected = maxsim_scores(queries, TokenVectors(stored.offsets, decode(stored, slice(None))))
     np.testing.assert_allclose(
         hits.scores, np.take_along_axis(expected, hits.ids, axis=1), atol=1e-5
     )
 
 
-def test_a_score_does_not_depend_on_what_else_is_scored() -> None:
-    documents, query = unit([30, 0, 200, 7, 30], 128), unit([21], 128, seed=1)
-    rows = np.array([4, 2, 1, 0, 3])
-    whole = exact_scores(query, documents, rows)
-    for place, row in enumerate(rows):
-        alone = exact_scores(query, documents[row : row + 1], np.zeros(1, np.int64))
-        assert alone[0] == whole[place]
-    np.testing.assert_allclose(whole, maxsim_scores(query, documents)[0, rows], atol=1e-5)
-
-
 def test_wrong_storage_is_refused() -> None:
     with pytest.raises(ValueError, match="kind must be one of float16, int8, int4, got 'int3'"):
-        MaxSimIndex(4, kind="int3")  # type: ignore[arg-type]
+        MaxSimIndex(4, TokenStorage(kind="int3"))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="pool must be at least 1, got 0"):
-        MaxSimIndex(4, pool=0)
+        MaxSimIndex(4, TokenStorage(pool=0))
 
 
 def assert_same(one: Hits, other: Hits) -> None:

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from glane import BM25, CheckpointError, ColBERT, Search, SparseEmbed, Splade, encoder
+from glane import BM25, ColBERT, Search, SparseEmbed, Splade, encoder
 from glane.neural import Neural
 from glane.text import Batch
 
@@ -87,17 +86,12 @@ def test_the_same_text_again_keeps_its_place() -> None:
     assert search.search(["tea"]).ids == [[0, 2, 1]]
     search.add([{"id": 0, "text": "\ud800"}, {"id": 1, "text": "green tea"}])
     search.add([{"id": 0, "text": "\ufffd"}])  # encoded as the very same
-    assert len(search.keys) == 5
+    assert search.keys.rows.next_id == 5
 
 
-def test_hashes_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    search = Search(BM25())
-    search.add([{"id": "leaf", "text": "light"}, {"id": "sea", "text": "salt"}])
-    search.save(tmp_path / "index")
-    path = tmp_path / "index" / "hashes.npy"
-    np.save(path, np.load(path)[:-1])
-    with pytest.raises(CheckpointError, match=r"hashes\.npy' does not fit keys\.json"):
-        Search.load(tmp_path / "index")
-    path.unlink()
-    with pytest.raises(CheckpointError, match=r"hashes\.npy' cannot be read"):
-        Search.load(tmp_path / "index")
+def test_a_kept_document_is_replaced_where_another_field_changed() -> None:
+    search = Search(BM25(), keep_documents=True)
+    search.add([{"id": 0, "text": "tea", "year": 1}, {"id": 1, "text": "tea", "year": 1}])
+    search.add([{"id": 0, "text": "tea", "year": 2}, {"id": 1, "text": "tea", "year": 1}])
+    assert search.search(["tea"]).ids == [[1, 0]]
+    assert [document["year"] for document in search.documents([0, 1])] == [2, 1]

@@ -118,28 +118,14 @@ def test_wrong_calls_are_refused() -> None:
     assert index.n_terms() == 1
 
 
-@pytest.mark.parametrize("name", ["embeddings.npy", "indices.npy", "deleted.npy"])
+@pytest.mark.parametrize("name", ["manifest.json", "embeddings.npy", "indices.npy"])
 def test_a_damaged_index_is_refused(name: str, tmp_path: Path) -> None:
-    index = TermEmbeddingIndex(2)
-    index.add(random_rows([{1}, {2, 4}], 2))
-    index.save(tmp_path)
-    assert len(TermEmbeddingIndex.load(tmp_path)) == 2
-    array = np.load(tmp_path / name)
-    np.save(tmp_path / name, array[:-1])
-    with pytest.raises(CheckpointError, match="is damaged"):
-        TermEmbeddingIndex.load(tmp_path)
-    (tmp_path / name).unlink()
-    with pytest.raises(CheckpointError, match=f"{name}' cannot be read"):
-        TermEmbeddingIndex.load(tmp_path)
-
-
-def test_terms_out_of_range_are_refused(tmp_path: Path) -> None:
-    index = TermEmbeddingIndex(2)
-    index.add(random_rows([{1}, {2, 4}], 2))
-    index.save(tmp_path)
-    np.save(tmp_path / "indices.npy", np.array([1, -2, 4], np.int32))
-    with pytest.raises(CheckpointError, match="do not fit together"):
-        TermEmbeddingIndex.load(tmp_path)
+    model = SparseEmbed.load(FIXTURES / "sparse-embed")
+    model.add(model.encode_documents(TEXTS))
+    model.save(tmp_path)
+    next(tmp_path.rglob(name)).write_bytes(b"{")
+    with pytest.raises(CheckpointError, match=f"{name}' is damaged"):
+        SparseEmbed.load(FIXTURES / "sparse-embed", tmp_path)
 
 
 def test_terms_and_weights_are_those_of_a_splade_model() -> None:

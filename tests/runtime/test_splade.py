@@ -1,6 +1,5 @@
 """Splade on small random models: terms, inference-free queries, and what an index remembers."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -168,23 +167,11 @@ def test_a_model_of_another_kind_is_refused() -> None:
         Splade.load(FIXTURES / "colbert")
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("terms.json", b"{", r"terms\.json' is not JSON"),
-        ("terms.json", b'{"format_version": 1, "next_id": 2}', "do not fit together"),
-        ("ids.npy", b"", r"ids\.npy' cannot be read"),
-        ("values.npy", b"", r"values\.npy' cannot be read"),
-        ("fingerprint", b"\xff", "holds no vectors"),
-    ],
-)
-def test_a_damaged_index_is_refused(
-    name: str, content: bytes, message: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("name", ["manifest.json", "ids.npy", "list_values.npy"])
+def test_a_damaged_index_is_refused(name: str, tmp_path: Path) -> None:
     splade = load()
     splade.add(splade.encode_documents(TEXTS))
     splade.save(tmp_path)
-    assert json.loads((tmp_path / "terms.json").read_text())["next_id"] == len(TEXTS)
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(CheckpointError, match=message):
+    next(tmp_path.rglob(name)).write_bytes(b"{")
+    with pytest.raises(CheckpointError, match=f"{name}' is damaged"):
         Splade.load(FIXTURES / "splade", tmp_path)

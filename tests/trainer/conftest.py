@@ -146,7 +146,7 @@ def bert_mlm(
     torch.manual_seed(3)
     folder = tmp_path_factory.mktemp("bert-mlm")
     model = BertForMaskedLM(bert_config)
-    torch.nn.init.constant_(model.cls.predictions.bias, -4.0)
+    torch.nn.init.constant_(model.cls.predictions.bias, -1.0)
     model.save_pretrained(folder)
     (folder / "tokenizer.json").write_text(tokenizer_json)
     return folder

@@ -15,7 +15,7 @@ from transformers import AutoModel
 from glane.checkpoint import CheckpointError
 from glane.scoring import NO_TOKENS_SCORE
 from glane_trainer import ColBERT, principal_projection
-from glane_trainer.models import score_matrix
+from glane_trainer.colbert import score_matrix
 from glane_trainer.weights import Quiet
 
 TEXTS = ["plants eat light", "", "rivers run to the sea " * 100, "Tea, honey."]

@@ -1,6 +1,5 @@
 """The loss and the step, by hand."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from glane_trainer import ColBERT, Example, Settings, StepOptions, train_colbert
 from glane_trainer.columns import columns_of
 from glane_trainer.devices import choose_device, choose_precision
-from glane_trainer.losses import contrastive_loss
 from glane_trainer.optimization import freeze, make_optimizer, set_rates
 
 
@@ -26,25 +24,6 @@ def columns(examples: list[Example]) -> tuple[list[str], list[str], list[tuple[s
         [example.positive for example in examples],
         [example.negatives for example in examples],
     )
-
-
-def test_the_loss_of_two_queries_by_hand() -> None:
-    scores = torch.tensor([[2.0, 1.0], [0.0, 4.0]])
-    nothing = torch.zeros(2, 2, dtype=torch.bool)
-    loss = contrastive_loss(scores, torch.tensor([0, 1]), nothing, temperature=2.0)
-    first = -math.log(math.e / (math.e + math.exp(0.5)))
-    second = -math.log(math.exp(2) / (math.exp(2) + 1))
-    assert loss.item() == pytest.approx((first + second) / 2)
-
-
-def test_a_masked_document_is_no_negative() -> None:
-    scores = torch.tensor([[2.0, 9.0], [0.0, 4.0]], requires_grad=True)
-    masked = torch.tensor([[False, True], [False, False]])
-    loss = contrastive_loss(scores, torch.tensor([0, 1]), masked, temperature=1.0)
-    assert loss.item() == pytest.approx(math.log(1 + math.exp(-4)) / 2, rel=1e-5)
-    loss.backward()  # type: ignore[no-untyped-call]
-    assert scores.grad is not None
-    assert scores.grad[0].tolist() == [0, 0]
 
 
 def test_a_document_counts_once_and_known_answers_are_masked() -> None:

@@ -53,7 +53,7 @@ def test_logits_are_made_of_the_three_pieces(term_base: Path) -> None:
     logits = transformed @ model.decoder.weight.T + model.decoder.bias
     expected = splade_weights(logits, mask, xp=torch)
     torch.testing.assert_close(model.weights(batch, "document"), expected)
-    expected.square().sum().backward()  # type: ignore[no-untyped-call]
+    expected.square().sum().backward()
     by_definition = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
     model.weights(batch, "document").square().sum().backward()  # type: ignore[no-untyped-call]
@@ -76,7 +76,7 @@ def test_load_gives_back_what_save_wrote(
 ) -> None:
     model = make(kind, term_base)
     with torch.no_grad():
-        model.decoder.bias += 0.1
+        model.decoder.bias.add_(0.1)
     model.save(tmp_path / "checkpoint")
     loaded = load_model(tmp_path / "checkpoint")
     assert type(loaded) is kind
@@ -145,7 +145,7 @@ def test_splade_scores_by_dot_product(bert_mlm: Path) -> None:
     np.testing.assert_allclose(model.scores(TEXTS[:2], TEXTS[:2]), np.diag(expected), rtol=1e-5)
 
 
-def test_embeddings_are_the_attended_mean_of_hidden_vectors(bert_mlm: Path) -> None:
+def test_embeddings_are_weighed_attended_means_of_hidden_vectors(bert_mlm: Path) -> None:
     model = SparseEmbed.from_base(bert_mlm, dim=5, document_terms=4)
     batch = model.preparer.encode([TEXTS[0]], "document")
     ids, attention, _ = model.placed(batch)
@@ -155,7 +155,8 @@ def test_embeddings_are_the_attended_mean_of_hidden_vectors(bert_mlm: Path) -> N
         logits = model.decoder(model.transform(hidden[None]))[0]  # (length, n_vocabulary)
         for term, found in zip(embedded.terms[0], embedded.embeddings[0], strict=True):
             pooled = (logits[:, term].softmax(0)[:, None] * hidden).sum(0)
-            torch.testing.assert_close(found, model.projection(pooled).relu())
+            weight = embedded.weights[0, term]
+            torch.testing.assert_close(found, weight * model.projection(pooled).relu())
 
 
 def test_the_matrix_of_embedded_scores_is_the_definition(term_base: Path) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,15 +20,24 @@ from glane.checkpoint import CheckpointError
 from glane.cli import main
 from glane.dataset import Dataset
 from glane_trainer import (
+    DEFAULTS,
     ColBERT,
+    Objective,
     Settings,
+    SparseEmbed,
+    Sparsity,
+    Splade,
     StepOptions,
     TrainingData,
+    load_model,
     train,
     train_colbert,
 )
 from glane_trainer.evaluation import Evaluator, ndcg
+from glane_trainer.model import Model
+from glane_trainer.settings import DIMS
 from glane_trainer.state import FOLDER, model_folder
+from glane_trainer.training import STEPS
 
 SETTINGS = Settings(
     epochs=2, batch_size=4, learning_rate=2e-3, projection_learning_rate=5e-3, save_steps=0
@@ -44,6 +54,18 @@ def model(new_model: Callable[[], ColBERT]) -> ColBERT:
     return new_model()
 
 
+@pytest.fixture(params=["colbert", "splade", "inference-free", "sparse-embed"])
+def new_of_any_kind(request: pytest.FixtureRequest, bert: Path) -> Callable[[], Model[Any]]:
+    """Return a new model, of each kind in turn."""
+    make: dict[str, Callable[[], Model[Any]]] = {
+        "colbert": lambda: ColBERT.from_base(bert, dim=8),
+        "splade": lambda: Splade.from_base(bert, document_terms=16),
+        "inference-free": lambda: Splade.from_base(bert, inference_free=True),
+        "sparse-embed": lambda: SparseEmbed.from_base(bert, dim=8, document_terms=16),
+    }
+    return make[request.param]
+
+
 def log_of(folder: Path, name: str) -> dict[int, float]:
     """Return one quantity of a run's log by step."""
     records = [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
@@ -55,7 +77,7 @@ def interrupted_at(step: int) -> Callable[..., dict[str, float]]:
     calls = 0
 
     def learn(
-        model: ColBERT,
+        model: Model[Any],
         optimizer: Optimizer,
         anchor: Sequence[str],
         positive: Sequence[str],
@@ -66,7 +88,8 @@ def interrupted_at(step: int) -> Callable[..., dict[str, float]]:
         calls += 1
         if calls == step:
             signal.raise_signal(signal.SIGINT)
-        return train_colbert(model, optimizer, anchor, positive, negative, options)
+        train = STEPS[model.checkpoint.kind]
+        return train(model, optimizer, anchor, positive, negative, options)
 
     return learn
 
@@ -173,16 +196,17 @@ def test_the_same_seed_gives_the_same_bits(
 
 @pytest.mark.parametrize("stop", [1, 6, 16])
 def test_a_resumed_run_gives_the_bits_of_an_uninterrupted_one(
-    new_model: Callable[[], ColBERT], data: TrainingData, tmp_path: Path, stop: int
+    new_of_any_kind: Callable[[], Model[Any]], data: TrainingData, tmp_path: Path, stop: int
 ) -> None:
-    settings = replace(SETTINGS, batch_size=2, accumulation=2, eval_steps=3)
+    sparsity = Sparsity(query_weight=0.1, document_weight=0.1)
+    settings = replace(SETTINGS, batch_size=2, accumulation=2, eval_steps=3, sparsity=sparsity)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train(new_model(), data, whole, settings)
+    train(new_of_any_kind(), data, whole, settings)
     with pytest.raises(KeyboardInterrupt, match="--resume goes on from there"):
-        train(new_model(), data, parts, settings, step=interrupted_at(stop))
+        train(new_of_any_kind(), data, parts, settings, step=interrupted_at(stop))
     assert [path.name for path in parts.iterdir()] == [FOLDER]
     torch.manual_seed(99)  # what another session may have done to the generator
-    train(ColBERT.load(model_folder(parts)), data, parts, settings, mode="resume")
+    train(load_model(model_folder(parts)), data, parts, settings, mode="resume")
     for name in ("model.safetensors", "glane.json", "config.json", "tokenizer.json"):
         assert (parts / name).read_bytes() == (whole / name).read_bytes()
     for quantity in ("loss", "lr", "ndcg@10"):
@@ -261,6 +285,46 @@ def test_seven_batches_accumulated_by_four_are_two_steps(
     assert shares == pytest.approx([1 / 4] * 4 + [1 / 3] * 3)
 
 
+def test_every_kind_trains_and_logs_its_terms(
+    new_of_any_kind: Callable[[], Model[Any]], data: TrainingData, tmp_path: Path
+) -> None:
+    model = new_of_any_kind()
+    settings = replace(DEFAULTS[model.checkpoint.kind], batch_size=4, save_steps=0)
+    result = train(model, data, tmp_path / "out", settings)
+    assert data.held_out is not None
+    score = Evaluator(data.held_out, 64, seed=0)(load_model(tmp_path / "out"))
+    assert score == result["best_score"]
+    for name in ("query_terms", "document_terms", "document_flops"):
+        n_logged = 0 if model.checkpoint.kind == "colbert" else 12
+        assert len(log_of(tmp_path / "out", name)) == n_logged
+
+
+def test_terms_that_are_all_active_are_told_of_once(
+    bert: Path, data: TrainingData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = Splade.from_base(bert, document_terms=16)
+    with torch.no_grad():
+        model.decoder.bias.fill_(40.0)
+    settings = replace(SETTINGS, objective=Objective(temperature=10.0), max_steps=4)
+    train(model, replace(data, held_out=None), tmp_path / "out", settings)
+    told = [line for line in capsys.readouterr().err.splitlines() if "terms are active" in line]
+    assert len(told) == 1
+    assert told[0].startswith("step 1: nearly all terms are active (")
+
+
+def test_a_loss_with_a_teacher_needs_one_before_the_first_step(
+    model: ColBERT, data: TrainingData, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, objective=Objective(loss="kl"))
+    with pytest.raises(ValueError, match=r"needs `teacher_scores`, but training example 1, of"):
+        train(model, data, tmp_path / "out", settings)
+    taught = [replace(example, teacher_scores=(2.0, 1.0)) for example in data.examples]
+    alone = [replace(taught[0], negatives=(), teacher_scores=(2.0,)), *taught[1:]]
+    with pytest.raises(ValueError, match="needs `negatives`, but training example 1, of"):
+        train(model, replace(data, examples=alone), tmp_path / "out", settings)
+    train(model, replace(data, examples=taught), tmp_path / "out", settings)
+
+
 def test_max_steps_ends_the_run(model: ColBERT, data: TrainingData, tmp_path: Path) -> None:
     settings = replace(SETTINGS, max_steps=3)
     assert train(model, data, tmp_path / "out", settings)["steps"] == 3
@@ -323,6 +387,84 @@ def test_no_steps_write_the_untrained_model(
     assert main(arguments) == 0
     assert ColBERT.load(out).checkpoint.dim == 16
     assert "Untrained" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["splade", "sparse-embed"])
+def test_the_command_trains_models_with_terms(
+    bert: Path,
+    triples: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["train", kind, "--base", str(bert), "--data", str(triples()), "--out", str(out)]
+    arguments += ["--query-terms", "5", "--document-terms", "9", "--query-flops", "0.5"]
+    arguments += ["--flops-rise", "0", "--max-steps", "3", "--batch-size", "4", "--threads", "1"]
+    arguments += ["--query-regulariser", "l1", "--json"]
+    assert main(arguments) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["kind"], result["steps"]) == (kind, 3)
+    checkpoint = load_model(out).checkpoint
+    assert (checkpoint.query_terms, checkpoint.document_terms) == (5, 9)
+    assert checkpoint.dim == DIMS[checkpoint.kind]
+    assert len(log_of(out, "query_l1")) == 3
+
+
+def test_no_steps_write_untrained_models_with_terms(
+    bert_mlm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--base", str(bert_mlm), "--max-steps", "0", "--query-terms", "5"]
+    for kind, more in (("splade", ["--inference-free"]), ("sparse-embed", ["--dim", "8"])):
+        out = tmp_path / kind
+        assert main(["train", kind, *common, *more, "--out", str(out)]) == 0
+        checkpoint = load_model(out).checkpoint
+        assert (checkpoint.kind, checkpoint.query_terms) == (kind, 5)
+        assert (checkpoint.dim, checkpoint.inference_free) == ((0, True), (8, False))[
+            "--dim" in more
+        ]
+    assert "splade, 0 steps" in capsys.readouterr().out
+
+
+def test_a_table_is_begun_with_the_documents_that_are_learned_from(
+    bert_mlm: Path, triples: Callable[..., Path], tmp_path: Path
+) -> None:
+    arguments = ["train", "splade", "--base", str(bert_mlm), "--data", str(triples())]
+    arguments += ["--max-steps", "0", "--inference-free", "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    table = Splade.load(tmp_path / "out").query_table()
+    assert len(set(table.tolist())) == 3, "0 for markers, less for what two documents have"
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "complaint"),
+    [
+        ("colbert", ["--query-terms", "5"], "`query_terms` of a colbert must be 0, got 5"),
+        ("colbert", ["--inference-free"], "`inference_free` is for splade alone, not colbert"),
+        ("splade", ["--dim", "8"], "--dim 8 was given"),
+        ("splade", ["--query-terms", "0"], "`query_terms` of a splade must be at least 1, got 0"),
+        ("splade", ["--query-expansion"], "`query_expansion` is for colbert alone, not splade"),
+        ("splade", ["--query-flops", "-1"], "query_weight must be at least 0"),
+        ("splade", ["--loss", "kl"], "needs `teacher_scores`"),
+        ("sparse-embed", ["--dim", "0"], "`dim` of a sparse-embed must be at least 1, got 0"),
+    ],
+)
+def test_what_does_not_fit_the_kind_is_refused(
+    bert: Path,
+    triples: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+    more: list[str],
+    complaint: str,
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["train", kind, "--base", str(bert), "--data", str(triples()), "--out", str(out)]
+    assert main([*arguments, "--projection", "random", *more]) == 1
+    printed = capsys.readouterr()
+    assert complaint in printed.err
+    assert printed.err.count("\n") == 1
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

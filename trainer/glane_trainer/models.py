@@ -6,21 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from glane.checkpoint import Checkpoint, Kind
-from glane_trainer.colbert import ColBERT, score_matrix
+from glane_trainer.colbert import ColBERT
 from glane_trainer.model import Model
-from glane_trainer.projection import random_projection
 from glane_trainer.sparse_embed import SparseEmbed
 from glane_trainer.splade import Splade
 
-__all__ = [
-    "MODELS",
-    "ColBERT",
-    "SparseEmbed",
-    "Splade",
-    "load_model",
-    "random_projection",
-    "score_matrix",
-]
+__all__ = ["MODELS", "ColBERT", "SparseEmbed", "Splade", "load_model"]
 
 MODELS: dict[Kind, type[Model[Any]]] = {
     "colbert": ColBERT,

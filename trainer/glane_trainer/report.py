@@ -1,10 +1,11 @@
-"""What a run leaves beside the weights: its log, and a picture of loss and quality."""
+"""What a run leaves beside the weights: its result, its log, and a picture of both."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,6 +15,25 @@ from matplotlib.figure import Figure
 from glane_trainer.state import Record
 
 INK, LOSS, QUALITY = "#3d4451", "#9aa5b8", "#1f6f5c"
+
+
+class Result(TypedDict):
+    """What a run reports.
+
+    The scores are NDCG@10 on held-out queries, None where there are none; `kept_step` is the step
+    whose weights were written, 0 for the start's.
+    """
+
+    out: str
+    steps: int
+    examples: int
+    start_score: float | None
+    best_score: float | None
+    kept_step: int
+    remark: str
+    device: str
+    precision: str
+    seconds: float
 
 
 def write_report(folder: Path, log: Sequence[Record]) -> None:

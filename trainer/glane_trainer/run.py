@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from torch.optim import Optimizer
@@ -28,11 +28,11 @@ from glane_trainer.devices import DTYPES, available_device, available_precision
 from glane_trainer.evaluation import Evaluator
 from glane_trainer.interrupt import deferred_interrupt
 from glane_trainer.model import Model
-from glane_trainer.report import write_report
+from glane_trainer.report import Result, write_report
 from glane_trainer.settings import Settings
-from glane_trainer.sparse_steps import window_means
 from glane_trainer.sparsity import complaint
 from glane_trainer.steps import StepOptions
+from glane_trainer.windows import window_options
 
 Step = Callable[
     [Any, Optimizer, Sequence[str], Sequence[str], Sequence[Sequence[str]], StepOptions],
@@ -42,25 +42,6 @@ Step = Callable[
 
 MAY_CHANGE = ("save_steps", "device")
 """Settings that another session of the same run may have otherwise."""
-
-
-class Result(TypedDict):
-    """What a run reports.
-
-    The scores are NDCG@10 on held-out queries, None where there are none; `kept_step` is the step
-    whose weights were written, 0 for the start's.
-    """
-
-    out: str
-    steps: int
-    examples: int
-    start_score: float | None
-    best_score: float | None
-    kept_step: int
-    remark: str
-    device: str
-    precision: str
-    seconds: float
 
 
 class Run:
@@ -120,7 +101,8 @@ class Run:
                     record = self.take_step(next(windows_left))
                     self.within_step = False
                 bar.update()
-                bar.set_postfix(loss=f"{record['loss']:.3f}", lr=f"{record['lr']:.1e}")
+                shown = ("loss", "lr", "query_terms", "document_terms")
+                bar.set_postfix({name: f"{record[name]:.3g}" for name in shown if name in record})
 
     def take_step(self, window: Window) -> dict[str, float]:
         """Step the optimizer once, over the batches of a window, and log it."""
@@ -133,7 +115,8 @@ class Run:
         for module in self.frozen:
             module.eval()
         sums: dict[str, float] = {}
-        for batch, options in self._shared(window):
+        parts = window_options(self.model, window, self.data.known, self._options())
+        for batch, options in parts:
             for name, value in self._learn(batch, options).items():
                 sums[name] = sums.get(name, 0.0) + options.share * value
         progress.step += 1
@@ -231,30 +214,17 @@ class Run:
             "seconds": round(progress.seconds + time.perf_counter() - self.began, 1),
         }
 
-    def _shared(self, window: Window) -> list[tuple[list[Example], StepOptions]]:
-        """Return each batch of a window with its options, what they have in common included."""
-        n_examples = sum(len(batch) for batch in window)
-        settings, step = self.settings, self.progress.step
-        plain = StepOptions(
+    def _options(self) -> StepOptions:
+        """Return what all batches of the next step have in common."""
+        settings = self.settings
+        return StepOptions(
             objective=settings.objective,
-            sparsity=settings.sparsity.risen(step, self.n_steps),
+            sparsity=settings.sparsity.risen(self.progress.step, self.n_steps),
             preparer=self.preparer,
             clip=settings.clip,
             autocast=DTYPES[self.precision],
             scaler=self.scaler,
         )
-        parts = [
-            replace(
-                plain,
-                known=[self.data.known[example.anchor] for example in batch],
-                teacher_scores=[example.teacher_scores for example in batch],
-                share=len(batch) / n_examples,
-                update=number == len(window) - 1,
-            )
-            for number, batch in enumerate(window)
-        ]
-        means = window_means(self.model, list(zip(window, parts, strict=True)))
-        return [(b, replace(part, means=means)) for b, part in zip(window, parts, strict=True)]
 
     def _learn(self, batch: Sequence[Example], options: StepOptions) -> dict[str, float]:
         return self.step(

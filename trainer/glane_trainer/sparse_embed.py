@@ -46,10 +46,13 @@ class Embedded(NamedTuple):
 class SparseEmbed(TermModel[TermEmbeddings]):
     """A weight and a vector per term, compared where terms are shared (Kong et al., SIGIR 2023).
 
-    The vector of term t is ReLU(W · sum over positions i of softmax_i(logit_it) · h_i), with h the
-    encoder's output. We deviate from the paper in that queries too have as many terms as the
-    checkpoint says, by weight, and in that the terms' own score, SPLADE's, is trained beside it
-    with the same weight (see `train_sparse_embed`): search takes its candidates by that.
+    The vector of term t is w_t · ReLU(W · sum over positions i of softmax_i(logit_it) · h_i), with
+    h the encoder's output and w_t the term's weight. We deviate from the paper in three things.
+    There a vector is not multiplied by w_t and has to learn how much its term matters; here the
+    score begins near SPLADE's, as sum of w_t · w_t · (how alike the term's contexts are). Queries
+    too have as many terms as the checkpoint says, by weight. And the terms' own score, SPLADE's,
+    is trained beside it with the same weight (see `train_sparse_embed`): search takes its
+    candidates by that.
 
     Attributes:
         projection: W, to the checkpoint's `dim`, without bias.
@@ -125,7 +128,7 @@ class SparseEmbed(TermModel[TermEmbeddings]):
         # The decoder's bias is the same at all positions: the softmax does not see it.
         logits = logits.masked_fill(~mask[:, None], torch.finfo(logits.dtype).min)
         pooled = logits.softmax(-1) @ hidden.to(logits.dtype)  # (n, n_terms, hidden_size)
-        embeddings = self.projection(pooled).relu().float()
+        embeddings = values[..., None] * self.projection(pooled).relu().float()
         return Embedded(weights, kept, terms.masked_fill(values == 0, -1), embeddings)
 
     def weights(self, batch: Batch, role: Role) -> Tensor:

@@ -11,12 +11,9 @@ from torch.optim import Optimizer
 
 from glane.scoring import sparse_dot
 from glane_trainer.columns import columns_of
-from glane_trainer.data import Example
-from glane_trainer.model import Model
 from glane_trainer.sparse_embed import SparseEmbed, embed_score_matrix
 from glane_trainer.sparsity import flops, l1
 from glane_trainer.splade import Splade
-from glane_trainer.state import random_states, restore_random
 from glane_trainer.steps import PLAIN, Means, StepOptions, autocast, learn, ranking_loss
 from glane_trainer.terms import TermModel, keep_top
 
@@ -131,35 +128,6 @@ def weigh(
 def mean_weights(weighed: Weighed) -> Means:
     """Return the mean term weights of a batch."""
     return Means(weighed.queries.mean(0), weighed.documents.mean(0))
-
-
-def window_means(
-    model: Model[Any], window: Sequence[tuple[Sequence[Example], StepOptions]]
-) -> Means | None:
-    """Return the mean term weights over the batches of one step, each by its share of the examples.
-
-    The same dropout is drawn for them again when they are learned from, so that these are the
-    very means of the weights that have the gradient.
-
-    Args:
-        model: In training mode.
-        window: Batches and their options.
-
-    Returns:
-        None for one batch, which is its own mean, and for models without terms.
-    """
-    if len(window) == 1 or not isinstance(model, TermModel):
-        return None
-    before = random_states(model.device)
-    sums: list[Tensor | float] = [0.0, 0.0]
-    with torch.no_grad():
-        for batch, options in window:
-            anchor, positive = [e.anchor for e in batch], [e.positive for e in batch]
-            columns = columns_of(anchor, positive, [e.negatives for e in batch], ())
-            means = mean_weights(weigh(model, anchor, columns.texts, options))
-            sums = [s + options.share * mean for s, mean in zip(sums, means, strict=True)]
-    restore_random(before, model.device)
-    return Means(*sums)  # type: ignore[arg-type] # the window is not empty
 
 
 def regularised(weighed: Weighed, options: StepOptions) -> tuple[Tensor, dict[str, float]]:

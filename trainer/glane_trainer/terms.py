@@ -121,10 +121,11 @@ class TermModel(Model[Vectors]):
         for text, rows in enumerate(torch.split(tokens, lengths)):
             if not len(rows):
                 continue
-            best, winners = self.decoder(rows).max(0)  # (n_vocabulary,)
-            terms = (best > 0).nonzero()[:, 0]
+            logits = self.decoder(rows)  # (n_tokens, n_vocabulary)
+            terms = (logits.amax(0) > 0).nonzero()[:, 0]
+            winners = logits[:, terms].argmax(0)  # of few: far slower than the maximum itself
             first = sum(lengths[:text])
-            found.append((torch.full_like(terms, text), terms, first + winners[terms]))
+            found.append((torch.full_like(terms, text), terms, first + winners))
         none = torch.empty(0, dtype=torch.int64, device=tokens.device)
         texts, terms, winners = zip((none, none, none), *found, strict=True)
         return torch.cat(texts), torch.cat(terms), torch.cat(winners)

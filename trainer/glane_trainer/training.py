@@ -9,7 +9,8 @@ from glane.checkpoint import Kind
 from glane.folders import check_new
 from glane_trainer.data import TrainingData
 from glane_trainer.model import Model
-from glane_trainer.run import Result, Run, Step
+from glane_trainer.report import Result
+from glane_trainer.run import Run, Step
 from glane_trainer.settings import DEFAULTS, Settings
 from glane_trainer.sparse_steps import train_sparse_embed, train_splade
 from glane_trainer.steps import train_colbert

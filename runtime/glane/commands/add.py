@@ -18,13 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, object]:
-    """Load, add and save."""
+    """Add and save."""
     start = time.perf_counter()
-    search = Search.load(arguments.index, threads=arguments.threads)
-    before = len(search)
-    documents = list(read_documents(arguments.documents))
-    search.add(documents, progress=True)
-    search.save(arguments.index)
+    with Search.edit(arguments.index, threads=arguments.threads) as search:
+        before = len(search)
+        documents = list(read_documents(arguments.documents))
+        search.add(documents, progress=True)
     return {
         "index": arguments.index,
         **stage_names(search),

@@ -19,6 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_stage_arguments(parser)
     parser.add_argument("--key", default="_id", help="field of a document's id, default _id")
     parser.add_argument("--on", default="title,text", help="fields to search, default title,text")
+    parser.add_argument(
+        "--keep-documents", action="store_true", help="store the documents too, for display"
+    )
+    parser.add_argument(
+        "--link", action="store_true", help="name the models' folders instead of copying them"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an index that is there")
 
 
@@ -26,11 +32,13 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
     """Read, encode and save."""
     check_new(arguments.index, overwrite=arguments.overwrite)
     start = time.perf_counter()
-    search = build_search(arguments, arguments.key, arguments.on.split(","))
+    search = build_search(
+        arguments, arguments.key, arguments.on.split(","), arguments.keep_documents
+    )
     search.add(read_documents(arguments.documents), progress=True)
     if not len(search):
         raise ValueError(f"{arguments.documents!r} is empty; expected one JSON object a line")
-    search.save(arguments.index)
+    search.save(arguments.index, link=arguments.link)
     return {
         "index": arguments.index,
         **stage_names(search),

@@ -14,13 +14,17 @@ from glane.checkpoint import (
     ModelInfo,
     fingerprint,
 )
-from glane.search import Search
-from glane.store import STAGES, IndexInfo
+from glane.index import STAGES
+from glane.store.manifest import MANIFEST, Manifest, read_manifest
+from glane.store.reading import damaged_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("folder", metavar="FOLDER", help="a checkpoint, a model or an index")
+    parser.add_argument(
+        "--verify", action="store_true", help="compare every file of an index with its checksum"
+    )
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -28,8 +32,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     folder = Path(arguments.folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{str(folder)!r} is no folder")
-    if (folder / IndexInfo.file_name).is_file():
-        return _index(folder)
+    if (folder / MANIFEST).is_file():
+        return _index(folder, verify=arguments.verify)
+    if arguments.verify:
+        raise CheckpointError(f"{str(folder)!r} is no index; only an index keeps checksums")
     if (folder / Checkpoint.file_name).is_file():
         return _model(folder)
     raise CheckpointError(f"{str(folder)!r} is no checkpoint, model or index of glane")
@@ -46,26 +52,42 @@ def show(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _index(folder: Path) -> dict[str, Any]:
-    info = IndexInfo.read(folder)
-    search = Search.load(folder)
+def _index(folder: Path, *, verify: bool) -> dict[str, Any]:
+    manifest = read_manifest(folder)
+    if verify and (damaged := damaged_files(folder)):
+        raise CheckpointError(f"{len(damaged)} damaged files in the index: {', '.join(damaged)}")
+    stages, search = manifest.settings["stages"], manifest.settings.get("search", {})
+    rows = manifest.tables["retriever"].segments
+    n_deleted = sum(segment.n_deleted for segment in rows)
+    n_rows = sum(segment.n_rows for segment in rows)
     return {
         "type": "index",
         "folder": str(folder),
-        "retriever": info.retriever,
-        "reranker": info.reranker or None,
-        "key": info.key,
-        "on": info.on,
-        "n_documents": len(search),
-        "n_deleted": len(search.keys) - len(search),
-        "n_segments": 1,
+        **{stage: stages.get(stage, {}).get("kind") for stage in STAGES},
+        **search,
+        "n_documents": n_rows - n_deleted,
+        "n_deleted": n_deleted,
+        "deleted_share": round(n_deleted / n_rows, 4) if n_rows else 0.0,
+        "n_segments": len(rows),
+        "generation": manifest.generation,
         "bytes": _bytes(folder),
+        "bytes_by_part": _bytes_by_part(manifest),
         "fingerprints": {
-            stage: fingerprint(folder / "models" / stage)
-            for stage in STAGES
-            if (folder / "models" / stage).is_dir()
+            stage: record["fingerprint"]
+            for stage, record in stages.items()
+            if "fingerprint" in record
         },
+        **({"verified": len(manifest.files) + 1} if verify else {}),
     }
+
+
+def _bytes_by_part(manifest: Manifest) -> dict[str, int]:
+    """Return the bytes of each table, of the marks of deletion, and of the models."""
+    parts = dict.fromkeys([*manifest.tables, "models"], 0)
+    for name, entry in manifest.files.items():
+        top, below = name.split("/")[:2]
+        parts[top if top == "models" else below.partition("-")[0]] += entry.n_bytes
+    return parts
 
 
 def _model(folder: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from typing import Any
 
@@ -36,18 +37,24 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         fuse=arguments.fuse,
         fuse_weight=arguments.fuse_weight,
     )
+    milliseconds = round((time.perf_counter() - start) * 1e3, 3)
+    hits: list[dict[str, Any]] = [dict(hit) for hit in results.to_lists()[0]]
+    if search.kept is not None:
+        for hit, document in zip(hits, search.documents(results.ids[0]), strict=True):
+            hit["document"] = document
     return {
         "index": arguments.index,
         "query": arguments.query,
-        "hits": results.to_lists()[0],
-        "milliseconds": round((time.perf_counter() - start) * 1e3, 3),
+        "hits": hits,
+        "milliseconds": milliseconds,
     }
 
 
 def show(result: dict[str, Any]) -> str:
     """Return the result as text for a person."""
-    lines = [
-        f"{rank:4d}  {hit['score']:10.4f}  {hit['id']}"
-        for rank, hit in enumerate(result["hits"], 1)
-    ]
+    lines = []
+    for rank, hit in enumerate(result["hits"], 1):
+        lines.append(f"{rank:4d}  {hit['score']:10.4f}  {hit['id']}")
+        if "document" in hit:
+            lines.append(f"{'':18s}{json.dumps(hit['document'], ensure_ascii=False)}")
     return "\n".join(lines) or "nothing found"

@@ -37,7 +37,9 @@ def add_fusion_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def build_search(arguments: argparse.Namespace, key: str, on: list[str]) -> Search:
+def build_search(
+    arguments: argparse.Namespace, key: str, on: list[str], keep_documents: bool = False
+) -> Search:
     """Make the empty search that the arguments describe.
 
     Raises:
@@ -47,7 +49,9 @@ def build_search(arguments: argparse.Namespace, key: str, on: list[str]) -> Sear
     reranker: Reranker | None = None
     if arguments.reranker:
         reranker = load_reranker(arguments.reranker, arguments.threads)
-    return Search(_retriever(arguments), reranker=reranker, key=key, on=on)
+    return Search(
+        _retriever(arguments), reranker=reranker, key=key, on=on, keep_documents=keep_documents
+    )
 
 
 def stage_names(search: Search) -> dict[str, str | None]:

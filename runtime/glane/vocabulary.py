@@ -1,0 +1,53 @@
+"""A vocabulary that grows: terms by number and numbers by term."""
+
+from __future__ import annotations
+
+from glane.store.names import Names
+
+
+class Vocabulary:
+    """Terms, numbered in order of entry; those on disk are looked up there at first use.
+
+    Attributes:
+        names: The terms that are ready to be saved; the others follow with `flush`.
+    """
+
+    def __init__(self) -> None:
+        """Make it empty."""
+        self.names = Names()
+        self._new: list[str] = []
+        self._known: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return self.names.rows.next_id + len(self._new)
+
+    def number(self, term: str) -> int:
+        """Return a term's number, -1 where it has none."""
+        number = self._known.get(term)
+        if number is None:
+            number = int(self.names.find([term])[0]) if len(self.names) else -1
+            if number >= 0:
+                self._known[term] = number
+        return number
+
+    def enter(self, term: str) -> int:
+        """Return a term's number, a new one where it had none."""
+        number = self.number(term)
+        if number < 0:
+            number = len(self)
+            self._new.append(term)  # first: who finds the number also finds the term
+            self._known[term] = number
+        return number
+
+    def terms(self, numbers: list[int]) -> list[str]:
+        """Return the terms of numbers below the vocabulary's length."""
+        first = self.names.rows.next_id
+        stored = iter(self.names.names([number for number in numbers if number < first]))
+        return [
+            str(next(stored)) if number < first else self._new[number - first] for number in numbers
+        ]
+
+    def flush(self) -> None:
+        """Put the new terms among those that are saved."""
+        self.names.add(self._new)
+        self._new = []

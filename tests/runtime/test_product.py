@@ -1,0 +1,54 @@
+"""The product that MaxSim is made of: each number depends on its own row and column alone."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from glane.product import product
+
+
+def vectors(n: int, dim: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n, dim)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("n_rows", "n_columns"), [(0, 0), (0, 3), (3, 0), (1, 1), (1, 3), (3, 1)])
+def test_few_vectors_give_the_dot_products(n_rows: int, n_columns: int) -> None:
+    rows, columns = vectors(n_rows, 8, 0), vectors(n_columns, 8, 1)
+    result = product(rows, columns)
+    assert result.dtype == np.float32
+    assert result.shape == (n_rows, n_columns)
+    np.testing.assert_allclose(result, rows @ columns.T, rtol=1e-5, atol=1e-5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    dim=st.sampled_from([1, 7, 64, 128, 200, 384, 768, 1024]),
+    n_rows=st.integers(1, 70),
+    n_columns=st.integers(1, 200),
+    data=st.data(),
+)
+def test_any_part_is_the_same_alone(
+    dim: int, n_rows: int, n_columns: int, data: st.DataObject
+) -> None:
+    rows, columns = vectors(n_rows, dim, 2), vectors(n_columns, dim, 3)
+    first_row = data.draw(st.integers(0, n_rows - 1))
+    last_row = data.draw(st.integers(first_row + 1, n_rows))
+    first_column = data.draw(st.integers(0, n_columns - 1))
+    last_column = data.draw(st.integers(first_column + 1, n_columns))
+    whole = product(rows, columns)
+    part = product(rows[first_row:last_row], columns[first_column:last_column])
+    assert np.array_equal(part, whole[first_row:last_row, first_column:last_column])
+
+
+def test_a_row_is_the_same_wherever_it_stands_among_many() -> None:
+    rows, columns = vectors(9000, 128, 4), vectors(32, 128, 5)
+    rows[[3, 4099, 8999]] = rows[0]
+    result = product(rows, columns)
+    assert np.array_equal(result[[3, 4099, 8999]], result[[0, 0, 0]])
+    np.testing.assert_allclose(result, rows @ columns.T, rtol=1e-4, atol=1e-4)
+
+
+def test_parts_of_larger_arrays_are_read_as_they_are() -> None:
+    rows, columns = vectors(6, 16, 6)[::2, ::2], vectors(4, 16, 7)[:, 8:]
+    np.testing.assert_allclose(product(rows, columns), rows @ columns.T, rtol=1e-5, atol=1e-5)

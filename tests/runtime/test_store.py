@@ -1,0 +1,336 @@
+"""An index on disk: what it holds after any change, what it refuses, and what it says of itself."""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from glane import BM25, CheckpointError, ColBERT, Search, TfIdf
+from glane.store import files
+from glane.store.lock import LockedError, writing
+from glane.store.manifest import read_manifest
+from glane.store.names import Name, Names
+from glane.store.reading import damaged_files
+from glane.store.segments import Segments, locate
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+DOCUMENTS: list[dict[str, Any]] = [
+    {"id": "leaf", "text": "plants eat light"},
+    {"id": 7, "text": "they run to the sea"},
+    {"id": "7", "text": "granite is hard"},
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing wait for the disk."""
+    monkeypatch.setattr(files, "_sync", lambda path: None)
+
+
+def filled(folder: Path, documents: list[dict[str, Any]] = DOCUMENTS) -> Path:
+    search = Search(BM25())
+    search.add(documents)
+    search.save(folder)
+    return folder
+
+
+WORDS = st.lists(st.sampled_from(["tea", "leaf", "river", "stone", "light"]), max_size=5)
+KEYS = st.one_of(st.integers(0, 5), st.sampled_from(["0", "1", "a", "\ud83d", "é" * 300, ""]))
+QUERIES = ["tea leaf", "river stone stone", "light tea river"]
+
+
+class AnySequence(RuleBasedStateMachine):
+    """Changes of an index in any order against a dictionary, and a fresh build of what is left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp()) / "index"
+        self.left: dict[Name, str] = {}
+
+    @initialize(kind=st.sampled_from([BM25, TfIdf]))
+    def start(self, kind: type[BM25] | type[TfIdf]) -> None:
+        self.kind = kind
+        self.search = Search(kind(), keep_documents=True)
+
+    @rule(texts=st.dictionaries(KEYS, WORDS.map(" ".join), max_size=4))
+    def add(self, texts: dict[Name, str]) -> None:
+        self.search.add({"id": key, "text": text} for key, text in texts.items())
+        new = {key: text for key, text in texts.items() if self.left.get(key) != text}
+        self.left = {key: text for key, text in self.left.items() if key not in new} | new
+
+    @rule(keys=st.sets(KEYS, max_size=4))
+    def delete(self, keys: set[Name]) -> None:
+        known = [key for key in keys if key in self.left]
+        self.search.delete(known)
+        self.left = {key: text for key, text in self.left.items() if key not in known}
+
+    @rule()
+    def compact(self) -> None:
+        self.search.compact()
+
+    @rule()
+    def save(self) -> None:
+        self.search.save(self.folder)
+
+    @rule()
+    def reopen(self) -> None:
+        self.search.save(self.folder)
+        self.search = Search.load(self.folder)
+        assert damaged_files(self.folder) == []
+
+    @invariant()
+    def equals_a_fresh_build(self) -> None:
+        if not hasattr(self, "search"):
+            return
+        fresh = Search(self.kind())
+        fresh.add({"id": key, "text": text} for key, text in self.left.items())
+        assert len(self.search) == len(self.left)
+        found = self.search.search(QUERIES, k=20)
+        assert found == fresh.search(QUERIES, k=20)
+        assert all(key in self.search for key in self.left)
+        kept = self.search.documents(self.left)
+        assert kept == [{"id": key, "text": text} for key, text in self.left.items()]
+
+    def teardown(self) -> None:
+        shutil.rmtree(self.folder.parent)
+
+
+TestAnySequence = AnySequence.TestCase
+TestAnySequence.settings = settings(
+    max_examples=25,
+    stateful_step_count=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+@given(st.lists(st.one_of(st.integers(), st.text()), unique_by=lambda name: (type(name), name)))
+def test_any_names_are_found_and_told_apart(written: list[Name]) -> None:
+    names = Names()
+    for start in range(0, len(written), 3):
+        names.add(written[start : start + 3])
+    assert names.find(written).tolist() == list(range(len(written)))
+    assert names.names(range(len(written))) == written
+    others = [name for name in ("absent", -99, "7", 7) if name not in written]
+    assert all(number == -1 for number in names.find([*others, "1e9999"]))
+
+
+def test_names_of_equal_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "glane.store.names._hashes", lambda written: np.full(len(written), 5, np.uint64)
+    )
+    names = Names()
+    names.add(["a", "b", 3])
+    names.add(["c"])
+    assert names.find(["c", 3, "b", "a", "3"]).tolist() == [3, 2, 1, 0, -1]
+
+
+def test_numbers_are_never_given_twice_and_kept_through_compaction(tmp_path: Path) -> None:
+    search = Search.load(filled(tmp_path / "index"))
+    search.add([{"id": "leaf", "text": "leaves"}])
+    search.delete(["7"])
+    assert search.keys.find(["leaf", 7, "7"]).tolist() == [3, 1, -1]
+    search.compact()
+    search.save(tmp_path / "index")
+    loaded = Search.load(tmp_path / "index")
+    assert loaded.keys.find(["leaf", 7, "7"]).tolist() == [3, 1, -1]
+    loaded.add([{"id": "7", "text": "new"}])
+    assert loaded.keys.find(["7"]).tolist() == [4]
+
+
+def test_segments_stay_few() -> None:
+    rows = Segments(lambda parts: {"n": np.concatenate([p.arrays["n"][p.kept] for p in parts])})
+    for number in range(200):
+        rows.add({"n": np.array([number])}, 1)
+        assert len(rows.parts) <= 1 + np.log2(number + 1)
+    rows.delete(np.arange(0, 99))
+    assert len(rows) == 101
+    rows.delete(np.array([150, 151]))
+    assert [part.n_deleted for part in rows.parts] == [0]
+    assert rows.parts[0].arrays["n"].tolist() == rows.parts[0].ids.tolist()
+    with pytest.raises(ValueError, match="unknown document 150; it is not stored"):
+        locate(rows.parts, np.array([152, 150]))
+
+
+def test_a_small_change_writes_little(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "index", [{"id": i, "text": f"tea {i}"} for i in range(500)])
+    before = {path: path.stat().st_ino for path in folder.rglob("*.npy")}
+    with Search.edit(folder) as search:
+        search.add([{"id": "new", "text": "leaf"}])
+        search.delete([3])
+    after = {path: path.stat().st_ino for path in folder.rglob("*.npy")}
+    assert before.items() <= after.items()
+    new = sum(path.stat().st_size for path in after.keys() - before.keys())
+    assert new < sum(path.stat().st_size for path in before) / 5
+
+
+def test_files_of_deleted_numbers_stay_few(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "index", [{"id": i, "text": "tea"} for i in range(100)])
+    for number in range(30):
+        with Search.edit(folder) as search:
+            search.delete([number])
+    assert len(list(folder.rglob("keys-deleted-*.npy"))) <= 8
+    assert len(Search.load(folder)) == 70
+
+
+def test_only_one_writes(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "index")
+    with writing(folder):
+        with pytest.raises(LockedError, match=f"being written to by process {os.getpid()} on"):
+            Search.load(folder).save(folder)
+        with pytest.raises(LockedError), Search.edit(folder):
+            pytest.fail("the block must not run")
+    assert (folder / "lock").read_bytes() == b""
+    Search.load(folder).save(folder)
+
+
+def test_what_another_has_written_is_not_overwritten(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "index")
+    mine, other = Search.load(folder), Search.load(folder)
+    other.add([{"id": "new", "text": "tea"}])
+    other.save(folder)
+    mine.delete(["leaf"])
+    with pytest.raises(CheckpointError, match="generation 2, not 1; load it again"):
+        mine.save(folder)
+    assert "new" in Search.load(folder)
+
+
+def test_an_error_in_a_change_saves_nothing(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "index")
+
+    def fail() -> None:
+        with Search.edit(folder) as search:
+            search.delete(["leaf"])
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert "leaf" in Search.load(folder)
+
+
+def test_another_index_replaces_the_old_whole(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "index")
+    with Search.edit(folder) as search:
+        search.delete(["leaf"])
+    reader = Search.load(folder)
+    fresh = Search(TfIdf())
+    fresh.add([{"id": i, "text": f"tea {i}"} for i in range(4)])
+    fresh.save(folder)
+    assert reader.search(["granite"]).ids == [["7"]]
+    assert Search.load(folder).search(["tea"]).ids == [[0, 1, 2, 3]]
+    assert isinstance(Search.load(folder).retriever, TfIdf)
+    assert damaged_files(folder) == []
+
+
+def test_a_search_saved_elsewhere_is_whole_there(tmp_path: Path) -> None:
+    search = Search.load(filled(tmp_path / "one"))
+    search.delete(["leaf"])
+    search.save(tmp_path / "two")
+    shutil.rmtree(tmp_path / "one")
+    assert Search.load(tmp_path / "two").search(["sea"]).ids == [[7]]
+    assert len(Search.load(tmp_path / "two")) == 2
+
+
+def test_documents_are_returned_only_where_they_are_kept(tmp_path: Path) -> None:
+    search = Search(BM25(), keep_documents=True)
+    search.add(DOCUMENTS)
+    search.save(tmp_path / "index")
+    loaded = Search.load(tmp_path / "index")
+    assert loaded.documents(["7", "leaf"]) == [DOCUMENTS[2], DOCUMENTS[0]]
+    with pytest.raises(ValueError, match="unknown document 'nobody'"):
+        loaded.documents(["leaf", "nobody"])
+    with pytest.raises(ValueError, match="documents are not kept"):
+        Search(BM25()).documents([])
+
+
+def test_a_flipped_byte_in_any_file_is_found_by_name(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "index")
+    with Search.edit(folder) as search:
+        search.delete(["leaf"])
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file() or path.name == "lock":
+            continue
+        content = path.read_bytes()
+        for place in {0, len(content) // 2, len(content) - 1}:
+            flipped = bytearray(content)
+            flipped[place] ^= 1 << place % 8
+            path.write_bytes(flipped)
+            if path.name == "manifest.json":
+                with pytest.raises(CheckpointError, match=r"manifest\.json"):
+                    damaged_files(folder)
+            else:
+                assert damaged_files(folder) == [str(path)]
+        path.write_bytes(content)
+    assert damaged_files(folder) == []
+
+
+def test_a_truncated_or_missing_file_is_found_at_opening(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "index")
+    with Search.edit(folder) as search:
+        search.delete(["leaf"])
+    for path in sorted(folder.rglob("*.npy")):
+        content = path.read_bytes()
+        path.write_bytes(content[:-1])
+        with pytest.raises(CheckpointError, match=f"{path.name}' is damaged: it has"):
+            Search.load(folder)
+        path.unlink()
+        with pytest.raises(CheckpointError, match=f"{path.name}' cannot be read: No such file"):
+            Search.load(folder)
+        assert damaged_files(folder) == [str(path)]
+        path.write_bytes(content)
+    Search.load(folder)
+
+
+def test_a_newer_manifest_is_refused_by_number(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "index")
+    record = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(record | {"format_version": 2}))
+    for call in (
+        Search.load,
+        damaged_files,
+        read_manifest,
+        Search.load(filled(tmp_path / "x")).save,
+    ):
+        with pytest.raises(
+            CheckpointError, match="format_version 2; this version of glane reads 1"
+        ):
+            call(folder)
+
+
+def test_a_retriever_alone_has_no_keys(tmp_path: Path) -> None:
+    BM25().save(tmp_path / "bm25")
+    with pytest.raises(CheckpointError, match="a retriever alone, and no keys"):
+        Search.load(tmp_path / "bm25")
+
+
+def test_a_linked_model_is_named_and_checked(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(FIXTURES / "colbert", model)
+    search = Search(BM25(), reranker=ColBERT.load(model, threads=1))
+    search.add(DOCUMENTS)
+    search.save(tmp_path / "index", link=True)
+    assert not list((tmp_path / "index").rglob("*.onnx"))
+    with Search.edit(tmp_path / "index") as loaded:
+        loaded.delete(["leaf"])
+    assert Search.load(tmp_path / "index").search(["sea"]).ids[0] == [7]
+    shutil.copy(FIXTURES / "colbert-int8" / "model.onnx", model)
+    with pytest.raises(CheckpointError, match="was written by the model"):
+        Search.load(tmp_path / "index")
+
+
+def test_every_file_of_a_copied_model_is_checked_at_opening(tmp_path: Path) -> None:
+    search = Search(ColBERT.load(FIXTURES / "colbert", threads=1))
+    search.add(DOCUMENTS)
+    search.save(tmp_path / "index")
+    path = next((tmp_path / "index").rglob("model.json"))
+    path.write_text(path.read_text() + " ")
+    with pytest.raises(CheckpointError, match=r"model\.json' is damaged: it has"):
+        Search.load(tmp_path / "index")
