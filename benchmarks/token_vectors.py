@@ -1,6 +1,6 @@
 """Token vectors: what each stored kind costs in quality, and what choosing candidates saves.
 
-Usage: OMP_NUM_THREADS=1 python benchmarks/token_vectors.py MODEL BEIR_FOLDER CACHE
+Usage: taskset -c 0 python benchmarks/token_vectors.py MODEL BEIR_FOLDER CACHE
            [--split test] [--queries 300] [--table kinds|candidates]
 
 The documents are encoded once and kept in the folder CACHE (`offsets.npy`, `values.npy`, float16),
@@ -11,7 +11,7 @@ of every token.
 from __future__ import annotations
 
 import argparse
-import os
+import platform
 import statistics
 import time
 from collections.abc import Iterator
@@ -24,15 +24,15 @@ from typing import NamedTuple
 import numpy as np
 
 from glane import maxsim
-from glane.codes import KINDS, CodedVectors, TokenCodes
+from glane.codes import KINDS, TokenCodes
 from glane.colbert import ColBERT
 from glane.dataset import Dataset, read_beir
 from glane.evaluate import evaluate
 from glane.hits import Hits
-from glane.maxsim import MaxSimIndex
-from glane.outlines import DocumentVectors
+from glane.maxsim import MaxSimIndex, TokenStorage
 from glane.search import Results
-from glane.types import Ids, Scores
+from glane.threads import available_threads
+from glane.types import Scores
 from glane.vectors import TokenVectors
 
 K = 100
@@ -55,7 +55,7 @@ def main() -> None:
     n_tokens = int(documents.offsets[-1])
     print(f"{arguments.data} {arguments.split}: {len(documents)} documents, {n_tokens} tokens of")
     print(f"{documents.dim} dimensions; {len(queries)} queries, {len(queries.values)} tokens;")
-    print(f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}, numpy {np.__version__}")
+    print(f"{available_threads()} threads, numpy {np.__version__}, {platform.machine()}")
     exact = filled(MaxSimIndex(documents.dim), documents)
     exactly = searched(exact, queries, K)
     if arguments.table != "candidates":
@@ -127,22 +127,18 @@ class Counts:
 
 @contextmanager
 def counting() -> Iterator[Counts]:
-    """Count the dot products of both kernels, where they are made."""
-    counts, whole, some = Counts(), maxsim.maxsim_scores, maxsim.exact_scores
+    """Count the dot products where they are made."""
+    counts, kernel = Counts(), maxsim.maxsim_scores
 
-    def of_all(queries: TokenVectors, documents: TokenCodes) -> Scores:
+    def counted(queries: TokenVectors, documents: TokenCodes) -> Scores:
         counts.products += len(queries.values) * int(documents.offsets[-1])
-        return whole(queries, documents)
+        return kernel(queries, documents)
 
-    def of_some(query: TokenVectors, documents: TokenCodes, rows: Ids) -> Scores:
-        counts.products += len(query.values) * int(np.diff(documents.offsets)[rows].sum())
-        return some(query, documents, rows)
-
-    maxsim.maxsim_scores, maxsim.exact_scores = of_all, of_some
+    maxsim.maxsim_scores = counted
     try:
         yield counts
     finally:
-        maxsim.maxsim_scores, maxsim.exact_scores = whole, some
+        maxsim.maxsim_scores = kernel
 
 
 def show_kinds(
@@ -152,9 +148,9 @@ def show_kinds(
     print("| kind | pool | bytes a token | NDCG@10 | overlap of top 10 | of top 100 in 200 |")
     print("|---|---|---|---|---|---|")
     for pool, kind in product((1, 2, 3, 4), KINDS):
-        index = MaxSimIndex(documents.dim, kind=kind, pool=pool)
+        index = MaxSimIndex(documents.dim, TokenStorage(kind=kind, pool=pool))
         index.add(documents)
-        size = sum(n_bytes(part.tokens) for part in parts_of(index)) / len(documents.values)
+        size = n_bytes(index, "tokens") / len(documents.values)
         hits = searched(index, queries, 2 * K).hits
         print(
             f"| {kind} | {pool} | {size:.0f} | {ndcg(data, hits):.4f} "
@@ -165,9 +161,9 @@ def show_kinds(
 
 def show_candidates(documents: TokenVectors, queries: TokenVectors, exactly: Searched) -> None:
     """Print what choosing candidates finds of the exact ranking, and what it saves."""
-    index = filled(MaxSimIndex(documents.dim, outlines=True), documents)
+    index = filled(MaxSimIndex(documents.dim, TokenStorage(outlines=True)), documents)
     chosen = searched(index, queries, K)
-    size = sum(n_bytes(outline) for part in parts_of(index) for outline in part.outlines)
+    size = n_bytes(index, "outline")
     for k in (10, K):
         print(f"recall@{k} of the exact ranking {found(exactly.hits, k, chosen.hits, k):.4f}")
     print(f"share of the dot products {chosen.products / exactly.products:.4f}, no table look-ups")
@@ -182,16 +178,14 @@ def show_candidates(documents: TokenVectors, queries: TokenVectors, exactly: Sea
     print(f"bytes of outlines a document {size / len(documents):.0f}")
 
 
-def parts_of(index: MaxSimIndex) -> list[DocumentVectors]:
-    """Return what an index stores."""
-    return index._stored.parts
-
-
-def n_bytes(codes: TokenCodes) -> int:
-    """Return the size of stored vectors."""
-    if isinstance(codes, CodedVectors):
-        return codes.codes.nbytes + codes.scales.nbytes
-    return codes.values.nbytes
+def n_bytes(index: MaxSimIndex, group: str) -> int:
+    """Return the size of stored vectors, without the offsets."""
+    return sum(
+        array.nbytes
+        for part in index.rows.parts
+        for name, array in part.arrays.items()
+        if name.startswith(group) and not name.endswith("offsets")
+    )
 
 
 def found(reference: Hits, k: int, hits: Hits, depth: int) -> float:

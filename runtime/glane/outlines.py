@@ -48,7 +48,7 @@ class Level(NamedTuple):
         return max(self.least * max(k, 100) // 100, n_documents // self.share)
 
 
-LEVELS = (Level(16, 0, 4, 8, 1000), Level(0, 4, 2, 40, 250))
+LEVELS = (Level(16, 0, 4, 8, 1000), Level(0, 4, 2, 40, 280))
 
 
 def document_arrays(tokens: TokenCodes, outlines: Sequence[CodedVectors]) -> Arrays:
