@@ -130,6 +130,14 @@ def test_queries_and_documents_are_weighed_apart(
     assert told[free] == plain[free]
 
 
+def test_a_table_is_not_pushed_down(bert_mlm: Path, examples: list[Example]) -> None:
+    model = Splade.from_base(bert_mlm, inference_free=True).eval()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    plain = train_splade(model, optimizer, *columns(examples), PLAIN)
+    pressed = replace(PLAIN, sparsity=Sparsity(query_weight=1.0))
+    assert train_splade(model, optimizer, *columns(examples), pressed)["loss"] == plain["loss"]
+
+
 def test_l1_is_another_pressure_on_queries(bert_mlm: Path, examples: list[Example]) -> None:
     model = Splade.from_base(bert_mlm).eval()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)

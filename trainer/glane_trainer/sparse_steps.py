@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -41,7 +42,8 @@ def train_splade(
     """Learn from one batch: to rank, and to do so with few terms.
 
     The score is the dot product of the weights that a search has, those of the
-    `checkpoint.query_terms` and `document_terms` highest terms. The regularisers see all weights.
+    `checkpoint.query_terms` and `document_terms` highest terms. The regularisers see all weights; an inference-free model's
+    queries have none, as their terms are but their tokens.
 
     Args:
         model: In training mode, on any device.
@@ -65,6 +67,8 @@ def train_splade(
     queries = keep_top(weighed.queries, model.n_terms("query"))
     documents = keep_top(weighed.documents, model.n_terms("document"))
     loss = ranking_loss(sparse_dot(queries, documents, xp=torch), columns, options)
+    if model.query_weights is not None:
+        options = replace(options, sparsity=replace(options.sparsity, query_weight=0.0))
     pressure, logged = regularised(weighed, options)
     loss = loss + pressure
     learn(loss, optimizer, options)
