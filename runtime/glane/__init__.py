@@ -8,6 +8,7 @@ from glane.checkpoint import Checkpoint, CheckpointError, ModelInfo
 from glane.colbert import ColBERT
 from glane.fusion import fuse
 from glane.hits import Hits
+from glane.maxsim import TokenStorage
 from glane.search import Results, Search
 from glane.sparse_embed import SparseEmbed
 from glane.splade import Splade
@@ -30,6 +31,7 @@ __all__ = [
     "Splade",
     "TermEmbeddings",
     "TfIdf",
+    "TokenStorage",
     "TokenVectors",
     "fuse",
 ]

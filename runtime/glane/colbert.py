@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from glane.checkpoint import Checkpoint
 from glane.hits import Hits
-from glane.maxsim import MaxSimIndex, maxsim_scores
+from glane.maxsim import MaxSimIndex, TokenStorage, maxsim_scores
 from glane.neural import Neural
 from glane.text import Batch, Role
 from glane.types import Floats
@@ -17,11 +19,11 @@ from glane.vectors import TokenVectors, join_lengths
 
 
 class ColBERT(Neural[TokenVectors, MaxSimIndex]):
-    """A reranker, and an exact retriever, over token vectors (Khattab and Zaharia, SIGIR 2020).
+    """A reranker, and a retriever, over token vectors (Khattab and Zaharia, SIGIR 2020).
 
     A query's row holds one float32 vector of length 1 per token, markers and expansion included; a
-    document's one per token that counts in the score, stored as float16. Scores lie in
-    [-n_query_tokens, n_query_tokens].
+    document's one per token that counts in the score, stored as float16 unless `store_as` says
+    otherwise. Scores lie in [-n_query_tokens, n_query_tokens].
 
     >>> from glane import BM25, ColBERT
     >>> colbert, bm25 = ColBERT.load(model_folder), BM25()
@@ -33,6 +35,30 @@ class ColBERT(Neural[TokenVectors, MaxSimIndex]):
     """
 
     kind = "colbert"
+
+    def store_as(self, storage: TokenStorage) -> None:
+        """Say how documents will be stored; by default as float16, without outlines.
+
+        Raises:
+            ValueError: If documents are stored already, the kind is unknown or cannot hold the
+                model's width, or the pool is below 1.
+        """
+        if len(self):
+            raise ValueError(f"{len(self)} documents are stored already; index them again")
+        self.index = MaxSimIndex(self.index.dim, storage)
+
+    def record(self) -> dict[str, Any]:
+        """Return which model's vectors are stored, and how, as JSON."""
+        return {**super().record(), "storage": asdict(self.index.storage)}
+
+    def adopt(self, record: Mapping[str, Any], index: str | Path) -> None:
+        """Get ready, while empty, for the vectors of an index; refuse those of another model.
+
+        Raises:
+            CheckpointError: The message names both fingerprints.
+        """
+        super().adopt(record, index)
+        self.store_as(TokenStorage(**record["storage"]))
 
     def rerank(self, queries: TokenVectors, hits: Hits, k: int) -> Hits:
         """Order each query's hits anew by MaxSim over the stored vectors.

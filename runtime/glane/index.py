@@ -179,7 +179,7 @@ def _stage(state: State, place: str, model: str | Path | None, threads: int | No
     if own is None:
         raise CheckpointError(f"{str(state.folder)!r} is damaged: its {place} has no model")
     stage = NEURAL[kind].load(model or own, threads=threads)
-    stage.check_record(record, state.folder)
+    stage.adopt(record, state.folder)
     for name in state.manifest.files:
         if name.startswith("models/"):
             check_size(state.folder, name, state.manifest)

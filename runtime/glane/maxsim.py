@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from glane.hits import Hits, check_k
+from glane.codes import CodeKind, TokenCodes, check_kind, decode, encode
+from glane.hits import Hits, best, check_k
+from glane.outlines import (
+    LEVELS,
+    condensed,
+    document_arrays,
+    join_documents,
+    outline_of,
+    outlines,
+    tokens_of,
+)
+from glane.pooling import check_factor, pool
 from glane.product import product
 from glane.scoring import NO_TOKENS_SCORE
-from glane.store.segments import Arrays, Segment, Segments, join_ragged, locate, split
+from glane.store.segments import Arrays, Parts, Segments, locate, n_left, split
 from glane.stored import check_width, rerank
 from glane.types import Floats, Ids, Scores
 from glane.vectors import TokenVectors
@@ -19,16 +32,35 @@ BLOCK_TOKENS = 8192
 
 QUERIES_AT_ONCE = 8
 
-HALF_BITS = np.uint32(0x8FFFE000).view(np.int32)
-"""The sign, and where the other 15 bits of a float16 stand after a shift left by 13."""
+EXACT_UP_TO = 2000
+"""Documents that are all scored exactly: in fewer, choosing candidates saves no time."""
+
+Pick = Callable[[Arrays], TokenCodes]
+"""Which of a segment's vectors are scored."""
 
 
-def maxsim_scores(queries: TokenVectors, documents: TokenVectors) -> Scores:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenStorage:
+    """How documents are stored.
+
+    Attributes:
+        kind: What a component of a vector is stored as.
+        pool: Tokens of a document for one stored vector, at least 1, which keeps each.
+        outlines: Whether outlines are stored too, for `search` to choose candidates by; an index
+            that only reranks needs none.
+    """
+
+    kind: CodeKind = "float16"
+    pool: int = 1
+    outlines: bool = False
+
+
+def maxsim_scores(queries: TokenVectors, documents: TokenCodes) -> Scores:
     """Return `glane.scoring.maxsim` of every query with every document.
 
     Args:
         queries: Any number of tokens each, none included.
-        documents: Likewise; float16 is scored as float32.
+        documents: Likewise, of the same width; decoded to float32, a block at a time.
 
     Returns:
         Shape (n_queries, n_documents).
@@ -39,50 +71,37 @@ def maxsim_scores(queries: TokenVectors, documents: TokenVectors) -> Scores:
     for block in _blocks(documents.offsets, filled):
         offsets = documents.offsets[block]
         stop = documents.offsets[block[-1] + 1]
-        tokens = widened(documents.values[offsets[0] : stop])
-        similarities = product(tokens, vectors)
+        similarities = product(decode(documents, slice(offsets[0], stop)), vectors)
         best = np.maximum.reduceat(similarities, offsets - offsets[0], axis=0)
         scores[:, block] = _sum_rows(best, queries.offsets).T
     return scores
 
 
-def widened(values: Floats) -> Floats:
-    """Return finite float16 values as float32, six times faster than numpy converts them.
-
-    Sign, exponent and fraction are moved to their places in a float32; the exponent's bias, 15
-    against 127, is made up for by 2 ** 112, which is exact, for subnormal numbers too.
-
-    Args:
-        values: float16, or what is float32 already and comes back as it is.
-    """
-    if values.dtype != np.float16:
-        return np.asarray(values, np.float32)
-    bits = np.ascontiguousarray(values).view(np.int16).astype(np.int32)
-    bits <<= 13
-    bits &= HALF_BITS
-    wide = bits.view(np.float32)
-    wide *= np.float32(2.0**112)
-    return wide
-
-
 class MaxSimIndex:
-    """Token vectors of documents, kept as float16, searched and reranked by exact MaxSim.
+    """Token vectors of documents, searched and reranked by MaxSim.
 
     Numbers are given in order of writing and never reused.
 
     Attributes:
         dim: Width of a vector.
-        rows: Where the vectors are stored.
+        storage: How documents are stored.
+        rows: Where they are.
     """
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, storage: TokenStorage = TokenStorage()) -> None:
         """Make an empty index.
 
         Args:
             dim: Width of a vector.
+            storage: How documents are stored.
+
+        Raises:
+            ValueError: If the kind is unknown or cannot hold the width, or the pool is below 1.
         """
-        self.dim = dim
-        self.rows = Segments(_join)
+        check_kind(storage.kind, dim)
+        check_factor(storage.pool)
+        self.dim, self.storage = dim, storage
+        self.rows = Segments(join_documents)
 
     def __len__(self) -> int:
         """Return how many documents are stored and not deleted."""
@@ -95,8 +114,10 @@ class MaxSimIndex:
             ValueError: If the vectors have another width than the index.
         """
         check_width(vectors.dim, self.dim)
-        arrays = {"offsets": vectors.offsets, "values": vectors.half().values}
-        return self.rows.add(arrays, len(vectors))
+        storage = self.storage
+        tokens = encode(pool(vectors, storage.pool), storage.kind)
+        made = outlines(vectors) if storage.outlines else []
+        return self.rows.add(document_arrays(tokens, made), len(vectors))
 
     def delete(self, ids: Ids) -> None:
         """Forget documents.
@@ -107,7 +128,10 @@ class MaxSimIndex:
         self.rows.delete(ids)
 
     def search(self, queries: TokenVectors, k: int) -> Hits:
-        """Return the k best documents for each query, by scoring them all.
+        """Return the k best documents for each query.
+
+        All are scored, unless outlines are stored of more than `EXACT_UP_TO` documents: then these
+        choose candidates (`glane.outlines.LEVELS`), and only candidates are scored.
 
         Returns:
             Shape (n_queries, k), best first; equal scores by lower number.
@@ -117,13 +141,16 @@ class MaxSimIndex:
         """
         check_k(k)
         parts = self.rows.parts
-        ids = np.concatenate([np.empty(0, np.int64), *(part.ids[part.kept] for part in parts)])
-        rows = []
+        choose = self.storage.outlines and n_left(parts) > EXACT_UP_TO
+        rows: list[tuple[Ids, Scores]] = []
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             group = queries[start : start + QUERIES_AT_ONCE]
-            blocks = [maxsim_scores(group, _vectors(part))[:, part.kept] for part in parts]
-            scores = np.concatenate([np.empty((len(group), 0), np.float32), *blocks], axis=1)
-            rows += [(ids, row) for row in scores]
+            if not choose:
+                rows += _score_all(parts, group, tokens_of)
+                continue
+            for number, ids in enumerate(_candidates(parts, group, k)):
+                scores = _score(parts, group[number : number + 1], ids, tokens_of)
+                rows.append((ids, scores))
         return Hits.from_rows(rows, k)
 
     def rerank(self, queries: TokenVectors, hits: Hits, k: int) -> Hits:
@@ -142,28 +169,48 @@ class MaxSimIndex:
                 candidate is not stored.
         """
         parts = self.rows.parts
-
-        def score(query: TokenVectors, ids: Ids) -> Scores:
-            places = split(parts, locate(parts, ids))
-            chosen = [_vectors(part)[rows] for part, rows in places if len(rows)]
-            if not chosen:
-                return np.empty(0, np.float32)
-            scores: Scores = maxsim_scores(query, TokenVectors.concatenate(chosen))[0]
-            return scores
-
-        return rerank(queries, hits, k, score)
+        return rerank(queries, hits, k, lambda query, ids: _score(parts, query, ids, tokens_of))
 
     def tables(self) -> dict[str, Segments]:
         """Return what is stored."""
         return {"": self.rows}
 
 
-def _vectors(part: Segment) -> TokenVectors:
-    return TokenVectors(part.arrays["offsets"], part.arrays["values"])
+def _candidates(parts: Parts, queries: TokenVectors, k: int) -> list[Ids]:
+    """Return each query's candidates: by outlines of all, then by finer ones of fewer."""
+    wanted = [level.keeps(n_left(parts), k) for level in LEVELS]
+    first, *finer = [condensed(queries, level.query_factor) for level in LEVELS]
+    chosen = []
+    for number, (ids, scores) in enumerate(_score_all(parts, first, partial(outline_of, level=0))):
+        ids = _best(ids, scores, wanted[0])
+        for level, asked in enumerate(finer, start=1):
+            pick = partial(outline_of, level=level)
+            scores = _score(parts, asked[number : number + 1], ids, pick)
+            ids = _best(ids, scores, wanted[level])
+        chosen.append(ids)
+    return chosen
 
 
-def _join(parts: Sequence[Segment]) -> Arrays:
-    return join_ragged(parts, "offsets", "values")
+def _score_all(parts: Parts, queries: TokenVectors, pick: Pick) -> list[tuple[Ids, Scores]]:
+    """Return the numbers of all documents and their scores, for each query."""
+    ids = np.concatenate([np.empty(0, np.int64), *(part.ids[part.kept] for part in parts)])
+    blocks = [maxsim_scores(queries, pick(part.arrays))[:, part.kept] for part in parts]
+    nothing = np.empty((len(queries), 0), np.float32)
+    return [(ids, row) for row in np.concatenate([nothing, *blocks], axis=1)]
+
+
+def _score(parts: Parts, query: TokenVectors, ids: Ids, pick: Pick) -> Scores:
+    """Return one query's scores with documents, given in rising order of their numbers."""
+    scores = [
+        maxsim_scores(query, pick(part.arrays)[rows])[0]
+        for part, rows in split(parts, locate(parts, ids))
+    ]
+    return np.concatenate([np.empty(0, np.float32), *scores])
+
+
+def _best(ids: Ids, scores: Scores, n: int) -> Ids:
+    """Return the n documents of the highest scores, in rising order of their numbers."""
+    return np.sort(ids[best(scores, ids, n)])
 
 
 def _blocks(offsets: Ids, filled: Ids) -> list[Ids]:

@@ -85,7 +85,7 @@ class Neural(ABC, Generic[V, I]):
         made = cls(Encoder(model, cls.kind, threads))
         if index is not None:
             state = open_state(index)
-            made.check_record(record_of(state, "retriever", cls.kind), index)
+            made.adopt(record_of(state, "retriever", cls.kind), index)
             load_tables(made, state, "retriever")
         return made
 
@@ -108,8 +108,12 @@ class Neural(ABC, Generic[V, I]):
         """Return what is stored."""
         return self.index.tables()
 
-    def check_record(self, record: Mapping[str, Any], index: str | Path) -> None:
-        """Refuse vectors that another model has made.
+    def adopt(self, record: Mapping[str, Any], index: str | Path) -> None:
+        """Get ready, while empty, for the vectors of an index; refuse those of another model.
+
+        Args:
+            record: What the `record` of who wrote it returned.
+            index: The index, for the message.
 
         Raises:
             CheckpointError: The message names both fingerprints.

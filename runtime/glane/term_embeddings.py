@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from glane.codes import widened
 from glane.hits import Hits, check_k
-from glane.maxsim import widened
 from glane.postings import Postings, forward
 from glane.store.segments import Segment, Segments, locate, split
 from glane.stored import check_width, rerank

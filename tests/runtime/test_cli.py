@@ -281,6 +281,11 @@ def bad_calls(index: str, corpus: str, beir: str) -> list[tuple[list[str], str]]
         (["index", new, "--documents", corpus, *bm25, "--reranker", index], "has no glane.json"),
         (["index", new, "--documents", corpus, *bm25, "--on", "body"], "no document has the field"),
         (["index", new, "--documents", corpus, *bm25, "--language", "klingon"], "klingon"),
+        (["index", new, "--documents", corpus, *bm25, "--pool", "2"], "need a ColBERT model"),
+        (
+            ["index", new, "--documents", corpus, *bm25, "--reranker", str(MODEL), "--pool", "0"],
+            "pool must be at least 1, got 0",
+        ),
         (["info", corpus], "is no folder"),
         (["info", beir], "is no checkpoint, model or index"),
         (["evaluate", "--dataset", beir, *bm25, "--split", "dev"], "there are ['test']"),
@@ -289,13 +294,27 @@ def bad_calls(index: str, corpus: str, beir: str) -> list[tuple[list[str], str]]
     ]
 
 
-@pytest.mark.parametrize("number", range(18))
+@pytest.mark.parametrize("number", range(20))
 def test_a_wrong_call_is_one_line(
     number: int, index: str, corpus: str, beir: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv, message = bad_calls(index, corpus, beir)[number]
     assert message in complaint(argv, capsys)
     assert not Path(f"{index}-new").exists()
+
+
+def test_token_vectors_are_stored_as_said_and_told_by_info(
+    corpus: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, stages = str(tmp_path / "int8"), ["--retriever", "colbert", "--model", str(MODEL)]
+    storage = ["--token-vectors", "int8", "--pool", "2"]
+    answer(["index", folder, "--documents", corpus, *stages, *storage], capsys)
+    told = answer(["info", folder], capsys)["storage"]
+    assert told == {"retriever": {"kind": "int8", "pool": 2, "outlines": True}}
+    before = answer(["search", folder, "plants"], capsys)["hits"]
+    more = write_jsonl(tmp_path / "more.jsonl", [{"_id": "x", "title": "", "text": ""}])
+    answer(["add", folder, "--documents", more], capsys)
+    assert answer(["search", folder, "plants"], capsys)["hits"][:3] == before
 
 
 def test_a_model_that_is_a_pickle_is_never_opened(

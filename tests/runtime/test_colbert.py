@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from glane import maxsim
 from glane.checkpoint import CheckpointError
+from glane.codes import KINDS, CodeKind
 from glane.colbert import ColBERT
 from glane.hits import Hits
+from glane.maxsim import TokenStorage
 from glane.vectors import TokenVectors
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -171,9 +174,27 @@ def test_vectors_of_another_model_are_refused_with_both_fingerprints(tmp_path: P
     assert "index again" in str(refusal.value)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_saved_and_loaded_it_stores_and_answers_as_before(
+    kind: CodeKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maxsim, "EXACT_UP_TO", 2)
+    colbert, storage = load(), TokenStorage(kind=kind, pool=2, outlines=True)
+    colbert.store_as(storage)
+    colbert.add(colbert.encode_documents(DOCUMENTS))
+    colbert.save(tmp_path / "index")
+    loaded = ColBERT.load(FIXTURES / "colbert", tmp_path / "index")
+    assert loaded.index.storage == storage
+    queries = colbert.encode_queries(QUERIES)
+    assert_same(loaded.search(queries, 3), colbert.search(queries, 3))
+    assert loaded.add(loaded.encode_documents(["sea"])).tolist() == [len(DOCUMENTS)]
+    with pytest.raises(ValueError, match="9 documents are stored already; index them again"):
+        loaded.store_as(TokenStorage())
+
+
 def test_a_folder_without_vectors_is_refused(tmp_path: Path) -> None:
     filled().save(tmp_path / "index")
-    next((tmp_path / "index").rglob("values.npy")).unlink()
+    next((tmp_path / "index").rglob("tokens.values.npy")).unlink()
     for name, folder in [("gone", tmp_path / "gone"), ("values.npy", tmp_path / "index")]:
         with pytest.raises(CheckpointError, match=name):
             ColBERT.load(FIXTURES / "colbert", folder)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from glane import maxsim as module
 from glane.hits import Hits
-from glane.maxsim import MaxSimIndex, maxsim_scores, widened
+from glane.maxsim import MaxSimIndex, maxsim_scores
 from glane.scoring import NO_TOKENS_SCORE, maxsim
 from glane.types import Floats
 from glane.vectors import TokenVectors, join_lengths
@@ -203,14 +203,3 @@ def test_compacted_it_answers_the_same() -> None:
     np.testing.assert_array_equal(after.ids, before.ids)
     np.testing.assert_allclose(after.scores, before.scores, atol=1e-6)
     assert [part.n_rows for part in index.rows.parts] == [4]
-
-
-def test_every_finite_half_is_widened_to_the_same_number() -> None:
-    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
-    finite = halves[np.isfinite(halves)].reshape(-1, 2)
-    wide = widened(finite)
-    assert wide.dtype == np.float32
-    assert np.array_equal(wide.view(np.uint32), finite.astype(np.float32).view(np.uint32))
-    assert widened(finite[::3]).shape == finite[::3].shape
-    single = np.ones((2, 3), np.float32)
-    assert widened(single) is single

@@ -77,6 +77,9 @@ def _index(folder: Path, *, verify: bool) -> dict[str, Any]:
             for stage, record in stages.items()
             if "fingerprint" in record
         },
+        "storage": {
+            stage: record["storage"] for stage, record in stages.items() if "storage" in record
+        },
         **({"verified": len(manifest.files) + 1} if verify else {}),
     }
 

@@ -8,6 +8,9 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from glane.analysis import Kind
+from glane.codes import KINDS
+from glane.colbert import ColBERT
+from glane.maxsim import TokenStorage
 from glane.neural import Neural
 from glane.retriever import LEXICAL, NEURAL, Reranker, Retriever, load_reranker
 from glane.search import Search
@@ -22,6 +25,8 @@ def add_stage_arguments(parser: argparse.ArgumentParser, *, required: bool = Tru
     group.add_argument("--retriever", choices=[*LEXICAL, *NEURAL], required=required)
     group.add_argument("--model", metavar="MODEL", help="exported model of a neural retriever")
     group.add_argument("--reranker", metavar="MODEL", help="exported model that reranks")
+    group.add_argument("--token-vectors", choices=KINDS, help="how ColBERT's are stored")
+    group.add_argument("--pool", type=int, metavar="N", help="tokens for one stored vector")
     group.add_argument("--analyzer", choices=get_args(Kind))
     group.add_argument("--language", metavar="NAME", help="stemmer and stop words, or 'none'")
     group.add_argument("--ngrams", metavar="LOW,HIGH", help="lengths for char_wb, default 3,5")
@@ -43,15 +48,16 @@ def build_search(
     """Make the empty search that the arguments describe.
 
     Raises:
-        ValueError: If a model is given to a lexical retriever, or none to a neural one.
+        ValueError: If a model is given to a lexical retriever, or none to a neural one, or it is
+            said how token vectors are stored where none are.
         CheckpointError: If a model cannot be loaded.
     """
     reranker: Reranker | None = None
     if arguments.reranker:
         reranker = load_reranker(arguments.reranker, arguments.threads)
-    return Search(
-        _retriever(arguments), reranker=reranker, key=key, on=on, keep_documents=keep_documents
-    )
+    retriever = _retriever(arguments)
+    _store_token_vectors(retriever, reranker, arguments)
+    return Search(retriever, reranker=reranker, key=key, on=on, keep_documents=keep_documents)
 
 
 def stage_names(search: Search) -> dict[str, str | None]:
@@ -93,6 +99,19 @@ def _retriever(arguments: argparse.Namespace) -> Retriever:
         raise ValueError(f"--retriever {name} takes no --model; did you mean --reranker?")
     default = LEXICAL[name]().analyzer
     return LEXICAL[name](analyzer=replace(default, **_analysis(arguments)))
+
+
+def _store_token_vectors(
+    retriever: Retriever, reranker: Reranker | None, arguments: argparse.Namespace
+) -> None:
+    """Store token vectors as the arguments say; with outlines where ColBERT is to retrieve."""
+    given = {"kind": arguments.token_vectors, "pool": arguments.pool}
+    settings = {name: value for name, value in given.items() if value is not None}
+    stages = [stage for stage in (retriever, reranker) if isinstance(stage, ColBERT)]
+    if settings and not stages:
+        raise ValueError("--token-vectors and --pool need a ColBERT model")
+    for stage in stages:
+        stage.store_as(TokenStorage(outlines=stage is retriever, **settings))
 
 
 def _analysis(arguments: argparse.Namespace) -> dict[str, Any]:

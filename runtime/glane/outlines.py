@@ -1,0 +1,148 @@
+"""What a document is about in few vectors, from which a search over all picks its candidates.
+
+Nothing is learned from the collection: a document's outlines depend on its own tokens alone, so
+that additions never make them stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from glane.codes import CodedVectors, TokenCodes, encode_int8
+from glane.pooling import Clusters, clusters, each_text, normalised, ward
+from glane.store.segments import Arrays, Segment, join_ragged
+from glane.types import Floats
+from glane.vectors import TokenVectors, join_lengths
+
+SPREAD = 0.05
+"""How much nearer than a cluster's mean its nearest token is, by spread and size of the cluster.
+
+Chosen on scifact's train queries, where it is worth as much as half as many clusters again.
+"""
+
+
+class Level(NamedTuple):
+    """One pass over outlines.
+
+    Attributes:
+        n_vectors: Of a document at most, where not 0.
+        factor: Tokens of a document for one vector, where `n_vectors` is 0.
+        query_factor: Tokens of a query for one vector.
+        share: One document in `share` goes on to the next pass, ...
+        least: ... but this many at least, for k up to 100; in proportion for a higher k.
+    """
+
+    n_vectors: int
+    factor: int
+    query_factor: int
+    share: int
+    least: int
+
+    def keeps(self, n_documents: int, k: int) -> int:
+        """Return how many documents go on to the next pass."""
+        return max(self.least * max(k, 100) // 100, n_documents // self.share)
+
+
+LEVELS = (Level(16, 0, 4, 8, 1000), Level(0, 4, 2, 40, 280))
+
+
+def document_arrays(tokens: TokenCodes, outlines: Sequence[CodedVectors]) -> Arrays:
+    """Return what is stored of documents as named arrays.
+
+    Args:
+        tokens: Their token vectors.
+        outlines: From `outlines`, or none.
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name, codes in (("tokens", tokens), *((f"outline{n}", o) for n, o in enumerate(outlines))):
+        arrays |= {f"{name}.{each.name}": getattr(codes, each.name) for each in fields(codes)}
+    return arrays
+
+
+def tokens_of(arrays: Arrays) -> TokenCodes:
+    """Return the token vectors among the arrays of documents."""
+    if "tokens.values" in arrays:
+        return TokenVectors(arrays["tokens.offsets"], arrays["tokens.values"])
+    return _coded(arrays, "tokens")
+
+
+def outline_of(arrays: Arrays, level: int) -> CodedVectors:
+    """Return the outlines of a level among the arrays of documents."""
+    return _coded(arrays, f"outline{level}")
+
+
+def join_documents(parts: Sequence[Segment]) -> Arrays:
+    """Return the arrays of the documents that are left in some segments, in order."""
+    groups: dict[str, list[str]] = {}
+    for name in parts[0].arrays:
+        groups.setdefault(name.partition(".")[0], []).append(name)
+    joined: dict[str, npt.NDArray[Any]] = {}
+    for group, names in groups.items():
+        offsets = f"{group}.offsets"
+        joined |= join_ragged(parts, offsets, *(name for name in names if name != offsets))
+    return joined
+
+
+def outlines(documents: TokenVectors) -> list[CodedVectors]:
+    """Return the outlines of documents, of width dim + 1, for each of `LEVELS`.
+
+    Args:
+        documents: Vectors of length 1, any number of tokens each, none included.
+    """
+    rows: list[list[Floats]] = [[] for _ in LEVELS]
+    for values in each_text(documents):
+        merges = ward(values)
+        for level, made in zip(LEVELS, rows, strict=True):
+            n_clusters = level.n_vectors or -(-len(values) // level.factor)
+            made.append(_outline(clusters(values, merges, n_clusters)))
+    return [encode_int8(_ragged(made, documents.dim + 1)) for made in rows]
+
+
+def condensed(queries: TokenVectors, factor: int) -> TokenVectors:
+    """Return queries with about one vector for `factor` tokens, for scoring with outlines.
+
+    Tokens that look for much the same are looked for as one: their sum, whose last component is
+    their number, since each of them gains what an outline's last component says.
+
+    Args:
+        queries: Any number of tokens each, none included.
+        factor: At least 1.
+
+    Returns:
+        float32, width dim + 1.
+    """
+    groups = [clusters(row, ward(row), -(-len(row) // factor)) for row in each_text(queries)]
+    rows = [
+        np.concatenate([group.means, np.ones((len(group.means), 1), np.float32)], axis=1)
+        * group.sizes[:, None]
+        for group in groups
+    ]
+    return _ragged(rows, queries.dim + 1)
+
+
+def _outline(groups: Clusters) -> Floats:
+    """Return a vector a cluster: the direction of its mean, and how far its tokens reach beyond.
+
+    q · token is estimated by q · mean / |mean| + SPREAD · sqrt(1 - |mean|²) · log n for the nearest
+    of the cluster's n tokens; 1 - |mean|² is their variance.
+    """
+    squares = np.einsum("ij,ij->i", groups.means, groups.means)
+    reach = SPREAD * np.sqrt(np.maximum(1 - squares, 0)) * np.log(groups.sizes)
+    return np.concatenate([normalised(groups.means), reach[:, None]], axis=1)
+
+
+def _coded(arrays: Arrays, name: str) -> CodedVectors:
+    return CodedVectors(*(arrays[f"{name}.{each.name}"] for each in fields(CodedVectors)))
+
+
+def _ragged(rows: list[Floats], dim: int) -> TokenVectors:
+    """Lay rows back to back."""
+    return TokenVectors(
+        join_lengths([len(row) for row in rows]),
+        np.concatenate([np.empty((0, dim), np.float32), *rows]),
+    )
