@@ -42,12 +42,17 @@ def product(rows: Floats, columns: Floats) -> Scores:
         return np.zeros((len(rows), len(columns)), np.float32)
     width = _columns_at_once(columns.shape[1])
     rows_fed = _two(rows)
-    parts: list[Scores] = [
-        _session().run(None, {"rows": rows_fed, "columns": _two(columns[start : start + width])})[0]
+    parts = [
+        _product(rows_fed, _two(columns[start : start + width]))
         for start in range(0, len(columns), width)
     ]
     whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
     return whole[: len(rows), : len(columns)]
+
+
+def _product(rows: Floats, columns: Floats) -> Scores:
+    (scores,) = _session().run(None, {"rows": rows, "columns": columns})
+    return np.asarray(scores)
 
 
 def _columns_at_once(dim: int) -> int:
