@@ -119,7 +119,7 @@ def condensed(queries: TokenVectors, factor: int) -> TokenVectors:
     groups = [clusters(row, ward(row), -(-len(row) // factor)) for row in each_text(queries)]
     rows = [
         np.concatenate([group.means, np.ones((len(group.means), 1), np.float32)], axis=1)
-        * group.sizes[:, None]
+        * group.sizes[:, None].astype(np.float32)
         for group in groups
     ]
     return _ragged(rows, queries.dim + 1)
@@ -140,7 +140,7 @@ def _coded(arrays: Arrays, name: str) -> CodedVectors:
     return CodedVectors(*(arrays[f"{name}.{each.name}"] for each in fields(CodedVectors)))
 
 
-def _ragged(rows: list[Floats], dim: int) -> TokenVectors:
+def _ragged(rows: Sequence[Floats], dim: int) -> TokenVectors:
     """Lay rows back to back."""
     return TokenVectors(
         join_lengths([len(row) for row in rows]),
