@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,14 @@ class Example:
         positive: The document that answers it.
         negatives: Any number of documents that do not.
         teacher_scores: Scores of the positive and of each negative, or nothing.
+        place: Where it was read, for messages; examples from two places can be equal.
     """
 
     anchor: str
     positive: str
     negatives: tuple[str, ...] = ()
     teacher_scores: tuple[float, ...] = ()
+    place: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,15 @@ class TrainingData:
         """Refuse examples that a loss with a teacher cannot learn from.
 
         Raises:
-            ValueError: If one has no negative or no `teacher_scores`; the message names it.
+            ValueError: If one has no negative or no `teacher_scores`; the message says where it
+                was read.
         """
-        for number, example in enumerate(self.examples, 1):
+        for example in self.examples:
             if not example.negatives or not example.teacher_scores:
                 lacking = "teacher_scores" if example.negatives else "negatives"
                 raise ValueError(
-                    f"a loss with a teacher needs `{lacking}`, but training example {number}, "
-                    f"of query {example.anchor!r}, has none"
+                    f"{example.place}: a loss with a teacher needs `{lacking}`, but the example "
+                    f"of query {example.anchor!r} has none"
                 )
 
 
@@ -138,6 +141,7 @@ def _example(record: dict[str, Any], place: str) -> Example:
         _text(record.get("positive"), "positive", place),
         tuple(_text(negative, name, place) for negative in negatives),
         _teacher_scores(record.get("teacher_scores", []), 1 + len(negatives), place),
+        place,
     )
 
 
@@ -168,10 +172,13 @@ def _teacher_scores(value: Any, n_documents: int, place: str) -> tuple[float, ..
 
 def _beir_examples(folder: Path, split: str, dataset: Dataset) -> Iterator[Example]:
     negatives = _hard_negatives(folder, split, dataset)
+    place = f"{str(folder)!r}, split {split!r}"
     for query, grades in dataset.judgements.items():
         for document in (document for document, grade in grades.items() if grade > 0):
             texts = [dataset.corpus[id] for id in negatives.get((query, document), [])]
-            yield Example(dataset.queries[query], dataset.corpus[document], tuple(texts))
+            yield Example(
+                dataset.queries[query], dataset.corpus[document], tuple(texts), place=place
+            )
 
 
 def _hard_negatives(folder: Path, split: str, dataset: Dataset) -> dict[tuple[str, str], list[str]]:
