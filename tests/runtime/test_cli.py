@@ -77,6 +77,15 @@ def test_index_search_add_and_info(
     assert answer(["add", index, "--documents", more], capsys)["n_added"] == 1
     again = write_jsonl(tmp_path / "again.jsonl", [{"_id": "sea", "title": "", "text": "salt"}])
     assert answer(["add", index, "--documents", again], capsys)["n_replaced"] == 1
+    both = write_jsonl(
+        tmp_path / "both.jsonl",
+        [
+            {"_id": "sea", "title": "", "text": "salt"},
+            {"_id": "moss", "title": "Moss", "text": "light"},
+        ],
+    )
+    assert main(["add", index, "--documents", both]) == 0
+    assert ": 0 added, 0 replaced, 2 unchanged, 4 documents now, " in capsys.readouterr().out
     info = answer(["info", index], capsys)
     assert (info["n_documents"], info["n_deleted"], info["n_segments"]) == (4, 1, 2)
     assert info["bytes"] > 0

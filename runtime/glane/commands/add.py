@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from glane.commands.index import add_documents_argument, read_documents
-from glane.commands.index import show as show
+from glane.commands.index import add_documents_argument, cut_texts, read_documents
 from glane.commands.stages import n_truncated, stage_names
 from glane.search import Search
 
@@ -21,15 +20,28 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
     """Add and save."""
     start = time.perf_counter()
     with Search.edit(arguments.index, threads=arguments.threads) as search:
-        before = len(search)
+        n_before, first = len(search), search.keys.rows.next_id
         documents = list(read_documents(arguments.documents))
         search.add(documents, progress=True)
+        n_written = search.keys.rows.next_id - first
+        n_added = len(search) - n_before
     return {
         "index": arguments.index,
         **stage_names(search),
         "n_documents": len(search),
-        "n_added": len(search) - before,
-        "n_replaced": before + len(documents) - len(search),
+        "n_added": n_added,
+        "n_replaced": n_written - n_added,
+        "n_unchanged": len(documents) - n_written,
         "n_truncated": n_truncated(search),
         "seconds": round(time.perf_counter() - start, 3),
     }
+
+
+def show(result: dict[str, object]) -> str:
+    """Return the result as text for a person."""
+    line = (
+        f"{result['index']}: {result['n_added']} added, {result['n_replaced']} replaced, "
+        f"{result['n_unchanged']} unchanged, {result['n_documents']} documents now, "
+        f"{result['seconds']} s"
+    )
+    return line + cut_texts(result)

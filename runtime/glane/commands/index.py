@@ -52,9 +52,13 @@ def show(result: dict[str, object]) -> str:
     """Return the result as text for a person."""
     stages = " + ".join(str(result[s]) for s in ("retriever", "reranker") if result[s])
     line = f"{result['index']}: {result['n_documents']} documents, {stages}, {result['seconds']} s"
-    if result["n_truncated"]:
-        line += f"\n{result['n_truncated']} texts were longer than the model reads, and were cut"
-    return line
+    return line + cut_texts(result)
+
+
+def cut_texts(result: dict[str, object]) -> str:
+    """Return a line on texts that were cut, begun by a line break; nothing where none was."""
+    n = result["n_truncated"]
+    return f"\n{n} texts were longer than the model reads, and were cut" if n else ""
 
 
 def add_documents_argument(parser: argparse.ArgumentParser) -> None:
