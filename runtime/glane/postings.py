@@ -22,8 +22,8 @@ CACHE_BYTES = 1 << 27
 TOUCHED_BYTES = 1 << 25
 """Mapped lists read before their memory is given back: the file's pages stay the system's."""
 
-AROUND_BYTES = 1 << 16
-"""What a system maps around the first byte that is read."""
+AROUND_BYTES = 1 << 21
+"""What a system maps around a stretch that is read: Linux up to a large page of its file cache."""
 
 DENSE_SHARE = 8
 """A term in more than one of so many documents is added as a dense array, which is faster."""
@@ -236,10 +236,11 @@ class _Snapshot:
             dense[rows] = weights
             made = _Term(None, dense, positive)
         # Threads may count a little wrong here; the bounds need no more.
-        self.cached_bytes += made.weights.nbytes + (0 if made.rows is None else made.rows.nbytes)
-        if self.cached_bytes > CACHE_BYTES:
+        n_bytes = made.weights.nbytes + (0 if made.rows is None else made.rows.nbytes)
+        if self.cached_bytes + n_bytes > CACHE_BYTES:
             self.cache.clear()
-            self.cached_bytes = made.weights.nbytes
+            self.cached_bytes = 0
+        self.cached_bytes += n_bytes
         self.cache[term] = made
         if self.touched_bytes > TOUCHED_BYTES:
             release([array for part in self.parts for array in part.arrays.values()])
