@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from glane import BM25, CheckpointError, ColBERT, Search, TfIdf
+from glane import BM25, CheckpointError, ColBERT, Search, TfIdf, postings
 from glane.store import files
 from glane.store.lock import LockedError, writing
 from glane.store.manifest import read_manifest
@@ -133,6 +135,34 @@ def test_a_small_change_writes_little(tmp_path: Path) -> None:
     assert before.items() <= after.items()
     new = sum(path.stat().st_size for path in after.keys() - before.keys())
     assert new < sum(path.stat().st_size for path in before) / 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, which tells what is resident")
+def test_lists_that_were_read_are_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = [{"id": n, "text": f"tea leaf {n}"} for n in range(20_000)]
+    folder = filled(tmp_path / "index", documents)
+    kept, given_back = Search.load(folder), Search.load(folder)
+    before = resident_lists(folder)
+    answers = kept.search(["tea leaf"])
+    taken = resident_lists(folder) - before
+    assert taken > 0
+    monkeypatch.setattr(postings, "TOUCHED_BYTES", 0)
+    assert given_back.search(["tea leaf"]) == answers
+    assert resident_lists(folder) - before <= taken
+    assert given_back.search(["tea leaf"]) == answers
+
+
+def resident_lists(folder: Path) -> int:
+    """Return the bytes of mapped inverted lists that are in memory."""
+    total, counts = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+            counts = str(folder) in line and "list_rows" in line
+        elif counts and line.startswith("Rss:"):
+            total += int(line.split()[1]) * 1024
+    return total
 
 
 def test_files_of_deleted_numbers_stay_few(tmp_path: Path) -> None:
