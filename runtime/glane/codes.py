@@ -6,7 +6,7 @@ What is stored is decoded a block at a time, so that a collection may stay in ma
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -103,20 +103,31 @@ def _levels(
     return values / np.where(scales > 0, scales, 1).astype(np.float32)[:, None], scales
 
 
-def decode(stored: TokenCodes, tokens: slice) -> npt.NDArray[np.float32]:
-    """Return the vectors of a run of tokens as float32, shape (n_chosen, dim)."""
+class Decoded(NamedTuple):
+    """Token vectors apart from their lengths, which are cheaper to give to a few scores.
+
+    Attributes:
+        values: float32, shape (n_tokens, dim).
+        scales: float32, shape (n_tokens, 1): what each vector is still to be multiplied by, or
+            None where it is whole.
+    """
+
+    values: npt.NDArray[np.float32]
+    scales: npt.NDArray[np.float32] | None
+
+
+def decode(stored: TokenCodes, tokens: slice) -> Decoded:
+    """Return the vectors of a run of tokens."""
     if isinstance(stored, TokenVectors):
-        return widened(stored.values[tokens])
-    codes, scales = stored.codes[tokens], stored.scales[tokens].astype(np.float32)
+        return Decoded(widened(stored.values[tokens]), None)
+    codes, scales = stored.codes[tokens], stored.scales[tokens, None].astype(np.float32)
     if codes.dtype == np.int8:
-        values = codes.astype(np.float32)
-    else:
-        values = np.empty((len(codes), stored.dim), np.float32)
-        low, high = np.split(values, 2, axis=1)
-        low[:], high[:] = codes & 15, codes >> 4
-        values -= INT4_MIDDLE
-    values *= scales[:, None]
-    return values
+        return Decoded(codes.astype(np.float32), scales)
+    values = np.empty((len(codes), stored.dim), np.float32)
+    low, high = np.split(values, 2, axis=1)
+    low[:], high[:] = codes & 15, codes >> 4
+    values -= INT4_MIDDLE
+    return Decoded(values, scales)
 
 
 def widened(values: Floats) -> npt.NDArray[np.float32]:

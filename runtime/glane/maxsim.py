@@ -71,7 +71,10 @@ def maxsim_scores(queries: TokenVectors, documents: TokenCodes) -> Scores:
     for block in _blocks(documents.offsets, filled):
         offsets = documents.offsets[block]
         stop = documents.offsets[block[-1] + 1]
-        similarities = product(decode(documents, slice(offsets[0], stop)), vectors)
+        decoded = decode(documents, slice(offsets[0], stop))
+        similarities = product(decoded.values, vectors)
+        if decoded.scales is not None:
+            similarities *= decoded.scales
         best = np.maximum.reduceat(similarities, offsets - offsets[0], axis=0)
         scores[:, block] = _sum_rows(best, queries.offsets).T
     return scores

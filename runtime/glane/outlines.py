@@ -48,7 +48,9 @@ class Level(NamedTuple):
         return max(self.least * max(k, 100) // 100, n_documents // self.share)
 
 
-LEVELS = (Level(16, 0, 4, 8, 1000), Level(0, 4, 2, 40, 280))
+LEVELS = (Level(16, 0, 4, 7, 1000), Level(0, 4, 2, 28, 280))
+"""Chosen on train queries of scifact and dev queries of medquad, to keep .99 of the exact top 100
+at a tenth of the dot products."""
 
 
 def document_arrays(tokens: TokenCodes, outlines: Sequence[CodedVectors]) -> Arrays:
