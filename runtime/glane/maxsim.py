@@ -15,6 +15,8 @@ from glane.outlines import (
     condensed,
     document_arrays,
     join_documents,
+    left_by_second,
+    n_left_by_first,
     outline_of,
     outlines,
     tokens_of,
@@ -134,7 +136,7 @@ class MaxSimIndex:
         """Return the k best documents for each query.
 
         All are scored, unless outlines are stored of more than `EXACT_UP_TO` documents: then these
-        choose candidates (`glane.outlines.LEVELS`), and only candidates are scored.
+        choose candidates (`glane.outlines`), and only candidates are scored.
 
         Returns:
             Shape (n_queries, k), best first; equal scores by lower number.
@@ -181,16 +183,15 @@ class MaxSimIndex:
 
 def _candidates(parts: Parts, queries: TokenVectors, k: int) -> list[Ids]:
     """Return each query's candidates: by outlines of all, then by finer ones of fewer."""
-    wanted = [level.keeps(n_left(parts), k) for level in LEVELS]
-    first, *finer = [condensed(queries, level.query_factor) for level in LEVELS]
+    coarse, fine = (condensed(queries, level.query_factor) for level in LEVELS)
+    n_tokens = np.diff(queries.offsets).tolist()
+    wanted = n_left_by_first(n_left(parts), k)
     chosen = []
-    for number, (ids, scores) in enumerate(_score_all(parts, first, partial(outline_of, level=0))):
-        ids = _best(ids, scores, wanted[0])
-        for level, asked in enumerate(finer, start=1):
-            pick = partial(outline_of, level=level)
-            scores = _score(parts, asked[number : number + 1], ids, pick)
-            ids = _best(ids, scores, wanted[level])
-        chosen.append(ids)
+    for number, (ids, scores) in enumerate(_score_all(parts, coarse, partial(outline_of, level=0))):
+        ids = np.sort(ids[best(scores, ids, wanted)])
+        pick = partial(outline_of, level=1)
+        scores = _score(parts, fine[number : number + 1], ids, pick)
+        chosen.append(ids[left_by_second(scores, k, n_tokens[number])])
     return chosen
 
 
@@ -209,11 +210,6 @@ def _score(parts: Parts, query: TokenVectors, ids: Ids, pick: Pick) -> Scores:
         for part, rows in split(parts, locate(parts, ids))
     ]
     return np.concatenate([np.empty(0, np.float32), *scores])
-
-
-def _best(ids: Ids, scores: Scores, n: int) -> Ids:
-    """Return the n documents of the highest scores, in rising order of their numbers."""
-    return np.sort(ids[best(scores, ids, n)])
 
 
 def _blocks(offsets: Ids, filled: Ids) -> list[Ids]:

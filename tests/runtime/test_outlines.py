@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glane import maxsim as module
+from glane import maxsim
+from glane import outlines as module
 from glane.codes import KINDS, CodeKind, decode
 from glane.hits import Hits
 from glane.maxsim import MaxSimIndex, TokenStorage, maxsim_scores
-from glane.outlines import LEVELS, Level, condensed, outlines, tokens_of
+from glane.outlines import condensed, left_by_second, n_left_by_first, outlines, tokens_of
 from glane.scoring import NO_TOKENS_SCORE
 from glane.vectors import TokenVectors, join_lengths
 
@@ -36,8 +37,9 @@ def topical(n_documents: int, seed: int) -> TokenVectors:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let three documents be too many to score them all, and keep few of them."""
-    monkeypatch.setattr(module, "EXACT_UP_TO", 2)
-    monkeypatch.setattr(module, "LEVELS", [level._replace(least=4) for level in LEVELS])
+    monkeypatch.setattr(maxsim, "EXACT_UP_TO", 2)
+    monkeypatch.setattr(module, "LEAST", 4)
+    monkeypatch.setattr(module, "FEWEST", 1)
 
 
 @given(LENGTHS, st.integers(1, 4))
@@ -69,16 +71,18 @@ def test_outlines_have_the_stated_number_of_vectors() -> None:
 
 
 def test_how_many_documents_go_on() -> None:
-    level = Level(16, 0, 4, share=8, least=1000)
-    assert [level.keeps(5183, k) for k in (1, 100, 250)] == [1000, 1000, 2500]
-    assert level.keeps(80_000, 100) == 10_000
+    assert [n_left_by_first(5183, k) for k in (1, 100, 250)] == [1000, 1000, 2500]
+    assert n_left_by_first(60_000, 100) == 10_000
+    scores = np.array([*range(200, 0, -1), NO_TOKENS_SCORE], np.float32)
+    assert left_by_second(scores, 10, 1).sum() == 100
+    assert left_by_second(scores, 150, 36).tolist() == [True] * 151 + [False] * 50
+    assert left_by_second(scores[:80], 10, 4).all()
+    assert left_by_second(np.full(300, NO_TOKENS_SCORE, np.float32), 10, 0).all()
 
 
 def test_candidates_hold_the_best_documents(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "EXACT_UP_TO", 2)
-    monkeypatch.setattr(
-        module, "LEVELS", [level._replace(least=level.least // 5) for level in LEVELS]
-    )
+    monkeypatch.setattr(maxsim, "EXACT_UP_TO", 2)
+    monkeypatch.setattr(module, "FEWEST", 20)
     documents, queries = topical(400, seed=0), topical(8, seed=1)
     exact, chosen = MaxSimIndex(16), MaxSimIndex(16, OUTLINED)
     for index in (exact, chosen):
@@ -116,8 +120,8 @@ def test_candidates_of_nothing_and_of_empty_documents() -> None:
     assert index.search(queries, 3).to_lists() == [[], []]
     index.add(unit([0, 0, 3, 0, 0], 4))
     hits = index.search(queries, 5)
-    assert hits.ids.tolist() == [[2, 0, 1, 3, -1]] * 2
-    assert hits.scores[0, 1:4].tolist() == [NO_TOKENS_SCORE] * 3
+    assert hits.ids.tolist() == [[2, 0, 1, 3, 4]] * 2
+    assert hits.scores[0, 1:].tolist() == [NO_TOKENS_SCORE] * 4
 
 
 @pytest.mark.parametrize("kind", KINDS)
