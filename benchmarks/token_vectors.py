@@ -131,9 +131,9 @@ def counting() -> Iterator[Counts]:
     """Count the dot products where they are made."""
     counts, kernel = Counts(), maxsim.maxsim_scores
 
-    def counted(queries: TokenVectors, documents: TokenCodes) -> Scores:
+    def counted(queries: TokenVectors, documents: TokenCodes, threads: int | None) -> Scores:
         counts.products += len(queries.values) * int(documents.offsets[-1])
-        return kernel(queries, documents)
+        return kernel(queries, documents, threads)
 
     maxsim.maxsim_scores = counted
     try:

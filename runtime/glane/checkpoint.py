@@ -173,13 +173,16 @@ MODEL_FILES = ("glane.json", "tokenizer.json", "model.onnx")
 CHECKPOINT_FILES = ("glane.json", "tokenizer.json", "model.safetensors")
 
 
-def fingerprint(folder: str | Path, files: tuple[str, ...] = MODEL_FILES) -> str:
+def fingerprint(
+    folder: str | Path, files: tuple[str, ...] = MODEL_FILES, *, graph: bytes | None = None
+) -> str:
     """Return the sha256, in hex, over the files that decide a model's vectors.
 
     Args:
         folder: An exported model, or a checkpoint with `files=CHECKPOINT_FILES`.
         files: Names, in order; name, size and content of each enter the hash, and those of
             `QUERY_WEIGHTS` where it exists.
+        graph: Content of `model.onnx`, where it was read already.
 
     Raises:
         CheckpointError: If one is missing.
@@ -190,6 +193,9 @@ def fingerprint(folder: str | Path, files: tuple[str, ...] = MODEL_FILES) -> str
         path = Path(folder) / name
         if not path.is_file():
             raise CheckpointError(f"{str(folder)!r} has no {name}; is it an exported model?")
+        if name == "model.onnx" and graph is not None:
+            digest.update(f"{name} {len(graph)}\n".encode() + graph)
+            continue
         digest.update(f"{name} {path.stat().st_size}\n".encode())
         with path.open("rb") as file:
             while block := file.read(1 << 20):

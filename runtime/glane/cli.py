@@ -11,6 +11,8 @@ from importlib import import_module
 from importlib.metadata import entry_points, version
 from typing import Protocol, cast
 
+from glane.threads import check_threads
+
 LIGHT = {
     "index": "make an index of a file of documents",
     "add": "add documents to an index, replacing those with the same id",
@@ -52,9 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         command, arguments = parse(sys.argv[1:] if argv is None else argv)
+        check_threads(arguments.threads)
         result = command.run(arguments)
         text = json.dumps(result, ensure_ascii=False) if arguments.json else command.show(result)
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(_printable(text) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -77,6 +80,12 @@ def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     arguments = _parser(name, command).parse_args(argv)
     assert command is not None, "argparse refuses a call without a subcommand"
     return command, arguments
+
+
+def _printable(text: str) -> str:
+    """Return text with escapes, as JSON has them, for what the terminal's encoding lacks."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _fail(message: str, code: int) -> int:

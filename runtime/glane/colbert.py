@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from glane.checkpoint import Checkpoint
+from glane.encoder import Encoder
 from glane.hits import Hits
 from glane.maxsim import MaxSimIndex, TokenStorage, maxsim_scores
 from glane.neural import Neural
@@ -40,12 +40,12 @@ class ColBERT(Neural[TokenVectors, MaxSimIndex]):
         """Say how documents will be stored; by default as float16, without outlines.
 
         Raises:
-            ValueError: If documents are stored already, the kind is unknown or cannot hold the
+            ValueError: If documents were stored already, the kind is unknown or cannot hold the
                 model's width, or the pool is below 1.
         """
-        if len(self):
-            raise ValueError(f"{len(self)} documents are stored already; index them again")
-        self.index = MaxSimIndex(self.index.dim, storage)
+        if self.index.rows.next_id:
+            raise ValueError("documents were stored already; index them again")
+        self.index = MaxSimIndex(self.index.dim, storage, self.encoder.threads)
 
     def record(self) -> dict[str, Any]:
         """Return which model's vectors are stored, and how, as JSON."""
@@ -88,8 +88,8 @@ class ColBERT(Neural[TokenVectors, MaxSimIndex]):
         return float(maxsim_scores(query, document)[0, 0])
 
     @classmethod
-    def _new_index(cls, checkpoint: Checkpoint) -> MaxSimIndex:
-        return MaxSimIndex(checkpoint.dim)
+    def _new_index(cls, encoder: Encoder) -> MaxSimIndex:
+        return MaxSimIndex(encoder.checkpoint.dim, threads=encoder.threads)
 
 
 def _counted_vectors(batch: Batch, outputs: list[Any]) -> list[Floats]:

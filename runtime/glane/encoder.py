@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -72,11 +75,16 @@ class Encoder:
             )
         self.n_truncated: Counter[str] = Counter()
         self._lock = threading.Lock()
+        self._graph = GraphFile(self.folder / "model.onnx")
 
     @cached_property
     def fingerprint(self) -> str:
-        """Fingerprint of the model folder."""
-        return fingerprint(self.folder)
+        """Fingerprint of the model folder, of the very graph that runs.
+
+        Raises:
+            CheckpointError: If the graph was written to since it was opened.
+        """
+        return fingerprint(self.folder, graph=self._graph.read())
 
     def tokenize(self, texts: Sequence[str], role: Role) -> list[Ids]:
         """Return the token ids of each text, and count those that were cut.
@@ -164,11 +172,51 @@ class Encoder:
 
     @cached_property
     def _wide(self) -> InferenceSession:
-        return load_session(self.folder / "model.onnx", self.threads)
+        return load_session(self._graph.path, self.threads, self._graph.read())
 
     @cached_property
     def _narrow(self) -> InferenceSession:
-        return load_session(self.folder / "model.onnx", 1)
+        return load_session(self._graph.path, 1, self._graph.read())
+
+
+class GraphFile:
+    """A graph on disk, held open: a folder that is replaced or removed does not change it.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open it.
+
+        Raises:
+            CheckpointError: If it cannot be opened.
+        """
+        self.path = path
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise CheckpointError(
+                f"{str(path)!r} cannot be read ({error.strerror}); is its folder an exported model?"
+            ) from None
+        weakref.finalize(self, os.close, self._descriptor)
+        self._digest: bytes | None = None
+        self._lock = threading.Lock()
+
+    def read(self) -> bytes:
+        """Return its content, the same each time.
+
+        Raises:
+            CheckpointError: If it was written to since the first time.
+        """
+        with open(self._descriptor, "rb", closefd=False) as file, self._lock:
+            file.seek(0)
+            content = file.read()
+        digest = hashlib.sha256(content).digest()
+        self._digest = self._digest or digest
+        if digest != self._digest:
+            raise CheckpointError(f"{str(self.path)!r} was written to since it was opened")
+        return content
 
 
 def n_terms_of(checkpoint: Checkpoint, role: Role) -> int:
@@ -190,8 +238,13 @@ def run(session: InferenceSession, batch: Batch, n_terms: int = 0) -> list[Any]:
     return list(session.run(None, feed))
 
 
-def load_session(path: Path, threads: int) -> InferenceSession:
+def load_session(path: Path, threads: int, content: bytes | None = None) -> InferenceSession:
     """Load an ONNX file on the CPU.
+
+    Args:
+        path: The file.
+        threads: Threads of one run, at least 1.
+        content: What the file holds, where it was read already.
 
     Raises:
         CheckpointError: If the file is missing or is not a model that onnxruntime can run.
@@ -210,7 +263,9 @@ def load_session(path: Path, threads: int) -> InferenceSession:
         *(state.NoSuchFile, state.NotImplemented, state.RuntimeException),
     )
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            str(path) if content is None else content, options, providers=["CPUExecutionProvider"]
+        )
     except failures as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{str(path)!r} cannot be run by onnxruntime: {reason}") from None

@@ -15,6 +15,7 @@ from glane.store.lock import writing
 from glane.store.manifest import MANIFEST, Manifest, read_manifest
 from glane.store.reading import State, check_size, open_state
 from glane.store.retriever import placed
+from glane.store.segments import new_name
 from glane.store.writing import Content, commit
 from glane.store.writing import save as save_content
 from glane.threads import check_threads
@@ -28,11 +29,11 @@ class Origin(NamedTuple):
 
     Attributes:
         folder: The index.
-        generation: The state it was then in.
+        manifest: The state it was then in.
     """
 
     folder: Path
-    generation: int
+    manifest: Manifest
 
 
 def save(search: Search, folder: str | Path, *, link: bool = False) -> None:
@@ -41,7 +42,8 @@ def save(search: Search, folder: str | Path, *, link: bool = False) -> None:
     Args:
         search: What is to be kept.
         folder: New, empty, or an index; another index is replaced.
-        link: Whether the index names its models' folders instead of holding copies.
+        link: Whether an index that is made names its models' folders instead of holding copies;
+            one that is changed goes on as it began.
 
     Raises:
         FileExistsError: If the folder holds something else than an index.
@@ -52,10 +54,8 @@ def save(search: Search, folder: str | Path, *, link: bool = False) -> None:
     origin = search.origin
     if origin is not None and (origin.folder != folder or not (folder / MANIFEST).exists()):
         origin = None
-    old = read_manifest(folder) if origin else None
-    seen = origin.generation if origin else None
-    generation = save_content(folder, _content(search, folder, old, link), seen)
-    search.origin = Origin(folder, generation)
+    seen = origin.manifest if origin else None
+    search.origin = Origin(folder, save_content(folder, _content(search, folder, seen, link), seen))
 
 
 def load(
@@ -90,7 +90,7 @@ def load(
     )
     for name, rows in _tables(search).items():
         state.fill(name, rows)
-    search.origin = Origin(Path(folder).resolve(), state.manifest.generation)
+    search.origin = Origin(Path(folder).resolve(), state.manifest)
     return search
 
 
@@ -108,10 +108,9 @@ def edit(folder: str | Path, threads: int | None = None) -> Iterator[Search]:
         search = load(folder, {}, threads)
         yield search
         assert search.origin is not None, "it was loaded"
-        old = read_manifest(folder)
-        seen = search.origin.generation
-        generation = commit(folder, _content(search, folder, old, link=False), seen)
-        search.origin = Origin(folder, generation)
+        seen = search.origin.manifest
+        content = _content(search, folder, seen, link=False)
+        search.origin = Origin(folder, commit(folder, content, seen))
 
 
 def model_folder(folder: Path, manifest: Manifest, place: str) -> Path | None:
@@ -142,15 +141,16 @@ def _models(stages: Mapping[str, Retriever], link: bool) -> tuple[dict[str, str]
     """Return each stage's model folder as the index names it, and the files to be copied."""
     models: dict[str, str] = {}
     copies: dict[str, Path] = {}
+    name = new_name()  # never used before: no copy is taken for one that lies there already
     for place, stage in stages.items():
         if not isinstance(stage, Neural):
             continue
         source = stage.encoder.folder
-        # Copies are called by their fingerprint: they cannot be taken for those of another model.
-        models[place] = str(source.resolve()) if link else f"models/{stage.encoder.fingerprint}"
-        for name in COPIED:
-            if not link and (source / name).is_file():
-                copies[f"{models[place]}/{name}"] = source / name
+        copy = f"models/{stage.encoder.fingerprint}-{name}"
+        models[place] = str(source.resolve()) if link else copy
+        for file in COPIED:
+            if not link and (source / file).is_file():
+                copies[f"{copy}/{file}"] = source / file
     return models, copies
 
 

@@ -57,12 +57,15 @@ class TokenStorage:
     outlines: bool = False
 
 
-def maxsim_scores(queries: TokenVectors, documents: TokenCodes) -> Scores:
+def maxsim_scores(
+    queries: TokenVectors, documents: TokenCodes, threads: int | None = None
+) -> Scores:
     """Return `glane.scoring.maxsim` of every query with every document.
 
     Args:
         queries: Any number of tokens each, none included.
         documents: Likewise, of the same width; decoded to float32, a block at a time.
+        threads: Threads to compute with; by default what the process may use.
 
     Returns:
         Shape (n_queries, n_documents).
@@ -74,7 +77,7 @@ def maxsim_scores(queries: TokenVectors, documents: TokenCodes) -> Scores:
         offsets = documents.offsets[block]
         stop = documents.offsets[block[-1] + 1]
         decoded = decode(documents, slice(offsets[0], stop))
-        similarities = product(decoded.values, vectors)
+        similarities = product(decoded.values, vectors, threads)
         if decoded.scales is not None:
             similarities *= decoded.scales
         best = np.maximum.reduceat(similarities, offsets - offsets[0], axis=0)
@@ -90,22 +93,26 @@ class MaxSimIndex:
     Attributes:
         dim: Width of a vector.
         storage: How documents are stored.
+        threads: Threads to compute with; None for what the process may use.
         rows: Where they are.
     """
 
-    def __init__(self, dim: int, storage: TokenStorage = TokenStorage()) -> None:
+    def __init__(
+        self, dim: int, storage: TokenStorage = TokenStorage(), threads: int | None = None
+    ) -> None:
         """Make an empty index.
 
         Args:
             dim: Width of a vector.
             storage: How documents are stored.
+            threads: Threads to compute with; by default what the process may use.
 
         Raises:
             ValueError: If the kind is unknown or cannot hold the width, or the pool is below 1.
         """
         check_kind(storage.kind, dim)
         check_factor(storage.pool)
-        self.dim, self.storage = dim, storage
+        self.dim, self.storage, self.threads = dim, storage, threads
         self.rows = Segments(join_documents)
 
     def __len__(self) -> int:
@@ -142,19 +149,20 @@ class MaxSimIndex:
             Shape (n_queries, k), best first; equal scores by lower number.
 
         Raises:
-            ValueError: If `k` is below 1.
+            ValueError: If `k` is below 1, or the queries have another width than the index.
         """
         check_k(k)
-        parts = self.rows.parts
+        check_width(queries.dim, self.dim)
+        parts, threads = self.rows.parts, self.threads
         choose = self.storage.outlines and n_left(parts) > EXACT_UP_TO
         rows: list[tuple[Ids, Scores]] = []
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             group = queries[start : start + QUERIES_AT_ONCE]
             if not choose:
-                rows += _score_all(parts, group, tokens_of)
+                rows += _score_all(parts, group, tokens_of, threads)
                 continue
-            for number, ids in enumerate(_candidates(parts, group, k)):
-                scores = _score(parts, group[number : number + 1], ids, tokens_of)
+            for number, ids in enumerate(_candidates(parts, group, k, threads)):
+                scores = _score(parts, group[number : number + 1], ids, tokens_of, threads)
                 rows.append((ids, scores))
         return Hits.from_rows(rows, k)
 
@@ -170,43 +178,50 @@ class MaxSimIndex:
             Shape (n_queries, k), best first; equal scores by lower number.
 
         Raises:
-            ValueError: If `k` is below 1, the numbers of queries and of rows differ, or a
-                candidate is not stored.
+            ValueError: If `k` is below 1, the queries have another width than the index, their
+                number and that of the rows differ, or a candidate is not stored.
         """
-        parts = self.rows.parts
-        return rerank(queries, hits, k, lambda query, ids: _score(parts, query, ids, tokens_of))
+        check_width(queries.dim, self.dim)
+        parts, threads = self.rows.parts, self.threads
+
+        def score(query: TokenVectors, ids: Ids) -> Scores:
+            return _score(parts, query, ids, tokens_of, threads)
+
+        return rerank(queries, hits, k, score)
 
     def tables(self) -> dict[str, Segments]:
         """Return what is stored."""
         return {"": self.rows}
 
 
-def _candidates(parts: Parts, queries: TokenVectors, k: int) -> list[Ids]:
+def _candidates(parts: Parts, queries: TokenVectors, k: int, threads: int | None) -> list[Ids]:
     """Return each query's candidates: by outlines of all, then by finer ones of fewer."""
     coarse, fine = (condensed(queries, level.query_factor) for level in LEVELS)
     n_tokens = np.diff(queries.offsets).tolist()
     wanted = n_left_by_first(n_left(parts), k)
+    first, second = (partial(outline_of, level=level) for level in range(len(LEVELS)))
     chosen = []
-    for number, (ids, scores) in enumerate(_score_all(parts, coarse, partial(outline_of, level=0))):
+    for number, (ids, scores) in enumerate(_score_all(parts, coarse, first, threads)):
         ids = np.sort(ids[best(scores, ids, wanted)])
-        pick = partial(outline_of, level=1)
-        scores = _score(parts, fine[number : number + 1], ids, pick)
+        scores = _score(parts, fine[number : number + 1], ids, second, threads)
         chosen.append(ids[left_by_second(scores, k, n_tokens[number])])
     return chosen
 
 
-def _score_all(parts: Parts, queries: TokenVectors, pick: Pick) -> list[tuple[Ids, Scores]]:
+def _score_all(
+    parts: Parts, queries: TokenVectors, pick: Pick, threads: int | None
+) -> list[tuple[Ids, Scores]]:
     """Return the numbers of all documents and their scores, for each query."""
     ids = np.concatenate([np.empty(0, np.int64), *(part.ids[part.kept] for part in parts)])
-    blocks = [maxsim_scores(queries, pick(part.arrays))[:, part.kept] for part in parts]
+    blocks = [maxsim_scores(queries, pick(part.arrays), threads)[:, part.kept] for part in parts]
     nothing = np.empty((len(queries), 0), np.float32)
     return [(ids, row) for row in np.concatenate([nothing, *blocks], axis=1)]
 
 
-def _score(parts: Parts, query: TokenVectors, ids: Ids, pick: Pick) -> Scores:
+def _score(parts: Parts, query: TokenVectors, ids: Ids, pick: Pick, threads: int | None) -> Scores:
     """Return one query's scores with documents, given in rising order of their numbers."""
     scores = [
-        maxsim_scores(query, pick(part.arrays)[rows])[0]
+        maxsim_scores(query, pick(part.arrays)[rows], threads)[0]
         for part, rows in split(parts, locate(parts, ids))
     ]
     return np.concatenate([np.empty(0, np.float32), *scores])

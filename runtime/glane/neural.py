@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 
-from glane.checkpoint import Checkpoint, CheckpointError, Kind
+from glane.checkpoint import CheckpointError, Kind
 from glane.encoder import Encoder
 from glane.hits import Hits
 from glane.store.reading import open_state
@@ -65,7 +65,7 @@ class Neural(ABC, Generic[V, I]):
             encoder: A model of this kind.
         """
         self.encoder = encoder
-        self.index: I = self._new_index(encoder.checkpoint)
+        self.index: I = self._new_index(encoder)
 
     @classmethod
     def load(
@@ -227,5 +227,5 @@ class Neural(ABC, Generic[V, I]):
 
     @classmethod
     @abstractmethod
-    def _new_index(cls, checkpoint: Checkpoint) -> I:
-        """Return an empty index for a model's vectors."""
+    def _new_index(cls, encoder: Encoder) -> I:
+        """Return an empty index for the vectors of a model."""

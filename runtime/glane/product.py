@@ -7,14 +7,14 @@ score equal, and a query scores alone as in a batch, bit for bit.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from glane.encoder import load_session
-from glane.threads import available_threads
+from glane.threads import check_threads
 from glane.types import Floats, Scores
 
 if TYPE_CHECKING:
@@ -28,12 +28,13 @@ TILE = 128 * 128
 whole length have their sums cut in pieces, and come out otherwise than fewer columns."""
 
 
-def product(rows: Floats, columns: Floats) -> Scores:
+def product(rows: Floats, columns: Floats, threads: int | None = None) -> Scores:
     """Return the dot product of each row with each column.
 
     Args:
         rows: float32, shape (n_rows, dim).
         columns: float32, shape (n_columns, dim).
+        threads: Threads to compute with; by default what the process may use.
 
     Returns:
         float32, shape (n_rows, n_columns).
@@ -41,17 +42,17 @@ def product(rows: Floats, columns: Floats) -> Scores:
     if not (len(rows) and len(columns)):
         return np.zeros((len(rows), len(columns)), np.float32)
     width = _columns_at_once(columns.shape[1])
-    rows_fed = _two(rows)
+    session, rows_fed = _session(check_threads(threads)), _two(rows)
     parts = [
-        _product(rows_fed, _two(columns[start : start + width]))
+        _product(session, rows_fed, _two(columns[start : start + width]))
         for start in range(0, len(columns), width)
     ]
     whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
     return whole[: len(rows), : len(columns)]
 
 
-def _product(rows: Floats, columns: Floats) -> Scores:
-    (scores,) = _session().run(None, {"rows": rows, "columns": columns})
+def _product(session: InferenceSession, rows: Floats, columns: Floats) -> Scores:
+    (scores,) = session.run(None, {"rows": rows, "columns": columns})
     return np.asarray(scores)
 
 
@@ -69,6 +70,6 @@ def _two(vectors: Floats) -> Floats:
     return np.concatenate([vectors, vectors]) if len(vectors) == 1 else vectors
 
 
-@lru_cache(maxsize=1)
-def _session() -> InferenceSession:
-    return load_session(GRAPH, available_threads())
+@cache
+def _session(threads: int) -> InferenceSession:
+    return load_session(GRAPH, threads)

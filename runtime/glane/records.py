@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from glane.dataset import join_fields
@@ -39,6 +39,22 @@ def read_records(
 def is_key(key: object) -> TypeGuard[Name]:
     """Return whether something may be a document's id: a string or an integer."""
     return isinstance(key, str | int) and not isinstance(key, bool)
+
+
+def check_keys(keys: Iterable[Name]) -> list[Name]:
+    """Return ids as a list.
+
+    Raises:
+        TypeError: If it is one string, or holds something else than strings and integers.
+    """
+    if isinstance(keys, str):
+        raise TypeError(f"ids must be a list, got one string {keys!r}")
+    found = list(keys)
+    for key in found:
+        if not is_key(key):
+            kind = type(key).__name__
+            raise TypeError(f"an id must be a string or an integer, got {kind}: {key!r}")
+    return found
 
 
 def _key(record: Mapping[str, Any], field: str, place: int) -> Name:

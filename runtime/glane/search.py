@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from glane.encoding import content_hashes, encode_documents
-from glane.fusion import check_fusion, fuse
+from glane.fusion import check_fusion
+from glane.fusion import fuse as fused
 from glane.hits import Hit, Hits, check_k
-from glane.records import is_key, read_records
+from glane.records import check_keys, is_key, read_records
 from glane.retriever import Reranker, Retriever
 from glane.store.documents import Documents
 from glane.store.names import Hashes, Name, Names
@@ -89,10 +90,13 @@ class Search:
 
         Raises:
             TypeError: If the reranker cannot rerank.
-            ValueError: If there is no field, or a stage already holds documents.
+            ValueError: If there is no field, a stage already holds documents, or both stages are
+                one object.
         """
         if reranker is not None and not isinstance(reranker, Reranker):
             raise TypeError(f"reranker must have `rerank`, {type(reranker).__name__} has not")
+        if reranker is retriever:
+            raise ValueError("retriever and reranker must be two objects; load the model twice")
         self.retriever = retriever
         self.reranker = reranker
         self.key = key
@@ -124,10 +128,13 @@ class Search:
             progress: Whether a bar runs on standard error where that is a terminal.
 
         Raises:
+            TypeError: If `documents` is one dictionary.
             ValueError: If a document lacks the key, a key is neither string nor integer, an id
                 stands twice, a field is no text, or a field of `on` is in none of the documents
                 (later additions may lack some of them, not all).
         """
+        if isinstance(documents, Mapping):
+            raise TypeError("documents must be a list of dictionaries, got one dictionary")
         records = list(documents)
         keys, texts = read_records(records, self.key, self.on, first=not self.keys.rows.next_id)
         known = self.keys.find(keys)
@@ -150,6 +157,7 @@ class Search:
         """Forget documents.
 
         Raises:
+            TypeError: If `keys` is one string, or holds something else than ids.
             ValueError: If an id is unknown, or stands twice; nothing is deleted then.
         """
         numbers = self._numbers(keys)
@@ -169,6 +177,7 @@ class Search:
         """Return documents as they were added.
 
         Raises:
+            TypeError: If `keys` is one string, or holds something else than ids.
             ValueError: If an id is unknown, or documents are not kept.
         """
         if self.kept is None:
@@ -214,7 +223,7 @@ class Search:
         second = self.reranker.rerank(self.reranker.encode_queries(texts), first, width)
         if fuse == "none":
             return self._results(Hits(second.ids[:, :k], second.scores[:, :k]))
-        return self._results(_fuse(first, second, k, fuse, fuse_weight))
+        return self._results(fused(first, second, k, fuse, fuse_weight))
 
     def save(self, folder: str | Path, *, link: bool = False) -> None:
         """Write into a folder: what is new where this was loaded from there, else everything.
@@ -223,7 +232,8 @@ class Search:
 
         Args:
             folder: New, empty, or an index; another index is replaced.
-            link: Whether the index names its models' folders instead of holding copies.
+            link: Whether an index that is made names its models' folders instead of holding
+                copies; one that is changed goes on as it began.
 
         Raises:
             FileExistsError: If the folder holds something else than an index.
@@ -281,7 +291,7 @@ class Search:
         return [self.retriever] if self.reranker is None else [self.retriever, self.reranker]
 
     def _numbers(self, keys: Iterable[Key]) -> Ids:
-        wanted = list(keys)
+        wanted = check_keys(keys)
         numbers = self.keys.find(wanted)
         if (numbers < 0).any():
             raise ValueError(f"unknown document {wanted[int(numbers.argmin())]!r}")
@@ -307,6 +317,3 @@ class Search:
         rows = [hits.row(query) for query in range(len(hits.ids))]
         ids = [self.keys.names(numbers) for numbers, _ in rows]
         return Results(ids, [scores.tolist() for _, scores in rows])
-
-
-_fuse = fuse  # `Search.search` has an argument of that name

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from glane.checkpoint import Checkpoint
+from glane.encoder import Encoder
 from glane.hits import Hits
 from glane.neural import Neural
 from glane.term_embeddings import TermEmbeddingIndex, sparse_embed_scores
@@ -68,8 +68,8 @@ class SparseEmbed(Neural[TermEmbeddings, TermEmbeddingIndex]):
         return float(sparse_embed_scores(query, document, np.zeros(1, np.int64))[0])
 
     @classmethod
-    def _new_index(cls, checkpoint: Checkpoint) -> TermEmbeddingIndex:
-        return TermEmbeddingIndex(checkpoint.dim)
+    def _new_index(cls, encoder: Encoder) -> TermEmbeddingIndex:
+        return TermEmbeddingIndex(encoder.checkpoint.dim)
 
 
 def _rows(batch: Batch, outputs: list[Any]) -> list[TermEmbeddings]:

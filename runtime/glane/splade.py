@@ -68,7 +68,7 @@ class Splade(Neural[SparseVectors, TermIndex]):
         return float(query.values[left] @ document.values[right])
 
     @classmethod
-    def _new_index(cls, checkpoint: Checkpoint) -> TermIndex:
+    def _new_index(cls, encoder: Encoder) -> TermIndex:
         return TermIndex()
 
 

@@ -95,6 +95,25 @@ def test_index_search_add_and_info(
     assert capsys.readouterr().out == "nothing found\n"
 
 
+def test_ids_that_no_terminal_can_print_are_escaped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lone = write_jsonl(tmp_path / "lone.jsonl", [{"_id": "s\ud800", "title": "", "text": "salt"}])
+    index = str(tmp_path / "index")
+    assert main(["index", index, "--documents", lone, "--retriever", "bm25"]) == 0
+    capsys.readouterr()
+    assert answer(["search", index, "salt"], capsys)["hits"][0]["id"] == "s\ud800"
+    assert main(["search", index, "salt"]) == 0
+    assert "s\\ud800" in capsys.readouterr().out
+
+
+def test_threads_are_checked_by_every_command(
+    index: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = complaint(["info", index, "--threads", "0"], capsys)
+    assert told == "glane: threads must be at least 1, got 0\n"
+
+
 def test_delete_compact_and_verify(
     corpus: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -174,6 +174,15 @@ def test_vectors_of_another_model_are_refused_with_both_fingerprints(tmp_path: P
     assert "index again" in str(refusal.value)
 
 
+def test_threads_are_those_of_the_encoder() -> None:
+    colbert = ColBERT.load(FIXTURES / "colbert", threads=1)
+    assert colbert.index.threads == 1
+    colbert.store_as(TokenStorage(kind="int8"))
+    assert colbert.index.threads == 1
+    with pytest.raises(ValueError, match="vectors must have width"):
+        colbert.search(TokenVectors(np.array([0, 1]), np.ones((1, 3), np.float32)), 1)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_saved_and_loaded_it_stores_and_answers_as_before(
     kind: CodeKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -188,7 +197,7 @@ def test_saved_and_loaded_it_stores_and_answers_as_before(
     queries = colbert.encode_queries(QUERIES)
     assert_same(loaded.search(queries, 3), colbert.search(queries, 3))
     assert loaded.add(loaded.encode_documents(["sea"])).tolist() == [len(DOCUMENTS)]
-    with pytest.raises(ValueError, match="9 documents are stored already; index them again"):
+    with pytest.raises(ValueError, match="documents were stored already; index them again"):
         loaded.store_as(TokenStorage())
 
 

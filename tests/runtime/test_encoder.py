@@ -177,11 +177,30 @@ def test_the_fingerprint_is_that_of_the_folder() -> None:
     assert one.fingerprint != other.fingerprint
 
 
-@pytest.mark.parametrize("name", ["model.json", "glane.json", "tokenizer.json"])
+def test_a_folder_that_is_removed_does_not_change_an_open_model(tmp_path: Path) -> None:
+    model = copy("colbert", tmp_path / "model")
+    encoder = Encoder(model, "colbert", threads=2)
+    shutil.rmtree(model)
+    copy("colbert-int8", tmp_path / "model")
+    expected = encode(Encoder(FIXTURES / "colbert", "colbert", threads=2), TEXTS)
+    assert_equal(encode(encoder, TEXTS[:1]), expected[:1], 1e-5)
+    assert_equal(encode(encoder, TEXTS), expected, 1e-5)
+
+
+def test_a_graph_that_was_written_to_is_refused(tmp_path: Path) -> None:
+    model = copy("colbert", tmp_path / "model")
+    encoder = Encoder(model, "colbert")
+    assert encoder.fingerprint == Encoder(FIXTURES / "colbert", "colbert").fingerprint
+    (model / "model.onnx").write_bytes((FIXTURES / "colbert-int8" / "model.onnx").read_bytes())
+    with pytest.raises(CheckpointError, match=r"model\.onnx' was written to since it was opened"):
+        encode(encoder, ["snow"])
+
+
+@pytest.mark.parametrize("name", ["model.json", "glane.json", "tokenizer.json", "model.onnx"])
 def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
     model = copy("colbert", tmp_path / "model")
     (model / name).unlink()
-    with pytest.raises(CheckpointError, match=f"has no {name}"):
+    with pytest.raises(CheckpointError, match=f"has no {name}|{name}' cannot be read"):
         Encoder(model, "colbert")
 
 

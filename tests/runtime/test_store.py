@@ -1,11 +1,13 @@
 """An index on disk: what it holds after any change, what it refuses, and what it says of itself."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from glane import BM25, CheckpointError, ColBERT, Search, TfIdf, postings
 from glane.store import files
+from glane.store import writing as store_writing
 from glane.store.lock import LockedError, writing
-from glane.store.manifest import read_manifest
+from glane.store.manifest import Manifest, read_manifest
 from glane.store.names import Name
 from glane.store.reading import damaged_files
 
@@ -191,9 +194,46 @@ def test_what_another_has_written_is_not_overwritten(tmp_path: Path) -> None:
     other.add([{"id": "new", "text": "tea"}])
     other.save(folder)
     mine.delete(["leaf"])
-    with pytest.raises(CheckpointError, match="generation 2, not 1; load it again"):
+    with pytest.raises(CheckpointError, match="generation 1: it is at 2; load it again"):
         mine.save(folder)
     assert "new" in Search.load(folder)
+
+
+def test_an_index_made_anew_is_not_taken_for_the_old_one(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "index")
+    mine = Search.load(folder)
+    shutil.rmtree(folder)
+    filled(folder, [{"id": "other", "text": "tea"}])
+    mine.delete(["leaf"])
+    with pytest.raises(CheckpointError, match="generation 1: it is at 1; load it again"):
+        mine.save(folder)
+    assert "other" in Search.load(folder)
+
+
+def test_a_writer_that_is_refused_leaves_the_others_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, make = tmp_path / "index", store_writing._make_index_folder
+    with contextlib.ExitStack() as other:
+
+        def make_and_lose(path: Path) -> bool:
+            made = make(path)
+            other.enter_context(writing(path))
+            return made
+
+        monkeypatch.setattr(store_writing, "_make_index_folder", make_and_lose)
+        with pytest.raises(LockedError, match="is being written to by process"):
+            filled(folder)
+        assert folder.is_dir()
+
+
+def test_a_folder_of_others_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    for name in ("lock", "models/mine.bin"):
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(FileExistsError, match="exists already, and is no index"):
+        filled(tmp_path)
+    assert (tmp_path / "models" / "mine.bin").read_text() == "mine"
 
 
 def test_an_error_in_a_change_saves_nothing(tmp_path: Path) -> None:
@@ -265,6 +305,37 @@ def test_a_flipped_byte_in_any_file_is_found_by_name(tmp_path: Path) -> None:
     assert damaged_files(folder) == []
 
 
+def test_a_damaged_header_is_refused_in_one_way(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "index")
+    path = next(folder.rglob("ids.npy"))
+    content = path.read_bytes()
+    for place, bit in product(range(content.index(b"\n")), range(8)):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << bit
+        path.write_bytes(flipped)
+        with contextlib.suppress(CheckpointError):
+            Search.load(folder)
+
+
+def test_damage_is_not_reported_of_files_that_a_writer_removes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = filled(tmp_path / "index")
+    read, first = read_manifest, list[Manifest]()
+
+    def read_and_commit(path: Path) -> Manifest:
+        manifest = read(path)
+        if not first:
+            first.append(manifest)
+            with Search.edit(folder) as search:
+                search.add([{"id": n, "text": "moss"} for n in range(100)])
+        return manifest
+
+    monkeypatch.setattr("glane.store.reading.read_manifest", read_and_commit)
+    assert damaged_files(folder) == []
+    assert set(first[0].files) - set(read(folder).files), "files were removed"
+
+
 def test_a_truncated_or_missing_file_is_found_at_opening(tmp_path: Path) -> None:
     folder = filled(tmp_path / "index")
     with Search.edit(folder) as search:
@@ -298,6 +369,21 @@ def test_a_newer_manifest_is_refused_by_number(tmp_path: Path) -> None:
             call(folder)
 
 
+def test_ids_are_checked_wherever_they_are_given(tmp_path: Path) -> None:
+    search = Search(BM25(), keep_documents=True)
+    search.add([{"id": "a", "text": "tea"}, {"id": "b", "text": "tea"}])
+    for call in (search.delete, search.documents):
+        with pytest.raises(TypeError, match="ids must be a list, got one string 'ab'"):
+            call("ab")
+        with pytest.raises(TypeError, match=r"must be a string or an integer, got float: 1\.5"):
+            call([1.5])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="got one dictionary"):
+        search.add({"id": "c", "text": "tea"})  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        search.add([{"id": "c", "text": "tea", "value": float("nan")}])
+    assert len(search) == 2
+
+
 def test_a_retriever_alone_has_no_keys(tmp_path: Path) -> None:
     BM25().save(tmp_path / "bm25")
     with pytest.raises(CheckpointError, match="a retriever alone, and no keys"):
@@ -317,6 +403,21 @@ def test_a_linked_model_is_named_and_checked(tmp_path: Path) -> None:
     shutil.copy(FIXTURES / "colbert-int8" / "model.onnx", model)
     with pytest.raises(CheckpointError, match="was written by the model"):
         Search.load(tmp_path / "index")
+
+
+def test_indexing_again_repairs_a_damaged_copy_of_the_model(tmp_path: Path) -> None:
+    def save() -> object:
+        search = Search(ColBERT.load(FIXTURES / "colbert", threads=1))
+        search.add(DOCUMENTS)
+        search.save(tmp_path / "index")
+        return search.search(["sea"])
+
+    expected = save()
+    path = next((tmp_path / "index").rglob("model.onnx"))
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    save()
+    assert Search.load(tmp_path / "index").search(["sea"]) == expected
+    assert len(list((tmp_path / "index" / "models").iterdir())) == 1
 
 
 def test_every_file_of_a_copied_model_is_checked_at_opening(tmp_path: Path) -> None:

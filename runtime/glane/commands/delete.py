@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 import time
 
 from glane.search import Search
 from glane.store.names import Name
+
+INTEGER = re.compile("0|-?[1-9][0-9]{0,99}")
+"""As Python writes it: `007` is no integer's id."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +40,6 @@ def show(result: dict[str, object]) -> str:
 
 def _key(search: Search, text: str) -> Name:
     """Return the id that was typed: an integer where only that is stored."""
-    if text in search or not text.removeprefix("-").isdecimal():
+    if text in search or not INTEGER.fullmatch(text):
         return text
     return int(text) if int(text) in search else text

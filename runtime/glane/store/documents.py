@@ -29,8 +29,9 @@ class Documents:
 
         Raises:
             TypeError: If one holds what JSON has no form for.
+            ValueError: If one holds a number that is not finite.
         """
-        return [json.dumps(dict(document)) for document in documents]
+        return [json.dumps(dict(document), allow_nan=False) for document in documents]
 
     def add(self, documents: Sequence[Mapping[str, Any]]) -> Ids:
         """Store documents and return their numbers.

@@ -37,7 +37,9 @@ def writing(folder: Path) -> Iterator[None]:
             raise LockedError(f"{str(folder)!r} is being written to by {owner}") from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-        yield
-        os.ftruncate(descriptor, 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)

@@ -95,7 +95,7 @@ def read_manifest(folder: Path) -> Manifest:
     if version != FORMAT_VERSION:
         raise CheckpointError(
             f"{str(path)!r} has format_version {version!r}; this version of glane reads "
-            f"{FORMAT_VERSION}. Upgrade glane, or index again."
+            f"{FORMAT_VERSION}. Upgrade glane, or index into another folder."
         )
     body, _, seal = content.rpartition(SEAL.encode())
     if seal != f'{zlib.crc32(body):08x}"\n}}\n'.encode():

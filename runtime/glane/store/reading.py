@@ -26,8 +26,8 @@ from glane.store.segments import Parts, Segment, Segments
 from glane.types import Ids
 
 HEADER = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '(?P<dtype>[<|][bfiu][0-9])', 'fortran_order': False, "
-    rb"'shape': \((?P<shape>[0-9, ]*)\), \} *\n",
+    rb"\x93NUMPY\x01\x00..\{'descr': '(?P<dtype>\|b1|\|[iu]1|<[iu][248]|<f[248])', "
+    rb"'fortran_order': False, 'shape': \((?P<shape>([0-9]+(, [0-9]+)*,?)?)\), \} *\n",
     re.DOTALL,
 )
 """Of an `.npy` of numbers, as numpy writes it; an array of Python objects is none."""
@@ -74,9 +74,9 @@ def open_state(folder: str | Path) -> State:
         try:
             return State(folder, manifest, _map(folder, manifest))
         except CheckpointError:
-            if read_manifest(folder).generation == manifest.generation:
+            if read_manifest(folder) == manifest:
                 raise
-    raise CheckpointError(f"{str(folder)!r} is written to faster than it can be opened")
+    raise _too_fast(folder)
 
 
 def damaged_files(folder: str | Path) -> list[str]:
@@ -86,8 +86,17 @@ def damaged_files(folder: str | Path) -> list[str]:
         CheckpointError: If the manifest itself is missing or damaged.
     """
     folder = Path(folder)
-    files = read_manifest(folder).files
-    return [str(folder / name) for name, entry in files.items() if _entry(folder / name) != entry]
+    for _ in range(TRIES):
+        manifest = read_manifest(folder)
+        entries = manifest.files.items()
+        damaged = [str(folder / name) for name, entry in entries if _entry(folder / name) != entry]
+        if not damaged or read_manifest(folder) == manifest:
+            return damaged
+    raise _too_fast(folder)
+
+
+def _too_fast(folder: Path) -> CheckpointError:
+    return CheckpointError(f"{str(folder)!r} is written to faster than it can be read")
 
 
 def check_size(folder: Path, name: str, manifest: Manifest) -> Path:

@@ -7,6 +7,7 @@ removes what no manifest names.
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping
@@ -54,7 +55,7 @@ class Content:
     copies: Mapping[str, Path] = field(default_factory=dict)
 
 
-def save(folder: str | Path, content: Content, seen: int | None = None) -> int:
+def save(folder: str | Path, content: Content, seen: Manifest | None = None) -> Manifest:
     """Commit, as the only writer; where this fails at first, the folder is not left behind.
 
     Args:
@@ -68,37 +69,38 @@ def save(folder: str | Path, content: Content, seen: int | None = None) -> int:
     """
     folder = Path(folder)
     made = _make_index_folder(folder)
-    try:
-        with writing(folder):
+    with writing(folder):
+        try:
             return commit(folder, content, seen)
-    except BaseException:
-        if made and not (folder / MANIFEST).exists():
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+        except BaseException:
+            if made and not (folder / MANIFEST).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
-def commit(folder: Path, content: Content, seen: int | None) -> int:
+def commit(folder: Path, content: Content, seen: Manifest | None) -> Manifest:
     """Write what is new, and commit; the caller is the only writer.
 
     Args:
         folder: An index, or an empty folder.
         content: What the index is to hold; segments that it has already are not written again.
-        seen: The generation that `content` goes on from; None where it replaces what is there.
+        seen: The state that `content` goes on from; None where it replaces what is there.
 
     Returns:
-        The generation of the new state.
+        The new state.
 
     Raises:
         CheckpointError: If somebody else has written in the meantime, or the manifest that is
             there is damaged or of a newer version.
-        OSError: If the disk is full or cannot be written to; the index is then as before.
+        OSError: If the disk is full or cannot be written to; the index is then as before, or,
+            where that happens only after the commit, in the new state.
     """
     old = read_manifest(folder) if (folder / MANIFEST).exists() else None
-    found = 0 if old is None else old.generation
-    if seen is not None and found != seen:
+    if seen is not None and old != seen:
+        found = 0 if old is None else old.generation
         raise CheckpointError(
-            f"{str(folder)!r} was written to since it was opened: it is at generation {found}, "
-            f"not {seen}; load it again"
+            f"{str(folder)!r} was written to since it was opened, at generation "
+            f"{seen.generation}: it is at {found}; load it again"
         )
     _sweep(folder, old)
     try:
@@ -111,7 +113,7 @@ def commit(folder: Path, content: Content, seen: int | None) -> int:
     files.replace(folder / NEW_MANIFEST, folder / MANIFEST)
     files.sync_folder(folder)
     _sweep(folder, new)
-    return new.generation
+    return new
 
 
 class _Writer:
@@ -134,7 +136,7 @@ class _Writer:
         for folder in sorted(self.folders, reverse=True):
             files.sync_folder(folder)
         files.sync_folder(self.folder)
-        settings = dict(content.settings)
+        settings = json.loads(json.dumps(content.settings))  # as they will be read
         return Manifest(self.old.generation + 1, settings, tables, self.files)
 
     def _table(self, name: str, segments: Segments) -> TableEntry:
@@ -235,7 +237,7 @@ def _sweep(folder: Path, manifest: Manifest | None) -> None:
     if unnamed:
         files.sync_folder(folder)  # the manifest that is there stays there, before others' files go
     for path in unnamed:
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             files.remove_folder(path)
         else:
             files.remove(path)
@@ -248,7 +250,16 @@ def _make_index_folder(folder: Path) -> bool:
         files.make_folder(folder)
         files.sync_folder(folder.parent)
         return True
-    ours = any((folder / name).is_file() for name in (MANIFEST, LOCK))
-    if not folder.is_dir() or (not ours and any(folder.iterdir())):
+    if not folder.is_dir() or not _is_ours(folder):
         raise FileExistsError(f"{str(folder)!r} exists already, and is no index")
     return False
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether a folder is empty, an index, or what a stopped writer left of its first."""
+    if (folder / MANIFEST).is_file():
+        return True
+    left = {path.name for path in folder.iterdir()}
+    if "segments" in left:
+        left -= {"segments", "models", NEW_MANIFEST}
+    return left <= {LOCK}
