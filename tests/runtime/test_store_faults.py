@@ -4,6 +4,7 @@ Every change of the disk goes through `glane.store.files`; here each of its oper
 """
 
 import errno
+import gc
 import os
 import shutil
 import signal
@@ -138,6 +139,7 @@ def killed_at(number: int, folder: Path, action: Callable[[Search], None]) -> No
         _, status = os.waitpid(child, 0)
         assert os.WIFSIGNALED(status), "the change ended before it could be killed"
         return
+    gc.disable()  # what others left may end by joining threads, which this process does not have
     count = 0
 
     def kill(name: str, arguments: tuple[Any, ...]) -> None:
