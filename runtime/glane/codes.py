@@ -5,7 +5,7 @@ What is stored is decoded a block at a time, so that a collection may stay in ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -64,8 +64,8 @@ def encode(vectors: TokenVectors, kind: CodeKind) -> TokenCodes:
     """Return vectors as they are stored.
 
     int8: x ≈ step · c, c in -127..127, step = max |x| / 127. int4: x ≈ step · (c - 7.5), c in
-    0..15, step = max |x| / 7.5. The step is rounded to float16 first, so that the codes make up
-    for its rounding.
+    0..15, step = max |x| / 7.5, of `turned` vectors, whose largest component is smaller. The step
+    is rounded to float16 first, so that the codes make up for its rounding.
 
     Args:
         vectors: float32 or float16, finite.
@@ -88,7 +88,7 @@ def encode_int8(vectors: TokenVectors) -> CodedVectors:
 
 
 def _encode_int4(vectors: TokenVectors) -> CodedVectors:
-    levels, scales = _levels(vectors, INT4_MIDDLE)
+    levels, scales = _levels(replace(vectors, values=turned(vectors.values)), INT4_MIDDLE)
     codes = np.rint(levels + INT4_MIDDLE).clip(0, 15).astype(np.uint8)
     low, high = np.split(codes, 2, axis=1)
     return CodedVectors(vectors.offsets, low | high << 4, scales)
@@ -105,6 +105,8 @@ def _levels(
 
 class Decoded(NamedTuple):
     """Token vectors apart from their lengths, which are cheaper to give to a few scores.
+
+    Those of int4 are still `turned`; so must be what they are multiplied with (`as_stored`).
 
     Attributes:
         values: float32, shape (n_tokens, dim).
@@ -128,6 +130,38 @@ def decode(stored: TokenCodes, tokens: slice) -> Decoded:
     low[:], high[:] = codes & 15, codes >> 4
     values -= INT4_MIDDLE
     return Decoded(values, scales)
+
+
+def as_stored(vectors: Floats, stored: TokenCodes) -> npt.NDArray[np.float32]:
+    """Return query vectors as they are to be multiplied with what `decode` returns."""
+    values = np.asarray(vectors, np.float32)
+    is_turned = isinstance(stored, CodedVectors) and stored.codes.dtype == np.uint8
+    return turned(values) if is_turned else values
+
+
+def turned(vectors: Floats) -> npt.NDArray[np.float32]:
+    """Return vectors turned by a fixed rotation that spreads a large component over many.
+
+    Hadamard's matrix, scaled to length 1, on each run of 2^k components, 2^k being the largest
+    power of two in the width. Products stay; turned twice, a vector is itself again.
+
+    Args:
+        vectors: Shape (n, dim).
+
+    >>> turned(np.float32([[1, 0, 0, 0]]))
+    array([[0.5, 0.5, 0.5, 0.5]], dtype=float32)
+    """
+    n, dim = vectors.shape
+    run = dim & -dim
+    values = np.array(vectors, np.float32)
+    half = 1
+    while half < run:
+        pairs = values.reshape(n, dim // (2 * half), 2, half)
+        left, right = pairs[:, :, 0] + pairs[:, :, 1], pairs[:, :, 0] - pairs[:, :, 1]
+        pairs[:, :, 0], pairs[:, :, 1] = left, right
+        half *= 2
+    values *= np.float32(run**-0.5)
+    return values
 
 
 def widened(values: Floats) -> npt.NDArray[np.float32]:

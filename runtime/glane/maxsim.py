@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from glane.codes import CodeKind, TokenCodes, check_kind, decode, encode
+from glane.codes import CodeKind, TokenCodes, as_stored, check_kind, decode, encode
 from glane.hits import Hits, best, check_k
 from glane.outlines import (
     LEVELS,
@@ -72,7 +72,7 @@ def maxsim_scores(
     """
     scores = np.full((len(queries), len(documents)), NO_TOKENS_SCORE, np.float32)
     filled = np.flatnonzero(np.diff(documents.offsets))
-    vectors = np.asarray(queries.values, np.float32)
+    vectors = as_stored(queries.values, documents)
     for block in _blocks(documents.offsets, filled):
         offsets = documents.offsets[block]
         stop = documents.offsets[block[-1] + 1]

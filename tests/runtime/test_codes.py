@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glane.codes import KINDS, CodeKind, TokenCodes, decode, encode, widened
+from glane.codes import KINDS, CodeKind, TokenCodes, as_stored, decode, encode, turned, widened
 from glane.types import Floats
 from glane.vectors import TokenVectors, join_lengths
 
@@ -21,7 +21,8 @@ def unit(lengths: list[int], dim: int, seed: int = 0) -> TokenVectors:
 
 def vectors_of(coded: TokenCodes, tokens: slice = WHOLE) -> Floats:
     values, scales = decode(coded, tokens)
-    return values if scales is None else values * scales
+    whole = values if scales is None else values * scales
+    return as_stored(whole, coded)  # turned twice, a vector is itself again
 
 
 @settings(deadline=None)
@@ -33,10 +34,23 @@ def test_no_component_is_off_by_more_than_half_a_step(
     vectors = unit(lengths, 2 * pairs)
     coded = encode(vectors, kind)
     assert (len(coded), coded.dim) == (len(vectors), vectors.dim)
-    steps = np.abs(vectors.values).max(axis=1, initial=0) / most
-    gaps = np.abs(vectors_of(coded) - vectors.values)
+    expected = as_stored(vectors.values, coded)
+    steps = np.abs(expected).max(axis=1, initial=0) / most
+    gaps = np.abs(as_stored(vectors_of(coded), coded) - expected)
     # A float16 scale is off by at most 2^-11 of itself: the outermost codes may fall short of it.
     assert (gaps <= (steps * (0.5 + most * 2.0**-11))[:, None] + 1e-6).all()
+
+
+@pytest.mark.parametrize("dim", [1, 2, 6, 96, 128])
+def test_turning_keeps_products_and_undoes_itself(dim: int) -> None:
+    vectors = unit([5], dim).values
+    again = turned(turned(vectors))
+    np.testing.assert_allclose(again, vectors, atol=1e-6)
+    np.testing.assert_allclose(turned(vectors) @ turned(vectors).T, vectors @ vectors.T, atol=1e-6)
+    spike = np.zeros((1, dim), np.float32)
+    spike[0, 0] = 1
+    assert np.abs(turned(spike)).max() == pytest.approx((dim & -dim) ** -0.5)
+    assert turned(vectors[:0]).shape == (0, dim)
 
 
 @pytest.mark.parametrize(("kind", "size"), [("float16", 256), ("int8", 130), ("int4", 66)])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from glane import maxsim
 from glane import outlines as module
-from glane.codes import KINDS, CodeKind, decode
+from glane.codes import KINDS, CodeKind, as_stored, decode
 from glane.hits import Hits
 from glane.maxsim import MaxSimIndex, TokenStorage, maxsim_scores
 from glane.outlines import condensed, left_by_second, n_left_by_first, outlines, tokens_of
@@ -134,7 +134,7 @@ def test_scores_are_those_of_the_vectors_as_stored(kind: CodeKind, pool: int) ->
     assert np.diff(stored.offsets).tolist() == [-(-length // pool) for length in (9, 0, 4)]
     hits = index.search(queries, 3)
     values, scales = decode(stored, slice(None))
-    whole = values if scales is None else values * scales
+    whole = as_stored(values if scales is None else values * scales, stored)
     expected = maxsim_scores(queries, TokenVectors(stored.offsets, whole))
     np.testing.assert_allclose(
         hits.scores, np.take_along_axis(expected, hits.ids, axis=1), atol=1e-5
