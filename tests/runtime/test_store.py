@@ -7,6 +7,8 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,19 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from glane import BM25, CheckpointError, ColBERT, Search, TfIdf, postings
+from glane import (
+    BM25,
+    CheckpointError,
+    ColBERT,
+    Search,
+    SparseEmbed,
+    Splade,
+    TfIdf,
+    TokenStorage,
+    encoder,
+    postings,
+)
+from glane.retriever import Retriever
 from glane.store import files
 from glane.store import writing as store_writing
 from glane.store.lock import LockedError, writing
@@ -50,6 +64,21 @@ KEYS = st.one_of(st.integers(0, 5), st.sampled_from(["0", "1", "a", "\ud83d", "Ã
 QUERIES = ["tea leaf", "river stone stone", "light tea river"]
 
 
+def colbert() -> ColBERT:
+    made = ColBERT.load(FIXTURES / "colbert", threads=1)
+    made.store_as(TokenStorage(kind="int4", pool=2, outlines=True))
+    return made
+
+
+RETRIEVERS: list[Callable[[], Retriever]] = [
+    BM25,
+    TfIdf,
+    colbert,
+    partial(Splade.load, FIXTURES / "splade", threads=1),
+    partial(SparseEmbed.load, FIXTURES / "sparse-embed", threads=1),
+]
+
+
 class AnySequence(RuleBasedStateMachine):
     """Changes of an index in any order against a dictionary, and a fresh build of what is left."""
 
@@ -57,11 +86,13 @@ class AnySequence(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp()) / "index"
         self.left: dict[Name, str] = {}
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(encoder, "BATCH_TOKENS", 1)  # a text alone has the same bits each time
 
-    @initialize(kind=st.sampled_from([BM25, TfIdf]))
-    def start(self, kind: type[BM25] | type[TfIdf]) -> None:
-        self.kind = kind
-        self.search = Search(kind(), keep_documents=True)
+    @initialize(retriever=st.sampled_from(RETRIEVERS))
+    def start(self, retriever: Callable[[], Retriever]) -> None:
+        self.retriever = retriever
+        self.search = Search(retriever(), keep_documents=True)
 
     @rule(texts=st.dictionaries(KEYS, WORDS.map(" ".join), max_size=4))
     def add(self, texts: dict[Name, str]) -> None:
@@ -86,14 +117,14 @@ class AnySequence(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.search.save(self.folder)
-        self.search = Search.load(self.folder)
+        self.search = Search.load(self.folder, threads=1)
         assert damaged_files(self.folder) == []
 
     @invariant()
     def equals_a_fresh_build(self) -> None:
         if not hasattr(self, "search"):
             return
-        fresh = Search(self.kind())
+        fresh = Search(self.retriever())
         fresh.add({"id": key, "text": text} for key, text in self.left.items())
         assert len(self.search) == len(self.left)
         found = self.search.search(QUERIES, k=20)
@@ -103,12 +134,13 @@ class AnySequence(RuleBasedStateMachine):
         assert kept == [{"id": key, "text": text} for key, text in self.left.items()]
 
     def teardown(self) -> None:
+        self.patch.undo()
         shutil.rmtree(self.folder.parent)
 
 
 TestAnySequence = AnySequence.TestCase
 TestAnySequence.settings = settings(
-    max_examples=25,
+    max_examples=40,
     stateful_step_count=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
