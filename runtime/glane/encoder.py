@@ -190,14 +190,15 @@ class GraphFile:
         """Open it.
 
         Raises:
-            CheckpointError: If it cannot be opened.
+            CheckpointError: If it is missing.
+            OSError: If it cannot be opened.
         """
         self.path = path
         try:
             self._descriptor = os.open(path, os.O_RDONLY)
-        except OSError as error:
+        except FileNotFoundError:
             raise CheckpointError(
-                f"{str(path)!r} cannot be read ({error.strerror}); is its folder an exported model?"
+                f"{str(path.parent)!r} has no {path.name}; is it an exported model?"
             ) from None
         weakref.finalize(self, os.close, self._descriptor)
         self._digest: bytes | None = None

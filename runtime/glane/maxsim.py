@@ -199,7 +199,7 @@ def _candidates(parts: Parts, queries: TokenVectors, k: int, threads: int | None
     coarse, fine = (condensed(queries, level.query_factor) for level in LEVELS)
     n_tokens = np.diff(queries.offsets).tolist()
     wanted = n_left_by_first(n_left(parts), k)
-    first, second = (partial(outline_of, level=level) for level in range(len(LEVELS)))
+    first, second = partial(outline_of, level=0), partial(outline_of, level=1)
     chosen = []
     for number, (ids, scores) in enumerate(_score_all(parts, coarse, first, threads)):
         ids = np.sort(ids[best(scores, ids, wanted)])

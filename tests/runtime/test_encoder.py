@@ -200,7 +200,7 @@ def test_a_graph_that_was_written_to_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
     model = copy("colbert", tmp_path / "model")
     (model / name).unlink()
-    with pytest.raises(CheckpointError, match=f"has no {name}|{name}' cannot be read"):
+    with pytest.raises(CheckpointError, match=f"has no {name}"):
         Encoder(model, "colbert")
 
 
