@@ -1,4 +1,4 @@
-"""Installed size of the base: a fresh virtual environment, without pip and setuptools.
+"""Installed size of the base: a fresh virtual environment that has neither pip nor setuptools.
 
 Usage: python benchmarks/install_size.py [--limit MIB]
 """
@@ -19,16 +19,12 @@ def main() -> int:
     parser.add_argument("--limit", type=int, default=205, help="MiB; more than this fails")
     limit = parser.parse_args().limit
     with tempfile.TemporaryDirectory() as folder:
-        venv.create(folder, with_pip=True)
-        python = Path(folder) / "bin" / "python"
-        constraints = ["-c", str(ROOT / "constraints.txt")]
-        subprocess.run([python, "-m", "pip", "install", "-q", *constraints, ROOT], check=True)
+        venv.create(folder)
+        python = str(Path(folder) / "bin" / "python")
+        pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet"]
+        subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), str(ROOT)], check=True)
         site = next((Path(folder) / "lib").glob("python*/site-packages"))
-        sizes = {
-            path.name: size(path)
-            for path in site.iterdir()
-            if not path.name.startswith(("pip", "setuptools", "_distutils", "distutils-"))
-        }
+        sizes = {path.name: size(path) for path in site.iterdir()}
     for name, mib in sorted(sizes.items(), key=lambda item: -item[1])[:8]:
         print(f"{mib:6.1f} MiB  {name}")
     total = sum(sizes.values())
