@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -13,6 +14,67 @@ from glane.postings import Statistics, Weigh
 from glane.types import Floats, Ids, Scores
 
 Variant = Literal["lucene", "robertson", "atire", "bm25l", "bm25+"]
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A variant and its settings, as `BM25` says them; alone, so that an index can hold it.
+
+    Raises:
+        ValueError: If a setting is out of range.
+    """
+
+    variant: Variant
+    k1: float
+    b: float
+    delta: float
+
+    def __post_init__(self) -> None:
+        if self.variant not in get_args(Variant):
+            raise ValueError(
+                f"variant must be one of {list(get_args(Variant))}, got {self.variant!r}"
+            )
+        for name, high in (("k1", math.inf), ("b", 1), ("delta", math.inf)):
+            value = getattr(self, name)
+            if not (0 <= value <= high and math.isfinite(value)):
+                limit = "at least 0" if high == math.inf else "in [0, 1]"
+                raise ValueError(f"{name} must be {limit}, got {value!r}")
+
+    def weighting(self, statistics: Statistics) -> Weigh:
+        """Return the function that weighs a term's counts in this collection."""
+        lengths = statistics.lengths / (statistics.mean_length or 1.0)
+        norms = 1 - self.b + self.b * lengths  # K / k1
+
+        def weigh(term: int, rows: Ids, counts: Scores) -> Floats:
+            idf = self._idf(len(rows), statistics.n_documents)
+            return idf * self._saturated(counts.astype(np.float64), norms[rows])
+
+        return weigh
+
+    def _idf(self, frequency: int, n_documents: int) -> float:
+        odds = (n_documents - frequency + 0.5) / (frequency + 0.5)
+        match self.variant:
+            case "lucene":
+                return math.log1p(odds)
+            case "robertson":
+                return math.log(max(odds, 1.0))
+            case "atire":
+                return math.log(n_documents / frequency)
+            case "bm25l":
+                return math.log((n_documents + 1) / (frequency + 0.5))
+            case _:
+                return math.log((n_documents + 1) / frequency)
+
+    def _saturated(self, counts: Floats, norms: Floats) -> Floats:
+        """Return tf of each posting from its count and its document's K / k1."""
+        k1 = self.k1
+        if self.variant == "bm25l":
+            raised = counts / norms + self.delta
+            return (k1 + 1) * raised / (k1 + raised)
+        tf: Floats = counts / (counts + k1 * norms)
+        if self.variant in ("lucene", "robertson"):
+            return tf
+        return (k1 + 1) * tf + (self.delta if self.variant == "bm25+" else 0.0)
 
 
 class BM25(Lexical):
@@ -56,7 +118,7 @@ class BM25(Lexical):
         """Make an empty retriever.
 
         Args:
-            variant: Which formula.
+            variant: Which row of the table.
             k1: How slowly further occurrences of a term saturate, at least 0.
             b: How much a document's length counts, in [0, 1].
             delta: Least that a shared term adds in bm25l and bm25+, at least 0.
@@ -65,51 +127,9 @@ class BM25(Lexical):
         Raises:
             ValueError: If a setting is out of range.
         """
-        if variant not in get_args(Variant):
-            raise ValueError(f"variant must be one of {list(get_args(Variant))}, got {variant!r}")
-        for name, value, high in (("k1", k1, math.inf), ("b", b, 1), ("delta", delta, math.inf)):
-            if not (0 <= value <= high and math.isfinite(value)):
-                limit = "at least 0" if high == math.inf else "in [0, 1]"
-                raise ValueError(f"{name} must be {limit}, got {value!r}")
-        self.variant = variant
-        self.k1, self.b, self.delta = k1, b, delta
-        super().__init__(analyzer)
+        self.formula = Formula(variant, k1, b, delta)
+        super().__init__(analyzer, self.formula.weighting)
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments, besides the analyzer, that make an equal retriever."""
-        return {"variant": self.variant, "k1": self.k1, "b": self.b, "delta": self.delta}
-
-    def _weighting(self, statistics: Statistics) -> Weigh:
-        lengths = statistics.lengths / (statistics.mean_length or 1.0)
-        norms = 1 - self.b + self.b * lengths  # K / k1
-
-        def weigh(term: int, rows: Ids, counts: Scores) -> Floats:
-            idf = self._idf(len(rows), statistics.n_documents)
-            return idf * self._saturated(counts.astype(np.float64), norms[rows])
-
-        return weigh
-
-    def _idf(self, frequency: int, n_documents: int) -> float:
-        odds = (n_documents - frequency + 0.5) / (frequency + 0.5)
-        match self.variant:
-            case "lucene":
-                return math.log1p(odds)
-            case "robertson":
-                return math.log(max(odds, 1.0))
-            case "atire":
-                return math.log(n_documents / frequency)
-            case "bm25l":
-                return math.log((n_documents + 1) / (frequency + 0.5))
-            case _:
-                return math.log((n_documents + 1) / frequency)
-
-    def _saturated(self, counts: Floats, norms: Floats) -> Floats:
-        """Return tf of each posting from its count and its document's K / k1."""
-        k1 = self.k1
-        if self.variant == "bm25l":
-            raised = counts / norms + self.delta
-            return (k1 + 1) * raised / (k1 + raised)
-        tf: Floats = counts / (counts + k1 * norms)
-        if self.variant in ("lucene", "robertson"):
-            return tf
-        return (k1 + 1) * tf + (self.delta if self.variant == "bm25+" else 0.0)
+        return asdict(self.formula)

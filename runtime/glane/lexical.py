@@ -15,7 +15,7 @@ import numpy as np
 
 from glane.analysis import CACHED_LENGTH, Analyzer
 from glane.hits import Hits, check_k
-from glane.postings import Postings, Statistics, Weigh
+from glane.postings import Postings, Weighting
 from glane.store.reading import open_state
 from glane.store.retriever import load_tables, record_of, save_retriever
 from glane.store.segments import Segments
@@ -26,7 +26,7 @@ from glane.vocabulary import Vocabulary
 
 
 class Lexical(ABC):
-    """A retriever over counts of terms; a subclass says how counts weigh.
+    """A retriever over counts of terms; a subclass says how they weigh.
 
     Attributes:
         analyzer: How texts become terms.
@@ -34,12 +34,18 @@ class Lexical(ABC):
 
     kind: ClassVar[str]
 
-    def __init__(self, analyzer: Analyzer) -> None:
-        """Make an empty retriever."""
+    def __init__(self, analyzer: Analyzer, weighting: Weighting) -> None:
+        """Make an empty retriever.
+
+        Args:
+            analyzer: How texts become terms.
+            weighting: How counts weigh. It may not hold the retriever: what is in a cycle keeps
+                its files open until the garbage collector comes by.
+        """
         self.analyzer = analyzer
         self._vocabulary = Vocabulary()
         self._vocabulary_lock = threading.Lock()
-        self._postings = Postings(self._weighting)
+        self._postings = Postings(weighting)
 
     def __len__(self) -> int:
         return len(self._postings)
@@ -47,10 +53,6 @@ class Lexical(ABC):
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """Return the arguments, besides the analyzer, that make an equal retriever."""
-
-    @abstractmethod
-    def _weighting(self, statistics: Statistics) -> Weigh:
-        """Return the function that weighs a term's counts in this collection."""
 
     def encode_documents(self, documents: Sequence[str]) -> SparseVectors:
         """Count the terms of documents; new terms enter the vocabulary.

@@ -40,22 +40,11 @@ class TfIdf(Lexical):
             analyzer: How texts become terms; by default 3- to 5-grams of characters, across words
                 as in neural-cherche: NDCG@10 on scifact's train queries .642, within words .626.
         """
-        super().__init__(analyzer)
+        super().__init__(analyzer, weigh_tfidf)
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments, besides the analyzer, that make an equal retriever."""
         return {}
-
-    def _weighting(self, statistics: Statistics) -> Weigh:
-        idf = _idf(statistics)
-        norms = [_norms(vectors, idf) for vectors in statistics.vectors]
-        scales = 1 / np.concatenate([np.empty(0), *norms])
-
-        def weigh(term: int, rows: Ids, counts: Scores) -> Floats:
-            weights: Floats = counts * idf[term] * scales[rows]
-            return weights
-
-        return weigh
 
     def _weigh_queries(self, queries: SparseVectors) -> SparseVectors:
         """Return count · idf at length 1; terms of deleted documents alone are left out."""
@@ -68,6 +57,19 @@ class TfIdf(Lexical):
         lengths = np.repeat(_norms(kept, idf), np.diff(ends))
         values = kept.values * idf[kept.indices] / lengths
         return SparseVectors(ends, kept.indices, values.astype(np.float32))
+
+
+def weigh_tfidf(statistics: Statistics) -> Weigh:
+    """Return the function that weighs a term's counts at a document's length of 1."""
+    idf = _idf(statistics)
+    norms = [_norms(vectors, idf) for vectors in statistics.vectors]
+    scales = 1 / np.concatenate([np.empty(0), *norms])
+
+    def weigh(term: int, rows: Ids, counts: Scores) -> Floats:
+        weights: Floats = counts * idf[term] * scales[rows]
+        return weights
+
+    return weigh
 
 
 def _idf(statistics: Statistics) -> npt.NDArray[np.float64]:

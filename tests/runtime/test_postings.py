@@ -1,15 +1,15 @@
 from concurrent.futures import ThreadPoolExecutor
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glane.bm25 import BM25
+from glane.bm25 import Formula, Variant
 from glane.inverted import InvertedLists, contenders
-from glane.lexical import Lexical
-from glane.postings import Postings
-from glane.tfidf import TfIdf
+from glane.postings import Postings, Weighting
+from glane.tfidf import weigh_tfidf
 from glane.vectors import SparseVectors
 
 ROWS = st.lists(
@@ -25,12 +25,10 @@ def vectors(rows: list[dict[int, float]]) -> SparseVectors:
     )
 
 
-def postings_of(retriever: Lexical) -> Postings:
-    return Postings(retriever._weighting)
-
-
-RETRIEVERS = [BM25(), BM25("robertson"), BM25("atire"), BM25("bm25l"), BM25("bm25+"), TfIdf()]
-IDS = ["lucene", "robertson", "atire", "bm25l", "bm25+", "tfidf"]
+WEIGHTINGS: dict[str, Weighting] = {
+    **{variant: Formula(variant, 1.5, 0.75, 0.5).weighting for variant in get_args(Variant)},
+    "tfidf": weigh_tfidf,
+}
 QUERIES = [
     {3: 1.0, 0: 2.0},
     {1: 1.0},
@@ -40,13 +38,13 @@ QUERIES = [
 ]
 
 
-@pytest.mark.parametrize("retriever", RETRIEVERS, ids=IDS)
+@pytest.mark.parametrize("weighting", WEIGHTINGS.values(), ids=WEIGHTINGS)
 @given(steps=st.lists(st.tuples(ROWS, st.integers(0, 2**16), st.booleans()), max_size=6))
 @settings(max_examples=40)
 def test_any_sequence_scores_as_a_fresh_build_of_what_remains(
-    retriever: Lexical, steps: list[tuple[list[dict[int, float]], int, bool]]
+    weighting: Weighting, steps: list[tuple[list[dict[int, float]], int, bool]]
 ) -> None:
-    changed = postings_of(retriever)
+    changed = Postings(weighting)
     left: dict[int, dict[int, float]] = {}
     for rows, chosen, looked_at in steps:
         left |= zip(changed.add(vectors(rows)).tolist(), rows, strict=True)
@@ -55,7 +53,7 @@ def test_any_sequence_scores_as_a_fresh_build_of_what_remains(
         left = {id: row for id, row in left.items() if id not in gone}
         if looked_at:
             changed.search(vectors(QUERIES), 3)
-    fresh = postings_of(retriever)
+    fresh = Postings(weighting)
     fresh.add(vectors(list(left.values())))
     assert len(changed) == len(fresh) == len(left)
     for k in (1, 3, 100):
@@ -100,7 +98,7 @@ def test_contenders_hold_the_best_and_all_ties(n: int, k: int, levels: int, seed
 
 
 def test_numbers_are_never_given_twice() -> None:
-    postings = postings_of(BM25())
+    postings = Postings(WEIGHTINGS["lucene"])
     assert postings.add(vectors([{0: 1.0}, {}])).tolist() == [0, 1]
     postings.delete(np.array([1, 0]))
     assert postings.add(vectors([{0: 1.0}])).tolist() == [2]
@@ -112,7 +110,7 @@ def test_numbers_are_never_given_twice() -> None:
     [([7], r"unknown document 7"), ([-1], "unknown"), ([1], "unknown"), ([0, 0], "must differ")],
 )
 def test_deleting_what_is_not_there_changes_nothing(ids: list[int], message: str) -> None:
-    postings = postings_of(BM25())
+    postings = Postings(WEIGHTINGS["lucene"])
     postings.add(vectors([{0: 1.0}, {0: 2.0}, {1: 1.0}]))
     postings.delete(np.array([1]))
     with pytest.raises(ValueError, match=message):
@@ -122,11 +120,11 @@ def test_deleting_what_is_not_there_changes_nothing(ids: list[int], message: str
 
 def test_deleting_from_an_empty_index_is_refused() -> None:
     with pytest.raises(ValueError, match=r"unknown document 0"):
-        postings_of(BM25()).delete(np.array([0]))
+        Postings(WEIGHTINGS["lucene"]).delete(np.array([0]))
 
 
 def test_matches_that_score_zero_are_hits_in_order_of_number() -> None:
-    postings = postings_of(BM25("atire"))
+    postings = Postings(WEIGHTINGS["atire"])
     postings.add(vectors([{0: 1.0}, {0: 3.0}, {0: 2.0, 1: 1.0}]))
     hits = postings.search(vectors([{0: 1.0}]), 5)
     assert hits.ids.tolist() == [[0, 1, 2, -1, -1]]
@@ -134,12 +132,12 @@ def test_matches_that_score_zero_are_hits_in_order_of_number() -> None:
 
 
 def test_the_cache_of_weights_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    postings = postings_of(BM25())
+    postings = Postings(WEIGHTINGS["lucene"])
     postings.add(vectors([dict.fromkeys(range(10), 1.0) for _ in range(20)]))
     queries = vectors([dict.fromkeys(range(10), 1.0)])
     wanted = postings.search(queries, 20)
     monkeypatch.setattr("glane.postings.CACHE_BYTES", 200)
-    other = postings_of(BM25())
+    other = Postings(WEIGHTINGS["lucene"])
     other.add(vectors([dict.fromkeys(range(10), 1.0) for _ in range(20)]))
     hits = other.search(queries, 20)
     assert len(other._now().cache) <= 2
@@ -150,7 +148,7 @@ def test_threads_get_the_answers_of_one() -> None:
     rng = np.random.default_rng(0)
     rows = [dict.fromkeys(rng.integers(0, 50, 8).tolist(), 1.0) for _ in range(500)]
     queries = [dict.fromkeys(rng.integers(0, 50, 4).tolist(), 1.0) for _ in range(200)]
-    alone, shared = postings_of(BM25()), postings_of(BM25())
+    alone, shared = Postings(WEIGHTINGS["lucene"]), Postings(WEIGHTINGS["lucene"])
     alone.add(vectors(rows))
     shared.add(vectors(rows))
     wanted = alone.search(vectors(queries), 10)
@@ -161,7 +159,7 @@ def test_threads_get_the_answers_of_one() -> None:
 
 
 def test_searching_while_writing_never_fails() -> None:
-    postings = postings_of(BM25())
+    postings = Postings(WEIGHTINGS["lucene"])
     postings.add(vectors([{0: 1.0}]))
 
     def write() -> None:

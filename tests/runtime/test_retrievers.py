@@ -1,5 +1,6 @@
 """What every retriever keeps, whatever its representation."""
 
+import gc
 import math
 from collections import Counter
 from pathlib import Path
@@ -21,6 +22,7 @@ NEURAL: dict[str, type[ColBERT] | type[Splade] | type[SparseEmbed]] = {
     "sparse-embed": SparseEmbed,
     "colbert": ColBERT,
 }
+OPEN_FILES = Path("/proc/self/fd")
 NAMES = [*LEXICAL, *NEURAL]
 
 DOCUMENTS = [
@@ -130,6 +132,25 @@ def test_an_empty_retriever_is_saved_too(name: str, tmp_path: Path) -> None:
     loaded = load(name, tmp_path / "index")
     assert len(loaded) == 0
     assert loaded.add(loaded.encode_documents(["snow"])).tolist() == [0]
+
+
+@pytest.mark.skipif(not OPEN_FILES.exists(), reason="the system does not say what is open")
+def test_a_dropped_retriever_closes_its_files_without_the_collector(
+    name: str, tmp_path: Path
+) -> None:
+    filled(name).save(tmp_path / "index")
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        before = len(list(OPEN_FILES.iterdir()))
+        loaded = load(name, tmp_path / "index")
+        search(loaded)
+        assert len(list(OPEN_FILES.iterdir())) > before
+        del loaded
+        assert len(list(OPEN_FILES.iterdir())) == before
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def test_duplicate_queries_keep_their_rows(name: str) -> None:
