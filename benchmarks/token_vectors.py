@@ -28,10 +28,9 @@ from glane.codes import KINDS, TokenCodes
 from glane.colbert import ColBERT
 from glane.dataset import Dataset, read_beir
 from glane.evaluate import evaluate
-from glane.hits import Hits
+from glane.hits import Hits, Results
 from glane.maxsim import MaxSimIndex, TokenStorage
 from glane.pooling import pool
-from glane.search import Results
 from glane.threads import available_threads
 from glane.types import Scores
 from glane.vectors import TokenVectors

@@ -7,9 +7,9 @@ from glane.bm25 import BM25
 from glane.checkpoint import Checkpoint, CheckpointError, ModelInfo
 from glane.colbert import ColBERT
 from glane.fusion import fuse
-from glane.hits import Hits
+from glane.hits import Hits, Results
 from glane.maxsim import TokenStorage
-from glane.search import Results, Search
+from glane.search import Search
 from glane.sparse_embed import SparseEmbed
 from glane.splade import Splade
 from glane.tfidf import TfIdf

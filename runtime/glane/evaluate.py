@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from glane.dataset import Dataset
-from glane.search import Results
+from glane.hits import Results
 
 DEFAULT_METRICS = ("ndcg@10", "hits@10", "hits@1", "recall@100")
 

@@ -12,11 +12,14 @@ from glane.types import Ids, Scores
 NO_ID = -1
 NO_SCORE = np.float32(-np.inf)
 
+Key = str | int
+"""A document's id, as its owner gives it."""
+
 
 class Hit(TypedDict):
     """One document of an answer, as `to_lists` and JSON show it."""
 
-    id: str | int
+    id: Key
     score: float
 
 
@@ -60,6 +63,25 @@ class Hits(NamedTuple):
         """Return hits of shape (n_queries, k) that hold only sentinels."""
         shape = (n_queries, k)
         return cls(np.full(shape, NO_ID, np.int64), np.full(shape, NO_SCORE, np.float32))
+
+
+class Results(NamedTuple):
+    """The best documents of each query, by the caller's own ids.
+
+    Attributes:
+        ids: One list a query, best first, at most k long.
+        scores: The score of each.
+    """
+
+    ids: list[list[Key]]
+    scores: list[list[float]]
+
+    def to_lists(self) -> list[list[Hit]]:
+        """Return one list a query of `{"id", "score"}`, best first."""
+        return [
+            [{"id": id, "score": score} for id, score in zip(*row, strict=True)]
+            for row in zip(self.ids, self.scores, strict=True)
+        ]
 
 
 def best(scores: Scores, ids: Ids, k: int) -> Ids:

@@ -5,45 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from glane.encoding import content_hashes, encode_documents
 from glane.fusion import check_fusion
 from glane.fusion import fuse as fused
-from glane.hits import Hit, Hits, check_k
+from glane.hits import Hits, Key, Results, check_k
 from glane.records import check_keys, is_key, read_records
 from glane.retriever import Reranker, Retriever
 from glane.store.documents import Documents
-from glane.store.names import Hashes, Name, Names
+from glane.store.names import Hashes, Names
 from glane.store.segments import places
 from glane.text import check_texts
 from glane.types import Ids, Mask
 
 if TYPE_CHECKING:
     from glane.index import Origin
-
-Key = Name
-
-
-class Results(NamedTuple):
-    """The best documents of each query, by the caller's own ids.
-
-    Attributes:
-        ids: One list a query, best first, at most k long.
-        scores: The score of each.
-    """
-
-    ids: list[list[Key]]
-    scores: list[list[float]]
-
-    def to_lists(self) -> list[list[Hit]]:
-        """Return one list a query of `{"id", "score"}`, best first."""
-        return [
-            [{"id": id, "score": score} for id, score in zip(*row, strict=True)]
-            for row in zip(self.ids, self.scores, strict=True)
-        ]
 
 
 class Search:
@@ -66,6 +45,7 @@ class Search:
     ...     {"id": "leaf", "title": "Leaves", "text": "Plants eat light."},
     ...     {"id": "sea", "title": "Rivers", "text": "They run to the sea."},
     ... ])
+    2
     >>> search.search(["how do plants eat light"], k=1).ids
     [['leaf']]
     """
@@ -116,7 +96,7 @@ class Search:
     def __contains__(self, key: object) -> bool:
         return is_key(key) and bool(self.keys.find([key])[0] >= 0)
 
-    def add(self, documents: Iterable[Mapping[str, Any]], *, progress: bool = False) -> None:
+    def add(self, documents: Iterable[Mapping[str, Any]], *, progress: bool = False) -> int:
         """Store documents; one whose id is stored already replaces it.
 
         One that is stored already with the very same text stays as it is and is not encoded again.
@@ -126,6 +106,9 @@ class Search:
             documents: Each with the key and the fields; a field that is missing or empty in some
                 documents is empty text there.
             progress: Whether a bar runs on standard error where that is a terminal.
+
+        Returns:
+            How many were stored: those that are new or have another text.
 
         Raises:
             TypeError: If `documents` is one dictionary.
@@ -141,7 +124,7 @@ class Search:
         hashes = content_hashes(texts if self.kept is None else self.kept.written(records))
         new = np.flatnonzero(self._changed(known, hashes)).tolist()
         if not new:
-            return
+            return 0
         texts = [texts[place] for place in new]
         encoded = [encode_documents(stage, texts, progress) for stage in self._stages()]
         replaced = known[new]
@@ -152,6 +135,7 @@ class Search:
         if self.kept is not None:
             self.kept.add([records[place] for place in new])
         self.keys.add([keys[place] for place in new], {"contents": hashes[new]})
+        return len(new)
 
     def delete(self, keys: Iterable[Key]) -> None:
         """Forget documents.

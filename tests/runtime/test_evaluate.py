@@ -7,7 +7,7 @@ import pytest
 
 from glane.dataset import Dataset
 from glane.evaluate import evaluate, hits
-from glane.search import Key, Results
+from glane.hits import Key, Results
 
 Answer = Callable[[str, int], Results]
 

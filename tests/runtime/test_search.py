@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glane import BM25, CheckpointError, ColBERT, Search, SparseEmbed, Splade
-from glane.search import Results
+from glane.hits import Results
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

@@ -20,10 +20,9 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
     """Add and save."""
     start = time.perf_counter()
     with Search.edit(arguments.index, threads=arguments.threads) as search:
-        n_before, first = len(search), search.keys.rows.next_id
+        n_before = len(search)
         documents = list(read_documents(arguments.documents))
-        search.add(documents, progress=True)
-        n_written = search.keys.rows.next_id - first
+        n_written = search.add(documents, progress=True)
         n_added = len(search) - n_before
     return {
         "index": arguments.index,
