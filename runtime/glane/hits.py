@@ -41,7 +41,8 @@ class Hits(NamedTuple):
 
     def to_lists(self) -> list[list[Hit]]:
         """Return one list a query of `{"id", "score"}`, best first, without sentinels."""
-        return [_pairs(*self.row(query)) for query in range(len(self.ids))]
+        rows = map(self.row, range(len(self.ids)))
+        return [_pairs(ids.tolist(), scores.tolist()) for ids, scores in rows]
 
     @classmethod
     def from_rows(cls, rows: Sequence[tuple[Ids, Scores]], k: int) -> Hits:
@@ -78,10 +79,7 @@ class Results(NamedTuple):
 
     def to_lists(self) -> list[list[Hit]]:
         """Return one list a query of `{"id", "score"}`, best first."""
-        return [
-            [{"id": id, "score": score} for id, score in zip(*row, strict=True)]
-            for row in zip(self.ids, self.scores, strict=True)
-        ]
+        return [_pairs(*row) for row in zip(self.ids, self.scores, strict=True)]
 
 
 def best(scores: Scores, ids: Ids, k: int) -> Ids:
@@ -113,7 +111,5 @@ def check_k(k: int, name: str = "k") -> None:
         raise ValueError(f"{name} must be at least 1, got {k}")
 
 
-def _pairs(ids: Ids, scores: Scores) -> list[Hit]:
-    return [
-        {"id": id, "score": score} for id, score in zip(ids.tolist(), scores.tolist(), strict=True)
-    ]
+def _pairs(ids: Sequence[Key], scores: Sequence[float]) -> list[Hit]:
+    return [{"id": id, "score": score} for id, score in zip(ids, scores, strict=True)]

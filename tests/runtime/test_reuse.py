@@ -86,6 +86,7 @@ def test_the_same_text_again_keeps_its_place() -> None:
     assert search.search(["tea"]).ids == [[0, 2, 1]]
     assert search.add([{"id": 0, "text": "\ud800"}, {"id": 1, "text": "green tea"}]) == 1
     assert search.add([{"id": 0, "text": "\ufffd"}]) == 0  # encoded as the very same
+    assert search.keys.rows.next_id == 5
 
 
 def test_a_kept_document_is_replaced_where_another_field_changed() -> None:
