@@ -24,8 +24,8 @@ import bm25s
 import numpy as np
 
 from glane import dataset
-from glane.analysis import Analyzer
-from glane.bm25 import BM25
+from glane.analysis.analyzer import Analyzer
+from glane.retrievers.bm25 import BM25
 from glane.vectors import SparseVectors
 
 K = 100

@@ -16,8 +16,8 @@ import numpy as np
 from tqdm import tqdm
 
 from glane import BM25, ColBERT, Hits, fuse
-from glane.dataset import Dataset, read_beir
-from glane.folders import check_new
+from glane.evaluation.dataset import Dataset, read_beir
+from glane.store.folders import check_new
 from glane.types import Ids
 
 WEIGHT = 0.2

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from glane.dataset import join_fields, read_jsonl
-from glane.encoder import load_session, run
-from glane.text import Batch, TextPreparer
+from glane.evaluation.dataset import join_fields, read_jsonl
+from glane.model.encoder import load_session, run
+from glane.model.preparation import Batch, TextPreparer
 from glane.threads import available_threads
 
 

@@ -23,9 +23,9 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.transformers import optimizer
 
-from glane.dataset import join_fields, read_jsonl
-from glane.encoder import load_session, run
-from glane.text import TextPreparer
+from glane.evaluation.dataset import join_fields, read_jsonl
+from glane.model.encoder import load_session, run
+from glane.model.preparation import TextPreparer
 from glane_export import parity
 from glane_export.graph import write_graph
 from glane_export.quantize import quantize

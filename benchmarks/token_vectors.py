@@ -24,13 +24,13 @@ from typing import NamedTuple
 import numpy as np
 
 from glane import maxsim
-from glane.codes import KINDS, TokenCodes
-from glane.colbert import ColBERT
-from glane.dataset import Dataset, read_beir
-from glane.evaluate import evaluate
+from glane.evaluation.dataset import Dataset, read_beir
+from glane.evaluation.measures import evaluate
 from glane.hits import Hits, Results
-from glane.maxsim import MaxSimIndex, TokenStorage
-from glane.pooling import pool
+from glane.maxsim.index import MaxSimIndex, TokenStorage
+from glane.maxsim.pooling import pool
+from glane.maxsim.quantization import KINDS, TokenCodes
+from glane.retrievers.colbert import ColBERT
 from glane.threads import available_threads
 from glane.types import Scores
 from glane.vectors import TokenVectors

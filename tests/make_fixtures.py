@@ -26,8 +26,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import BertConfig, BertForMaskedLM, BertModel
 
 import glane
-from glane.checkpoint import Checkpoint, Kind
-from glane.text import TextPreparer
+from glane.model.checkpoint import Checkpoint, Kind
+from glane.model.preparation import TextPreparer
 from glane_export import ExportSettings, export_model
 from glane_export.graph import OPSET
 from glane_trainer.mlm import Pieces, take_apart
@@ -107,7 +107,7 @@ def write_colbert(folder: Path) -> None:
 
 
 def write_product(path: Path) -> None:
-    """Write the graph behind `glane.product`, which is part of the runtime."""
+    """Write the graph behind `glane.maxsim.gemm`, which is part of the runtime."""
     shapes = {"rows": ("n_rows", "dim"), "columns": ("n_columns", "dim")}
     values = {
         name: onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
@@ -183,8 +183,8 @@ CHECKPOINTS: dict[str, Callable[[Path], None]] = {
 
 
 def main() -> None:
-    """Write all fixtures, in place of those that are there, and the graph of `glane.product`."""
-    write_product(Path(glane.__file__).parent / "product.onnx")
+    """Write all fixtures, in place of those there, and the graph of `glane.maxsim.gemm`."""
+    write_product(Path(glane.__file__).parent / "maxsim" / "gemm.onnx")
     with tempfile.TemporaryDirectory() as scratch:
         for name, write in CHECKPOINTS.items():
             write(Path(scratch) / name)

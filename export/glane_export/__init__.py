@@ -10,7 +10,7 @@ except ModuleNotFoundError as error:
         f"glane_export needs {missing}: pip install 'glane[export]'"
     ) from error
 
+from glane.errors import ParityError
 from glane_export.exporting import ExportSettings, export_model
-from glane_export.parity import ParityError
 
 __all__ = ["ExportSettings", "ParityError", "export_model"]

@@ -11,9 +11,9 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
 
-from glane.cli import parse
-from glane.dataset import read_beir
-from glane.folders import new_folder
+from glane.commands.main import parse
+from glane.evaluation.dataset import read_beir
+from glane.store.folders import new_folder
 from glane.threads import check_threads
 
 SAMPLE = Path(__file__).parent / "sample"

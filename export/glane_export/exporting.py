@@ -12,15 +12,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from glane.checkpoint import (
+from glane.model.checkpoint import (
     CHECKPOINT_FILES,
     QUERY_WEIGHTS,
     Checkpoint,
     ModelInfo,
     fingerprint,
 )
-from glane.folders import check_new, new_folder
-from glane.text import check_texts
+from glane.model.preparation import check_texts
+from glane.store.folders import check_new, new_folder
 from glane_export import parity, roads
 from glane_export.graph import opset, write_graph
 from glane_export.judged import Judged, judged_loss, read_judged

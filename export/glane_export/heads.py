@@ -150,7 +150,7 @@ def _chunk(outer: Builder) -> onnx.GraphProto:
 def _terms(builder: Builder, best: str, bias: npt.NDArray[np.float32]) -> None:
     """Add the weights, log(1 + ReLU(best logit)), and the choice of the highest.
 
-    A text without a token has no term (`glane.scoring.splade_weights`).
+    A text without a token has no term (`glane.model.scoring.splade_weights`).
     """
     node, integers = builder.node, builder.integers
     node("Add", [best, builder.tensor("bias", bias)], "best/biased")

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from glane import BM25, Hits, Results
-from glane.dataset import Dataset, read_beir
-from glane.evaluate import evaluate
-from glane.retriever import Reranker
+from glane.evaluation.dataset import Dataset, read_beir
+from glane.evaluation.measures import evaluate
+from glane.retrievers.contract import Reranker
 from glane_export.parity import Bound, ndcg_loss
 from glane_export.roads import load_runtime
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from glane.errors import ParityError
 from glane.hits import best
 from glane.types import Floats, Scores
 from glane_export.roads import Probe
@@ -29,10 +30,6 @@ NDCG_LOSS = 0.004
 """int8 against fp32."""
 
 TOP = 10
-
-
-class ParityError(ValueError):
-    """An export whose vectors or ranks are not those of the model it came from."""
 
 
 @dataclass(frozen=True, slots=True)

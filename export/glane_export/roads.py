@@ -8,11 +8,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from tqdm import tqdm
 
-from glane.checkpoint import Checkpoint
-from glane.encoder import load_session, n_terms_of, run
-from glane.neural import Neural
-from glane.retriever import NEURAL
-from glane.text import Role, TextPreparer
+from glane.model.checkpoint import Checkpoint
+from glane.model.encoder import load_session, n_terms_of, run
+from glane.model.preparation import Role, TextPreparer
+from glane.retrievers.neural import Neural
+from glane.retrievers.registry import NEURAL
 from glane.threads import check_threads
 from glane_export.rows import Row, TermRow, TokenRow, rows_of
 from glane_trainer.model import Model

@@ -9,11 +9,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from glane.maxsim import maxsim_scores
-from glane.scoring import sparse_dot, sparse_embed_score
-from glane.text import Batch
+from glane.maxsim.kernel import maxsim_scores
+from glane.model.preparation import Batch
+from glane.model.scoring import sparse_dot, sparse_embed_score
+from glane.ragged import join_lengths
 from glane.types import Floats, Ids, Scores
-from glane.vectors import SparseVectors, TermEmbeddings, TokenVectors, join_lengths
+from glane.vectors import SparseVectors, TermEmbeddings, TokenVectors
 
 Sides = tuple[Floats, Floats]
 """An array, and what should be equal to it."""
@@ -130,7 +131,7 @@ class TermRow(Row):
         return len(np.intersect1d(self.terms, other.terms)) / longest if longest else 1.0
 
     def scores(self, documents: Sequence[Self]) -> Scores:
-        """Return the score with each document, by the definition in `glane.scoring`."""
+        """Return the score with each document, by the definition in `glane.model.scoring`."""
         scores: Scores
         if self.embeddings is None:
             union = np.unique(np.concatenate([self.terms, *(row.terms for row in documents)]))

@@ -2,6 +2,6 @@
 
 import sys
 
-from glane.cli import main
+from glane.commands.main import main
 
 sys.exit(main())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, TypedDict
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, Self, TypedDict, TypeVar
 
 import numpy as np
 
@@ -99,6 +99,46 @@ def best(scores: Scores, ids: Ids, k: int) -> Ids:
         positions = np.flatnonzero(scores >= threshold)
     order = np.lexsort((ids[positions], -scores[positions]))
     return positions[order[:k]]
+
+
+class Rows(Protocol):
+    """Representations of queries, one a row."""
+
+    def __len__(self) -> int:
+        """Return how many queries there are."""
+        ...
+
+    def __getitem__(self, rows: slice) -> Self:
+        """Return some rows."""
+        ...
+
+
+Q = TypeVar("Q", bound=Rows)
+
+
+def rerank(queries: Q, hits: Hits, k: int, score: Callable[[Q, Ids], Scores]) -> Hits:
+    """Order each query's hits anew.
+
+    Args:
+        queries: One for each row of hits.
+        hits: Candidates, of any width; their scores are not used.
+        k: Documents wanted per query, at least 1.
+        score: Scores of one query with documents, given by their numbers in rising order.
+
+    Returns:
+        Shape (n_queries, k), best first; equal scores by lower number.
+
+    Raises:
+        ValueError: If `k` is below 1, or the numbers of queries and of rows differ.
+    """
+    check_k(k)
+    if len(queries) != len(hits.ids):
+        raise ValueError(f"got {len(queries)} queries for {len(hits.ids)} rows of hits")
+    rows = []
+    for query in range(len(queries)):
+        ids = np.sort(hits.row(query)[0])
+        rows.append((ids, score(queries[query : query + 1], ids)))
+    return Hits.from_rows(rows, k)
 
 
 def check_k(k: int, name: str = "k") -> None:

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from tqdm import tqdm
 
-from glane.encoding import content_hashes, encode_documents
+from glane.evaluation.records import check_keys, is_key, read_records
 from glane.fusion import check_fusion
 from glane.fusion import fuse as fused
 from glane.hits import Hits, Key, Results, check_k
-from glane.records import check_keys, is_key, read_records
-from glane.retriever import Reranker, Retriever
+from glane.model.preparation import check_texts, clean
+from glane.retrievers.contract import Reranker, Retriever
 from glane.store.documents import Documents
 from glane.store.names import Hashes, Names
 from glane.store.segments import places
-from glane.text import check_texts
 from glane.types import Ids, Mask
+from glane.vectors import TermEmbeddings, TokenVectors
 
 if TYPE_CHECKING:
-    from glane.index import Origin
+    from glane.saved import Origin
+
+
+ENCODE_AT_ONCE = 512
+"""Documents encoded before their vectors are put into the precision they are stored in."""
+
+HASH_BYTES = 16
 
 
 class Search:
@@ -224,7 +232,7 @@ class Search:
             LockedError: If somebody else is writing to it.
             CheckpointError: If it was written to since this was loaded from there.
         """
-        from glane.index import save
+        from glane.saved import save
 
         save(self, folder, link=link)
 
@@ -249,7 +257,7 @@ class Search:
             CheckpointError: If the index is missing or damaged, or a model is not the one that
                 wrote it; the message then names both fingerprints.
         """
-        from glane.index import load
+        from glane.saved import load
 
         return load(folder, {"retriever": model, "reranker": reranker}, threads)
 
@@ -267,7 +275,7 @@ class Search:
             CheckpointError: If the index is missing or damaged.
             LockedError: If somebody else is writing to it.
         """
-        from glane.index import edit
+        from glane.saved import edit
 
         return edit(folder, threads)
 
@@ -301,3 +309,29 @@ class Search:
         rows = [hits.row(query) for query in range(len(hits.ids))]
         ids = [self.keys.names(numbers) for numbers, _ in rows]
         return Results(ids, [scores.tolist() for _, scores in rows])
+
+
+def content_hashes(texts: Sequence[str]) -> Hashes:
+    """Return numbers that differ where the text that is encoded differs, shape (n, 2)."""
+    digests = [blake2b(clean(text).encode(), digest_size=HASH_BYTES).digest() for text in texts]
+    return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
+
+
+def encode_documents(stage: Retriever, texts: Sequence[str], progress: bool) -> Any:  # noqa: ANN401
+    """Return what a stage stores of some texts, at least one.
+
+    Args:
+        stage: Whose `encode_documents` is called.
+        texts: Any strings.
+        progress: Whether a bar runs on standard error where that is a terminal.
+    """
+    name = type(stage).__name__
+    hidden = None if progress else True  # None: tqdm hides the bar where there is no terminal
+    parts = []
+    with tqdm(total=len(texts), desc=f"{name} documents", disable=hidden, leave=False) as bar:
+        for start in range(0, len(texts), ENCODE_AT_ONCE):
+            vectors = stage.encode_documents(texts[start : start + ENCODE_AT_ONCE])
+            halved = isinstance(vectors, TokenVectors | TermEmbeddings)
+            parts.append(vectors.half() if halved else vectors)
+            bar.update(len(vectors))
+    return type(parts[0]).concatenate(parts)

@@ -6,21 +6,18 @@ compressed sparse rows do. Rows can be taken, put together, saved and mapped bac
 
 from __future__ import annotations
 
-import mmap
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, overload
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from glane.checkpoint import CheckpointError
+from glane.ragged import Rows, join_offsets, take_rows
+from glane.store.arrays import load_arrays, save_arrays
 from glane.types import Floats, Ids
-
-Rows = slice | Ids
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +61,7 @@ class SparseVectors:
 
     def save(self, folder: str | Path) -> None:
         """Write the three arrays as `.npy` files into a folder, made where it is missing."""
-        _save_arrays(folder, indptr=self.indptr, indices=self.indices, values=self.values)
+        save_arrays(folder, indptr=self.indptr, indices=self.indices, values=self.values)
 
     @classmethod
     def load(cls, folder: str | Path) -> SparseVectors:
@@ -73,7 +70,7 @@ class SparseVectors:
         Raises:
             CheckpointError: If a file is missing or damaged.
         """
-        return cls(*_load_arrays(folder, "indptr", "indices", "values"))
+        return cls(*load_arrays(folder, "indptr", "indices", "values"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +118,7 @@ class TokenVectors:
 
     def save(self, folder: str | Path) -> None:
         """Write the two arrays as `.npy` files into a folder, made where it is missing."""
-        _save_arrays(folder, offsets=self.offsets, values=self.values)
+        save_arrays(folder, offsets=self.offsets, values=self.values)
 
     @classmethod
     def load(cls, folder: str | Path) -> TokenVectors:
@@ -130,7 +127,7 @@ class TokenVectors:
         Raises:
             CheckpointError: If a file is missing or damaged.
         """
-        return cls(*_load_arrays(folder, "offsets", "values"))
+        return cls(*load_arrays(folder, "offsets", "values"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,7 +174,7 @@ class TermEmbeddings:
     def save(self, folder: str | Path) -> None:
         """Write the four arrays as `.npy` files into a folder, made where it is missing."""
         self.terms.save(folder)
-        _save_arrays(folder, embeddings=self.embeddings)
+        save_arrays(folder, embeddings=self.embeddings)
 
     @classmethod
     def load(cls, folder: str | Path) -> TermEmbeddings:
@@ -186,101 +183,35 @@ class TermEmbeddings:
         Raises:
             CheckpointError: If a file is missing or damaged.
         """
-        *terms, embeddings = _load_arrays(folder, "indptr", "indices", "values", "embeddings")
+        *terms, embeddings = load_arrays(folder, "indptr", "indices", "values", "embeddings")
         return cls(SparseVectors(*terms), embeddings)
 
 
-def join_offsets(parts: Sequence[Ids]) -> Ids:
-    """Return the offsets of ragged parts laid back to back.
+class Vectors(Protocol):
+    """Ragged rows, one a text: `TokenVectors`, `SparseVectors` or `TermEmbeddings`."""
 
-    >>> join_offsets([np.array([0, 2, 5]), np.array([0, 1])])
-    array([0, 2, 5, 6])
-    """
-    return join_lengths(np.concatenate([np.empty(0, np.int64), *map(np.diff, parts)]))
+    def __len__(self) -> int:
+        """Return how many texts there are."""
+        ...
 
+    def __getitem__(self, rows: Rows) -> Self:
+        """Return some rows."""
+        ...
 
-def join_lengths(lengths: Sequence[int] | Ids) -> Ids:
-    """Return the offsets of rows of these lengths, laid back to back.
-
-    >>> join_lengths([2, 0, 3])
-    array([0, 2, 2, 5])
-    """
-    return np.concatenate([np.zeros(1, np.int64), np.asarray(lengths, np.int64)]).cumsum()
-
-
-@overload
-def take_rows(offsets: Ids, rows: Ids) -> tuple[Ids, Ids]: ...
-@overload
-def take_rows(offsets: Ids, rows: Rows) -> tuple[Ids, slice | Ids]: ...
-def take_rows(offsets: Ids, rows: Rows) -> tuple[Ids, slice | Ids]:
-    """Return the offsets of chosen ragged rows and where their elements lie.
-
-    Args:
-        offsets: Shape (n + 1,).
-        rows: A slice of step 1 (elements come back as a slice: a view, no copy), or row numbers.
-
-    Returns:
-        New offsets, shape (n_chosen + 1,), and the elements' positions.
-
-    >>> take_rows(np.array([0, 2, 5]), np.array([1, 0]))
-    (array([0, 3, 5]), array([2, 3, 4, 0, 1]))
-    """
-    n_rows = len(offsets) - 1
-    if isinstance(rows, slice) and rows.step in (None, 1):
-        start, stop, _ = rows.indices(n_rows)
-        chosen = offsets[start : max(start, stop) + 1]
-        return chosen - chosen[0], slice(int(chosen[0]), int(chosen[-1]))
-    numbers = np.arange(n_rows)[rows]
-    lengths = np.diff(offsets)[numbers]
-    taken = join_lengths(lengths)
-    shift = np.repeat(offsets[numbers] - taken[:-1], lengths)
-    return taken, np.arange(taken[-1]) + shift
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Return the rows of all parts, in order."""
+        ...
 
 
-def _save_arrays(folder: str | Path, **arrays: npt.NDArray[Any]) -> None:
-    """Write each array beside and move it into place: it may be mapped from the old file."""
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    for name, array in arrays.items():
-        path = Path(folder) / f"{name}.npy"
-        new = path.with_suffix(".new.npy")
-        np.save(new, array, allow_pickle=False)
-        os.replace(new, path)
+V = TypeVar("V", bound=Vectors)
 
 
-def _load_arrays(folder: str | Path, *names: str) -> list[npt.NDArray[Any]]:
-    """Map the offsets and the arrays they cut, which must be as long as the offsets say."""
-    offsets, *arrays = [read_array(Path(folder) / f"{name}.npy") for name in names]
-    if len(offsets) == 0 or any(len(array) != offsets[-1] for array in arrays):
-        raise CheckpointError(f"{str(folder)!r} is damaged: its arrays are of different lengths")
-    return [offsets, *arrays]
-
-
-def read_array(path: Path, *, mapped: bool = True) -> npt.NDArray[Any]:
-    """Return an array from a `.npy` file; a pickle is never opened.
-
-    Args:
-        path: The file.
-        mapped: Whether it is mapped and cannot be written to, or read whole.
+def check_width(dim: int, expected: int) -> None:
+    """Refuse vectors of another width than an index holds.
 
     Raises:
-        CheckpointError: If the file is missing or damaged.
+        ValueError: If they differ.
     """
-    try:
-        array: npt.NDArray[Any] = np.load(
-            path, allow_pickle=False, mmap_mode="r" if mapped else None
-        )
-    except (OSError, ValueError, EOFError) as error:
-        raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from None
-    return array.view(np.ndarray)
-
-
-def release(arrays: Iterable[npt.NDArray[Any]]) -> None:
-    """Give back the memory that mapped arrays have taken; it is read again when it is needed."""
-    for array in arrays:
-        base = array.base
-        while isinstance(base, np.ndarray):
-            base = base.base
-        if isinstance(base, memoryview):
-            base = base.obj
-        if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
-            base.madvise(mmap.MADV_DONTNEED)
+    if dim != expected:
+        raise ValueError(f"vectors must have width {expected}, got {dim}")

@@ -79,8 +79,8 @@ def modernbert() -> "PreTrainedModel":
 @pytest.fixture
 def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
     """Write a checkpoint: by default BERT, queries of 12 tokens and documents of 24."""
-    from glane.checkpoint import Checkpoint
-    from glane.text import TextPreparer
+    from glane.model.checkpoint import Checkpoint
+    from glane.model.preparation import TextPreparer
     from glane_trainer.colbert import ColBERT
     from glane_trainer.projection import random_projection
 

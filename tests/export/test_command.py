@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from glane.cli import main
+from glane.commands.main import main
 from glane_export import ExportSettings, export_model
 from glane_export.judged import N_CANDIDATES, N_QUERIES, judged_loss, read_judged
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from glane.cli import main
-from glane.dataset import read_beir
+from glane.commands.main import main
+from glane.evaluation.dataset import read_beir
 from glane_export.demo import BASE_PACKAGE, SAMPLE, packaged_base
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

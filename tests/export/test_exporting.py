@@ -11,7 +11,7 @@ import pytest
 from onnx import numpy_helper
 
 from glane import ColBERT, ModelInfo
-from glane.checkpoint import CHECKPOINT_FILES, fingerprint
+from glane.model.checkpoint import CHECKPOINT_FILES, fingerprint
 from glane_export import ExportSettings, ParityError, export_model, exporting
 from glane_export.graph import write_graph
 from glane_trainer import ColBERT as TorchColBERT

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from glane.scoring import splade_weights
+from glane.model.scoring import splade_weights
 from glane_export.graph import OPSET
 from glane_export.heads import BUDGET, Head, append_head
 from glane_export.quantize import quantize

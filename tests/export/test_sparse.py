@@ -14,9 +14,9 @@ from onnx import numpy_helper
 from transformers import BertConfig, BertForMaskedLM, BertModel
 
 from glane import Splade as RuntimeSplade
-from glane.checkpoint import QUERY_WEIGHTS, Checkpoint, ModelInfo
-from glane.retriever import NEURAL
-from glane.text import TextPreparer
+from glane.model.checkpoint import QUERY_WEIGHTS, Checkpoint, ModelInfo
+from glane.model.preparation import TextPreparer
+from glane.retrievers.registry import NEURAL
 from glane.vectors import SparseVectors, TermEmbeddings, TokenVectors
 from glane_export import ExportSettings, ParityError, export_model, exporting
 from glane_export.graph import write_graph

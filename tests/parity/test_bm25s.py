@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from glane.bm25 import BM25, Variant
+from glane.retrievers.bm25 import BM25, Variant
 
 bm25s = pytest.importorskip("bm25s")
 

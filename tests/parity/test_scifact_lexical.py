@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from glane.analysis import Analyzer
-from glane.bm25 import BM25
-from glane.dataset import read_beir
-from glane.lexical import Lexical
-from glane.tfidf import TfIdf
+from glane.analysis.analyzer import Analyzer
+from glane.evaluation.dataset import read_beir
+from glane.retrievers.bm25 import BM25
+from glane.retrievers.lexical import Lexical
+from glane.retrievers.tfidf import TfIdf
 
 ir_measures = pytest.importorskip("ir_measures")
 

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from glane.analysis import Analyzer
-from glane.tfidf import TfIdf
+from glane.analysis.analyzer import Analyzer
+from glane.retrievers.tfidf import TfIdf
 
 text = pytest.importorskip("sklearn.feature_extraction.text")
 

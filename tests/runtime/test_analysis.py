@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glane.analysis import CACHED_WORDS, Analyzer, WordCache, normalise
-from glane.stopwords import STOP_WORDS
+from glane.analysis.analyzer import CACHED_WORDS, Analyzer, WordCache, normalise
+from glane.analysis.stopwords import STOP_WORDS
 
 KINDS = ["words", "char_wb", "char", "bigrams"]
 

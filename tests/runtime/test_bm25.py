@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glane.analysis import Analyzer
-from glane.bm25 import BM25, Variant
-from glane.tfidf import TfIdf
+from glane.analysis.analyzer import Analyzer
+from glane.retrievers.bm25 import BM25, Variant
+from glane.retrievers.tfidf import TfIdf
 
 TEXTS = [
     "green tea and black tea",

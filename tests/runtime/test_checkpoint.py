@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from glane.checkpoint import (
+from glane.errors import CheckpointError
+from glane.model.checkpoint import (
     CHECKPOINT_FILES,
     MODEL_FILES,
     QUERY_WEIGHTS,
     Checkpoint,
-    CheckpointError,
     ModelInfo,
     fingerprint,
 )

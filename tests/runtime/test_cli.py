@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from glane.checkpoint import ModelInfo
-from glane.cli import main
+from glane.commands.main import main
+from glane.model.checkpoint import ModelInfo
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 MODEL = FIXTURES / "colbert-int8"

@@ -5,9 +5,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glane.codes import KINDS, CodeKind, TokenCodes, as_stored, decode, encode, turned, widened
+from glane.maxsim.quantization import (
+    KINDS,
+    CodeKind,
+    TokenCodes,
+    as_stored,
+    decode,
+    encode,
+    turned,
+    widened,
+)
+from glane.ragged import join_lengths
 from glane.types import Floats
-from glane.vectors import TokenVectors, join_lengths
+from glane.vectors import TokenVectors
 
 LENGTHS = st.lists(st.integers(0, 5), max_size=5)
 WHOLE = slice(None)

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glane import maxsim
-from glane.checkpoint import CheckpointError
-from glane.codes import KINDS, CodeKind
-from glane.colbert import ColBERT
+from glane.errors import CheckpointError
 from glane.hits import Hits
-from glane.maxsim import TokenStorage
+from glane.maxsim import index as maxsim
+from glane.maxsim.index import TokenStorage
+from glane.maxsim.quantization import KINDS, CodeKind
+from glane.retrievers.colbert import ColBERT
 from glane.vectors import TokenVectors
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -86,7 +86,7 @@ def test_the_same_query_twice_gives_the_same_bits(name: str) -> None:
 @MODELS
 def test_another_process_gives_the_same_bits(name: str) -> None:
     program = (
-        "import sys; from glane.colbert import ColBERT; colbert = ColBERT.load(sys.argv[1]);"
+        "import sys; from glane import ColBERT; colbert = ColBERT.load(sys.argv[1]);"
         "sys.stdout.write(colbert.encode_queries([sys.argv[2]]).values.tobytes().hex())"
     )
     argv = [sys.executable, "-c", program, str(FIXTURES / name), QUERIES[0]]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from glane.checkpoint import CheckpointError
-from glane.encoder import WINDOW, Encoder, load_session
-from glane.text import Batch, Role
+from glane.errors import CheckpointError
+from glane.model.encoder import WINDOW, Encoder, load_session
+from glane.model.preparation import Batch, Role
 from glane.types import Floats
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

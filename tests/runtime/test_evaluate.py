@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from glane.dataset import Dataset
-from glane.evaluate import evaluate, hits
+from glane.evaluation.dataset import Dataset
+from glane.evaluation.measures import evaluate, hits
 from glane.hits import Key, Results
 
 Answer = Callable[[str, int], Results]

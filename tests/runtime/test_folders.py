@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from glane.folders import check_new, new_folder
+from glane.store.folders import check_new, new_folder
 
 
 def contents(folder: Path) -> dict[str, str]:

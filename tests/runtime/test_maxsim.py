@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glane import maxsim as module
-from glane.hits import Hits
-from glane.maxsim import MaxSimIndex, maxsim_scores
-from glane.scoring import NO_TOKENS_SCORE, maxsim
+from glane.hits import Hits, rerank
+from glane.maxsim import kernel as module
+from glane.maxsim.index import MaxSimIndex
+from glane.maxsim.kernel import maxsim_scores
+from glane.model.scoring import NO_TOKENS_SCORE, maxsim
+from glane.ragged import join_lengths
 from glane.types import Floats
-from glane.vectors import TokenVectors, join_lengths
+from glane.vectors import TokenVectors
 
 LENGTHS = st.lists(st.integers(0, 5), max_size=7)
 
@@ -24,7 +26,7 @@ def random_vectors(lengths: list[int], dim: int, seed: int = 0) -> TokenVectors:
 
 
 def defined(queries: TokenVectors, documents: TokenVectors) -> Floats:
-    """Score each pair on its own by `glane.scoring.maxsim`."""
+    """Score each pair on its own by `glane.model.scoring.maxsim`."""
     scores = np.empty((len(queries), len(documents)), np.float32)
     for i in range(len(queries)):
         for j in range(len(documents)):
@@ -112,7 +114,7 @@ def test_search_equals_rerank_over_all(
     alive = np.setdiff1d(np.arange(len(lengths)), gone)
     shuffled = np.random.default_rng(0).permutation(alive)
     candidates = Hits(np.tile(shuffled, (3, 1)), np.zeros((3, len(alive)), np.float32))
-    reranked, found = index.rerank(queries, candidates, 8), index.search(queries, 8)
+    reranked, found = rerank(queries, candidates, 8, index.scorer()), index.search(queries, 8)
     np.testing.assert_array_equal(reranked.ids, found.ids)
     np.testing.assert_allclose(reranked.scores, found.scores, atol=1e-5)
 
@@ -125,7 +127,7 @@ def test_equal_documents_come_in_order_of_their_numbers() -> None:
     queries = random_vectors([3, 8], 16, seed=1)
     assert index.search(queries, 30).ids[:, :21].tolist() == [list(range(21))] * 2
     backwards = Hits(np.arange(21)[None, ::-1], np.zeros((1, 21), np.float32))
-    assert index.rerank(queries[:1], backwards, 4).ids.tolist() == [[0, 1, 2, 3]]
+    assert rerank(queries[:1], backwards, 4, index.scorer()).ids.tolist() == [[0, 1, 2, 3]]
 
 
 def test_k_above_the_corpus_ends_in_sentinels() -> None:
@@ -138,7 +140,7 @@ def test_an_empty_index_finds_nothing() -> None:
     queries = random_vectors([2, 0], 4)
     for index in (MaxSimIndex(4), filled_index(random_vectors([], 4))):
         assert index.search(queries, 3).to_lists() == [[], []]
-        assert index.rerank(queries, Hits.empty(2, 5), 3).ids.shape == (2, 3)
+        assert rerank(queries, Hits.empty(2, 5), 3, index.scorer()).ids.shape == (2, 3)
         assert index.search(queries[:0], 3).ids.shape == (0, 3)
         assert len(index) == 0
 
@@ -175,7 +177,7 @@ def test_reranking_an_unknown_document_is_refused(unknown: int) -> None:
     index.delete(np.array([1]))
     candidates = Hits(np.array([[0, unknown, -1]]), np.zeros((1, 3), np.float32))
     with pytest.raises(ValueError, match=f"unknown document {unknown}"):
-        index.rerank(random_vectors([2], 4), candidates, 3)
+        rerank(random_vectors([2], 4), candidates, 3, index.scorer())
 
 
 def test_wrong_arguments_are_refused() -> None:
@@ -184,9 +186,9 @@ def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="k must be at least 1, got 0"):
         index.search(queries, 0)
     with pytest.raises(ValueError, match="k must be at least 1, got -1"):
-        index.rerank(queries, Hits.empty(2, 1), -1)
+        rerank(queries, Hits.empty(2, 1), -1, index.scorer())
     with pytest.raises(ValueError, match="got 2 queries for 3 rows of hits"):
-        index.rerank(queries, Hits.empty(3, 1), 1)
+        rerank(queries, Hits.empty(3, 1), 1, index.scorer())
     with pytest.raises(ValueError, match="vectors must have width 4, got 5"):
         index.add(random_vectors([1], 5))
     assert len(index) == 1

@@ -5,14 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glane import maxsim
-from glane import outlines as module
-from glane.codes import KINDS, CodeKind, as_stored, decode
 from glane.hits import Hits
-from glane.maxsim import MaxSimIndex, TokenStorage, maxsim_scores
-from glane.outlines import condensed, left_by_second, n_left_by_first, outlines, tokens_of
-from glane.scoring import NO_TOKENS_SCORE
-from glane.vectors import TokenVectors, join_lengths
+from glane.maxsim import index as maxsim
+from glane.maxsim import outlines as module
+from glane.maxsim.index import MaxSimIndex, TokenStorage, tokens_of
+from glane.maxsim.kernel import maxsim_scores
+from glane.maxsim.outlines import condensed, left_by_second, n_left_by_first, outlines
+from glane.maxsim.quantization import KINDS, CodeKind, as_stored, decode
+from glane.model.scoring import NO_TOKENS_SCORE
+from glane.ragged import join_lengths
+from glane.vectors import TokenVectors
 
 OUTLINED = TokenStorage(outlines=True)
 LENGTHS = st.lists(st.integers(0, 9), max_size=7)

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glane.pooling import check_factor, clusters, pool, ward
+from glane.maxsim.pooling import check_factor, clusters, pool, ward
+from glane.ragged import join_lengths
 from glane.types import Floats
-from glane.vectors import TokenVectors, join_lengths
+from glane.vectors import TokenVectors
 
 
 def unit(lengths: list[int], dim: int, seed: int) -> TokenVectors:

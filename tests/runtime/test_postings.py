@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glane.bm25 import Formula, Variant
-from glane.inverted import InvertedLists, contenders
-from glane.postings import Postings, Weighting
-from glane.tfidf import weigh_tfidf
+from glane.postings.inverted import InvertedLists, contenders
+from glane.postings.postings import Postings, Weighting
+from glane.retrievers.bm25 import Formula, Variant
+from glane.retrievers.tfidf import weigh_tfidf
 from glane.vectors import SparseVectors
 
 ROWS = st.lists(
@@ -136,7 +136,7 @@ def test_the_cache_of_weights_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     postings.add(vectors([dict.fromkeys(range(10), 1.0) for _ in range(20)]))
     queries = vectors([dict.fromkeys(range(10), 1.0)])
     wanted = postings.search(queries, 20)
-    monkeypatch.setattr("glane.postings.CACHE_BYTES", 200)
+    monkeypatch.setattr("glane.postings.postings.CACHE_BYTES", 200)
     other = Postings(WEIGHTINGS["lucene"])
     other.add(vectors([dict.fromkeys(range(10), 1.0) for _ in range(20)]))
     hits = other.search(queries, 20)

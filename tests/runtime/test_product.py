@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glane.product import product
+from glane.maxsim.gemm import product
 
 
 def vectors(n: int, dim: int, seed: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from glane import BM25, Analyzer, ColBERT, Hits, SparseEmbed, SparseVectors, Splade, TfIdf
-from glane.scoring import maxsim, sparse_dot, sparse_embed_score
+from glane.model.scoring import maxsim, sparse_dot, sparse_embed_score
 from glane.types import Floats
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from glane import BM25, ColBERT, Search, SparseEmbed, Splade, encoder
-from glane.neural import Neural
-from glane.text import Batch
+from glane import BM25, ColBERT, Search, SparseEmbed, Splade
+from glane.model import encoder
+from glane.model.preparation import Batch
+from glane.retrievers.neural import Neural
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

@@ -5,7 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from glane.scoring import NO_TOKENS_SCORE, maxsim, sparse_dot, sparse_embed_score, splade_weights
+from glane.model.scoring import (
+    NO_TOKENS_SCORE,
+    maxsim,
+    sparse_dot,
+    sparse_embed_score,
+    splade_weights,
+)
 from glane.types import Floats, Ids, Mask
 
 

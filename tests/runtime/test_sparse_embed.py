@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glane import BM25, CheckpointError, Hits, SparseEmbed, SparseVectors, Splade, TermEmbeddings
-from glane.scoring import sparse_embed_score
-from glane.term_embeddings import TermEmbeddingIndex, sparse_embed_scores
+from glane.hits import rerank
+from glane.model.scoring import sparse_embed_score
+from glane.postings.term_embeddings import TermEmbeddingIndex, sparse_embed_scores
+from glane.ragged import join_lengths
 from glane.types import Ids, Scores
-from glane.vectors import join_lengths
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -94,7 +95,7 @@ def test_a_candidate_that_shares_no_term_scores_0_and_is_no_hit_of_a_search() ->
     index.add(random_rows([{1}, {2}, {2, 3}], 2))
     queries = random_rows([{2}], 2, seed=1)
     everything = Hits(np.array([[0, 1, 2, -1]]), np.zeros((1, 4), np.float32))
-    reranked = dict(zip(*index.rerank(queries, everything, 4).row(0), strict=True))
+    reranked = dict(zip(*rerank(queries, everything, 4, index.scorer()).row(0), strict=True))
     assert set(reranked) == {0, 1, 2}
     assert reranked[0] == 0
     assert set(index.search(queries, 3).row(0)[0].tolist()) == {1, 2}
@@ -108,12 +109,13 @@ def test_wrong_calls_are_refused() -> None:
     with pytest.raises(ValueError, match="vectors must have width 2, got 3"):
         index.add(random_rows([{1}], 3))
     with pytest.raises(ValueError, match="k must be at least 1, got 0"):
-        index.rerank(queries, Hits.empty(1, 1), 0)
+        rerank(queries, Hits.empty(1, 1), 0, index.scorer())
     with pytest.raises(ValueError, match="got 1 queries for 3 rows of hits"):
-        index.rerank(queries, Hits.empty(3, 1), 1)
+        rerank(queries, Hits.empty(3, 1), 1, index.scorer())
     for unknown in (0, 2):
         with pytest.raises(ValueError, match=f"unknown document {unknown}; it is not stored"):
-            index.rerank(queries, Hits(np.array([[unknown]]), np.zeros((1, 1), np.float32)), 1)
+            hits = Hits(np.array([[unknown]]), np.zeros((1, 1), np.float32))
+            rerank(queries, hits, 1, index.scorer())
     assert len(index) == 1
     assert index.n_terms() == 1
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from glane import CheckpointError, ColBERT, SparseVectors, Splade
-from glane.checkpoint import QUERY_WEIGHTS
-from glane.encoder import load_session, run
-from glane.terms import active_terms
+from glane.model.checkpoint import QUERY_WEIGHTS
+from glane.model.encoder import load_session, run
+from glane.retrievers.splade import active_terms
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

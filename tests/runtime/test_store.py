@@ -27,13 +27,14 @@ from glane import (
     Splade,
     TfIdf,
     TokenStorage,
-    encoder,
-    postings,
 )
-from glane.retriever import Retriever
+from glane.errors import LockedError
+from glane.model import encoder
+from glane.postings import postings
+from glane.retrievers.contract import Retriever
 from glane.store import files
 from glane.store import writing as store_writing
-from glane.store.lock import LockedError, writing
+from glane.store.lock import writing
 from glane.store.manifest import Manifest, read_manifest
 from glane.store.names import Name
 from glane.store.reading import damaged_files

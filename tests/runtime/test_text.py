@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from glane.checkpoint import Checkpoint, CheckpointError
-from glane.text import Batch, Role, TextPreparer, check_texts, clean
+from glane.errors import CheckpointError
+from glane.model.checkpoint import Checkpoint
+from glane.model.preparation import Batch, Role, TextPreparer, check_texts, clean
 
 PAD, UNK, CLS, SEP, MASK, Q, A, TEA, LEAF, STONE, RIVER, S, LET, DOT, COMMA, MARK, DASH = range(17)
 

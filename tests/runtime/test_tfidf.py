@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from glane.analysis import Analyzer
-from glane.tfidf import TfIdf
+from glane.analysis.analyzer import Analyzer
+from glane.retrievers.tfidf import TfIdf
 
 TEXTS = [
     "Paris is the capital of France",

@@ -9,16 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glane.checkpoint import CheckpointError
-from glane.vectors import (
-    SparseVectors,
-    TermEmbeddings,
-    TokenVectors,
-    join_lengths,
-    join_offsets,
-    read_array,
-    take_rows,
-)
+from glane.errors import CheckpointError
+from glane.ragged import join_lengths, join_offsets, take_rows
+from glane.store.arrays import read_array
+from glane.vectors import SparseVectors, TermEmbeddings, TokenVectors
 
 RAGGED = st.lists(st.lists(st.integers(0, 99), max_size=4), max_size=6)
 BOUND = st.none() | st.integers(-8, 8)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from glane.checkpoint import Checkpoint
+from glane.model.checkpoint import Checkpoint
 from glane_trainer import Objective, Sparsity, StepOptions
 from glane_trainer.columns import columns_of
 from glane_trainer.losses import contrastive_loss, kl_loss, margin_mse_loss

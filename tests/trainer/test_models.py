@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
-from glane.checkpoint import CheckpointError
-from glane.scoring import NO_TOKENS_SCORE
+from glane.errors import CheckpointError
+from glane.model.scoring import NO_TOKENS_SCORE
 from glane_trainer import ColBERT, principal_projection
 from glane_trainer.colbert import score_matrix
 from glane_trainer.weights import Quiet

@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import AutoModel, AutoModelForMaskedLM
 
-from glane.checkpoint import CheckpointError
-from glane.scoring import sparse_dot, sparse_embed_score, splade_weights
+from glane.errors import CheckpointError
+from glane.model.scoring import sparse_dot, sparse_embed_score, splade_weights
 from glane.vectors import SparseVectors, TermEmbeddings
 from glane_trainer import SparseEmbed, Splade, idf_weights, load_model
 from glane_trainer.sparse_embed import embed_score_matrix

@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import load_file
 from torch.optim import Optimizer
 
-from glane.checkpoint import CheckpointError
-from glane.cli import main
-from glane.dataset import Dataset
+from glane.commands.main import main
+from glane.errors import CheckpointError
+from glane.evaluation.dataset import Dataset
 from glane_trainer import (
     DEFAULTS,
     ColBERT,

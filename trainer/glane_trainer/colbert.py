@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from glane.checkpoint import Checkpoint, CheckpointError
-from glane.maxsim import maxsim_scores
-from glane.scoring import maxsim
-from glane.text import Batch, Role, TextPreparer
+from glane.errors import CheckpointError
+from glane.maxsim.kernel import maxsim_scores
+from glane.model.checkpoint import Checkpoint
+from glane.model.preparation import Batch, Role, TextPreparer
+from glane.model.scoring import maxsim
+from glane.ragged import join_lengths
 from glane.types import Floats, Scores
-from glane.vectors import TokenVectors, join_lengths
+from glane.vectors import TokenVectors
 from glane_trainer.model import Model, Rules
 from glane_trainer.projection import linear, random_projection
 from glane_trainer.weights import read_base

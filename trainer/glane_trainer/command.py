@@ -9,7 +9,7 @@ from typing import Any, cast, get_args
 
 import torch
 
-from glane.folders import check_new
+from glane.store.folders import check_new
 from glane.threads import check_threads
 from glane_trainer.data import TrainingData, read_data
 from glane_trainer.devices import Device, Precision

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from glane.dataset import Dataset, read_beir, read_jsonl
+from glane.evaluation.dataset import Dataset, read_beir, read_jsonl
 
 
 @dataclass(frozen=True, slots=True)

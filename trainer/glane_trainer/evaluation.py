@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from glane.bm25 import BM25
-from glane.dataset import Dataset
+from glane.evaluation.dataset import Dataset
 from glane.hits import best
+from glane.retrievers.bm25 import BM25
 from glane.types import Ids, Scores
 
 CANDIDATES = 20

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
-from glane.checkpoint import CheckpointError
+from glane.errors import CheckpointError
 
 BIAS = "decoder.bias"
 """Name, in a checkpoint, of the bias of a decoder that we built onto an encoder."""

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from glane.checkpoint import Checkpoint, CheckpointError, Kind
-from glane.folders import new_folder
-from glane.text import Batch, Role, TextPreparer
+from glane.errors import CheckpointError
+from glane.model.checkpoint import Checkpoint, Kind
+from glane.model.preparation import Batch, Role, TextPreparer
+from glane.store.folders import new_folder
 from glane.types import Ids, Scores
 from glane.vectors import SparseVectors, TermEmbeddings, TokenVectors
 from glane_trainer.weights import position_limit, read_model, write_tensors
@@ -27,7 +28,7 @@ Vectors = TypeVar("Vectors", TokenVectors, SparseVectors, TermEmbeddings)
 
 
 class Rules(TypedDict, total=False):
-    """How texts become tokens and terms: fields of `glane.checkpoint.Checkpoint`."""
+    """How texts become tokens and terms: fields of `glane.model.checkpoint.Checkpoint`."""
 
     query_terms: int
     document_terms: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from glane.checkpoint import Checkpoint, Kind
+from glane.model.checkpoint import Checkpoint, Kind
 from glane_trainer.colbert import ColBERT
 from glane_trainer.model import Model
 from glane_trainer.sparse_embed import SparseEmbed

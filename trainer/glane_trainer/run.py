@@ -19,8 +19,8 @@ import torch
 from torch.optim import Optimizer
 from tqdm import tqdm
 
-from glane.folders import new_folder
-from glane.text import TextPreparer
+from glane.model.preparation import TextPreparer
+from glane.store.folders import new_folder
 from glane_trainer import optimization, state
 from glane_trainer.batches import Window, epoch_batches, windows
 from glane_trainer.data import Example, TrainingData

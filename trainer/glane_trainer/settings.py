@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from glane.checkpoint import Kind
+from glane.model.checkpoint import Kind
 from glane_trainer.devices import Device, Precision
 from glane_trainer.losses import Objective
 from glane_trainer.sparsity import Sparsity

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from glane.checkpoint import CheckpointError
-from glane.term_embeddings import sparse_embed_scores
-from glane.text import Batch, Role, TextPreparer
+from glane.errors import CheckpointError
+from glane.model.preparation import Batch, Role, TextPreparer
+from glane.postings.term_embeddings import sparse_embed_scores
 from glane.types import Scores
 from glane.vectors import TermEmbeddings
 from glane_trainer.mlm import BIAS, Pieces, take_apart
@@ -173,7 +173,7 @@ class SparseEmbed(TermModel[TermEmbeddings]):
 
 
 def embed_score_matrix(queries: Embedded, documents: Embedded) -> Tensor:
-    """Return `glane.scoring.sparse_embed_score` of each query with each document.
+    """Return `glane.model.scoring.sparse_embed_score` of each query with each document.
 
     Comparing all terms of all pairs would cost n_queries · n_documents · n_terms². Instead the
     vectors of a document's terms are looked up by the query's terms: a table says where in a

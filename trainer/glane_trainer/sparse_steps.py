@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from glane.scoring import sparse_dot
+from glane.model.scoring import sparse_dot
 from glane_trainer.columns import columns_of
 from glane_trainer.sparse_embed import SparseEmbed, embed_score_matrix
 from glane_trainer.sparsity import flops, l1

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from glane.checkpoint import Checkpoint
+from glane.model.checkpoint import Checkpoint
 
 Regulariser = Literal["flops", "l1"]
 

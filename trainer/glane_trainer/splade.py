@@ -13,8 +13,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from glane.checkpoint import CheckpointError
-from glane.text import Batch, Role, TextPreparer
+from glane.errors import CheckpointError
+from glane.model.preparation import Batch, Role, TextPreparer
 from glane.types import Scores
 from glane.vectors import SparseVectors
 from glane_trainer.mlm import BIAS, Pieces, take_apart

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from glane.checkpoint import Kind
+from glane.model.checkpoint import Kind
 from glane_trainer.colbert import ColBERT
 from glane_trainer.model import Model, Rules
 from glane_trainer.projection import principal_projection, sample

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from glane.checkpoint import CheckpointError
-from glane.folders import new_folder
+from glane.errors import CheckpointError
+from glane.store.folders import new_folder
 from glane_trainer.weights import read_tensors, write_tensors
 
 FOLDER = ".resume"

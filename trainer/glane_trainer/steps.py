@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from glane.text import TextPreparer
+from glane.model.preparation import TextPreparer
 from glane_trainer.colbert import ColBERT, score_matrix
 from glane_trainer.columns import Columns, columns_of, padded
 from glane_trainer.losses import Objective, contrastive_loss, kl_loss, margin_mse_loss

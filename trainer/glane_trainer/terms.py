@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.utils import checkpoint
 from transformers import PreTrainedModel
 
-from glane.checkpoint import Checkpoint, Kind
-from glane.scoring import splade_weights
-from glane.text import Batch, Role, TextPreparer
-from glane.vectors import SparseVectors, join_lengths
+from glane.model.checkpoint import Checkpoint, Kind
+from glane.model.preparation import Batch, Role, TextPreparer
+from glane.model.scoring import splade_weights
+from glane.ragged import join_lengths
+from glane.vectors import SparseVectors
 from glane_trainer.mlm import Pieces, take_apart, tensors_of
 from glane_trainer.model import Model, Rules, Vectors
 from glane_trainer.settings import DOCUMENT_TERMS, QUERY_TERMS
@@ -89,7 +90,7 @@ class TermModel(Model[Vectors]):
         """
 
     def term_weights(self, transformed: Tensor, mask: Tensor) -> Tensor:
-        """Return the weight of each term in each text, by `glane.scoring.splade_weights`.
+        """Return the weight of each term in each text, by `glane.model.scoring.splade_weights`.
 
         A term's gradient goes through the one token where its logit is highest. So that token is
         found first, for one text at a time and without a gradient, and only its logit is made

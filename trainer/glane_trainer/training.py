@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from glane.checkpoint import Kind
-from glane.folders import check_new
+from glane.model.checkpoint import Kind
+from glane.store.folders import check_new
 from glane_trainer.data import TrainingData
 from glane_trainer.model import Model
 from glane_trainer.report import Result

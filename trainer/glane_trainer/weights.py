@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokeni
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING
 from transformers.utils import logging
 
-from glane.checkpoint import CheckpointError
+from glane.errors import CheckpointError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel

@@ -15,8 +15,8 @@ from glane.commands.stages import (
     n_truncated,
     stage_names,
 )
-from glane.dataset import Dataset, read_beir
-from glane.evaluate import DEFAULT_METRICS, Evaluation, evaluate
+from glane.evaluation.dataset import Dataset, read_beir
+from glane.evaluation.measures import DEFAULT_METRICS, Evaluation, evaluate
 from glane.search import Search
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from glane.commands.stages import add_stage_arguments, build_search, n_truncated, stage_names
-from glane.dataset import read_jsonl
-from glane.folders import check_new
+from glane.evaluation.dataset import read_jsonl
+from glane.store.folders import check_new
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,14 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from glane.checkpoint import (
-    CHECKPOINT_FILES,
-    Checkpoint,
-    CheckpointError,
-    ModelInfo,
-    fingerprint,
-)
-from glane.index import STAGES
+from glane.errors import CheckpointError
+from glane.model.checkpoint import CHECKPOINT_FILES, Checkpoint, ModelInfo, fingerprint
+from glane.saved import STAGES
 from glane.store.manifest import MANIFEST, Manifest, read_manifest
 from glane.store.reading import damaged_files
 

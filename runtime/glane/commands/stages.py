@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
-from glane.analysis import Kind
-from glane.codes import KINDS
-from glane.colbert import ColBERT
-from glane.maxsim import TokenStorage
-from glane.neural import Neural
-from glane.retriever import LEXICAL, NEURAL, Reranker, Retriever, load_reranker
+from glane.analysis.analyzer import Kind
+from glane.maxsim.index import TokenStorage
+from glane.maxsim.quantization import KINDS
+from glane.retrievers.colbert import ColBERT
+from glane.retrievers.contract import Reranker, Retriever
+from glane.retrievers.neural import Neural
+from glane.retrievers.registry import LEXICAL, NEURAL, load_reranker
+from glane.retrievers.sparse_embed import SparseEmbed
+from glane.retrievers.splade import Splade
 from glane.search import Search
-from glane.sparse_embed import SparseEmbed
-from glane.splade import Splade
 from glane.vectors import TermEmbeddings
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from glane.ragged import join_lengths
 from glane.store.segments import Arrays, Segment, Segments, join_ragged, places
 from glane.types import Ids
-from glane.vectors import join_lengths
 
 
 class Documents:

@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from glane.errors import LockedError
+
 LOCK = "lock"
-
-
-class LockedError(OSError):
-    """Somebody else is writing to the index."""
 
 
 @contextmanager

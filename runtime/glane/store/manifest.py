@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from glane.checkpoint import CheckpointError
+from glane.errors import CheckpointError
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1

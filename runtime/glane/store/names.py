@@ -12,9 +12,9 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
+from glane.ragged import join_lengths
 from glane.store.segments import Arrays, Segment, Segments, join_ragged, places
 from glane.types import Ids
-from glane.vectors import join_lengths
 
 Name = str | int
 Hashes = npt.NDArray[np.uint64]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from glane.checkpoint import CheckpointError
+from glane.errors import CheckpointError
 from glane.store.manifest import (
     FileEntry,
     Manifest,

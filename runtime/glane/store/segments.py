@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from glane.ragged import join_offsets, take_rows
 from glane.types import Ids, Mask
-from glane.vectors import join_offsets, take_rows
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from glane.checkpoint import CheckpointError
+from glane.errors import CheckpointError
 from glane.store import files
+from glane.store.arrays import read_array
 from glane.store.lock import LOCK, writing
 from glane.store.manifest import (
     MANIFEST,
@@ -31,7 +32,6 @@ from glane.store.manifest import (
     segment_folder,
 )
 from glane.store.segments import Segment, Segments, new_name
-from glane.vectors import read_array
 
 NEW_MANIFEST = f"{MANIFEST}.new"
 DELETED_FILES = 8

@@ -1,0 +1,1 @@
+"""Collections with judgements, and measures on them."""

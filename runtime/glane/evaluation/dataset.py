@@ -1,0 +1,135 @@
+"""Documents, queries and judgements from files; what is wrong is named by file and line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glane.model.preparation import clean
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A collection with judgements, as BEIR lays it out.
+
+    Attributes:
+        corpus: Text of each document by id, in the order of the file: title, space, text.
+        queries: Text of each query that the split judges, by id.
+        judgements: Grade of each judged document by query id and document id; above 0 is relevant.
+    """
+
+    corpus: dict[str, str]
+    queries: dict[str, str]
+    judgements: dict[str, dict[str, int]]
+
+
+def read_beir(folder: str | Path, split: str) -> Dataset:
+    """Read `corpus.jsonl`, `queries.jsonl` and `qrels/<split>.tsv`.
+
+    Raises:
+        FileNotFoundError: If a file is missing; a missing split names those that are there.
+        ValueError: If a line is malformed, an id stands twice, or a judgement names an unknown
+            id; the message holds the file and the line.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{str(folder)!r} is no folder; expected a BEIR collection")
+    corpus = _texts(folder / "corpus.jsonl")
+    queries = _texts(folder / "queries.jsonl")
+    judgements = _judgements(folder, split, corpus, queries)
+    return Dataset(corpus, {id: queries[id] for id in judgements}, judgements)
+
+
+def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the line number, from 1, and the object of each line that is not blank.
+
+    Raises:
+        FileNotFoundError: If the file is missing.
+        ValueError: If a line is not UTF-8 or not a JSON object; the message names file and line.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{str(path)!r} is no file; expected JSON lines")
+    for number, line in _lines(Path(path)):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{str(path)!r}, line {number}: not JSON: {error}") from None
+        if not isinstance(record, dict):
+            kind = type(record).__name__
+            raise ValueError(f"{str(path)!r}, line {number}: must be an object, got {kind}")
+        yield number, record
+
+
+def join_fields(record: Mapping[str, Any], fields: list[str] | tuple[str, ...]) -> str:
+    """Return the text of some fields, joined by a space; missing and empty fields add nothing.
+
+    Raises:
+        ValueError: If a field holds something else than text.
+
+    >>> join_fields({"title": "Tea", "text": "A leaf."}, ["title", "text", "notes"])
+    'Tea A leaf.'
+    """
+    parts = []
+    for field in fields:
+        value = record.get(field)
+        if value is not None and not isinstance(value, str):
+            raise ValueError(f"field {field!r} must be text, got {type(value).__name__}: {value!r}")
+        if value and value.strip():
+            parts.append(clean(value).strip())
+    return " ".join(parts)
+
+
+def _texts(path: Path) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for number, record in read_jsonl(path):
+        id = record.get("_id")
+        if not isinstance(id, str) or not isinstance(record.get("text"), str):
+            raise ValueError(f"{str(path)!r}, line {number}: needs `_id` and `text` as strings")
+        if id in texts:
+            raise ValueError(f"{str(path)!r}, line {number}: `_id` {id!r} stands twice")
+        try:
+            texts[id] = join_fields(record, ("title", "text"))
+        except ValueError as error:
+            raise ValueError(f"{str(path)!r}, line {number}: {error}") from None
+    if not texts:
+        raise ValueError(f"{str(path)!r} is empty; expected one JSON object a line")
+    return texts
+
+
+def _judgements(
+    folder: Path, split: str, corpus: dict[str, str], queries: dict[str, str]
+) -> dict[str, dict[str, int]]:
+    path = folder / "qrels" / f"{split}.tsv"
+    if not path.is_file():
+        there = sorted(file.stem for file in path.parent.glob("*.tsv"))
+        raise FileNotFoundError(f"{str(folder)!r} has no split {split!r}; there are {there}")
+    judgements: dict[str, dict[str, int]] = {}
+    for number, line in _lines(path):
+        cells = line.split("\t")
+        if number == 1 and cells[0] == "query-id":
+            continue
+        if len(cells) != 3 or not re.fullmatch(r"-?[0-9]+", cells[2]):
+            raise ValueError(f"{str(path)!r}, line {number}: expected query-id, corpus-id, score")
+        for id, known, name in ((cells[0], queries, "query"), (cells[1], corpus, "document")):
+            if id not in known:
+                raise ValueError(f"{str(path)!r}, line {number}: unknown {name} {id!r}")
+        judgements.setdefault(cells[0], {})[cells[1]] = int(cells[2])
+    if not judgements:
+        raise ValueError(f"{str(path)!r} judges nothing; expected query-id, corpus-id, score")
+    return judgements
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the number, from 1, and the text of each line that is not blank."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{str(path)!r}, line {number}: not UTF-8: {error}") from None
+            if text:
+                yield number, text

@@ -1,0 +1,75 @@
+"""The matrix product behind MaxSim, by onnxruntime instead of numpy's BLAS.
+
+It is up to three times faster on few columns, and a number depends on its own row and column alone,
+wherever they stand and whatever stands beside them, which BLAS does not promise: equal documents
+score equal, and a query scores alone as in a batch, bit for bit.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from glane.model.encoder import load_session
+from glane.threads import check_threads
+from glane.types import Floats, Scores
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+GRAPH = Path(__file__).parent / "gemm.onnx"
+"""One node, `Gemm(rows, columns, transB=1)`; written by `tests/make_fixtures.py`."""
+
+TILE = 128 * 128
+"""Numbers of the right side that onnxruntime multiplies at once. More columns than fit with their
+whole length have their sums cut in pieces, and come out otherwise than fewer columns."""
+
+
+def product(rows: Floats, columns: Floats, threads: int | None = None) -> Scores:
+    """Return the dot product of each row with each column.
+
+    Args:
+        rows: float32, shape (n_rows, dim).
+        columns: float32, shape (n_columns, dim).
+        threads: Threads to compute with; by default what the process may use.
+
+    Returns:
+        float32, shape (n_rows, n_columns).
+    """
+    if not (len(rows) and len(columns)):
+        return np.zeros((len(rows), len(columns)), np.float32)
+    width = _columns_at_once(columns.shape[1])
+    session, rows_fed = _session(check_threads(threads)), _two(rows)
+    parts = [
+        _product(session, rows_fed, _two(columns[start : start + width]))
+        for start in range(0, len(columns), width)
+    ]
+    whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    return whole[: len(rows), : len(columns)]
+
+
+def _product(session: InferenceSession, rows: Floats, columns: Floats) -> Scores:
+    (scores,) = session.run(None, {"rows": rows, "columns": columns})
+    return np.asarray(scores)
+
+
+def _columns_at_once(dim: int) -> int:
+    """Return the largest power of two of columns that fit into a tile, at least 2.
+
+    >>> _columns_at_once(128), _columns_at_once(384)
+    (128, 32)
+    """
+    return max(2, 1 << (TILE // dim).bit_length() - 1)
+
+
+def _two(vectors: Floats) -> Floats:
+    """Return a lone vector twice: alone it would go another way through onnxruntime."""
+    return np.concatenate([vectors, vectors]) if len(vectors) == 1 else vectors
+
+
+@cache
+def _session(threads: int) -> InferenceSession:
+    return load_session(GRAPH, threads)

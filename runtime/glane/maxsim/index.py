@@ -1,0 +1,227 @@
+"""Token vectors of documents: how they are stored, searched and scored by MaxSim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from glane.hits import Hits, best, check_k
+from glane.maxsim.kernel import maxsim_scores
+from glane.maxsim.outlines import LEVELS, condensed, left_by_second, n_left_by_first, outlines
+from glane.maxsim.pooling import check_factor, pool
+from glane.maxsim.quantization import CodedVectors, CodeKind, TokenCodes, check_kind, encode
+from glane.store.segments import (
+    Arrays,
+    Parts,
+    Segment,
+    Segments,
+    join_ragged,
+    locate,
+    n_left,
+    split,
+)
+from glane.types import Ids, Scores
+from glane.vectors import TokenVectors, check_width
+
+QUERIES_AT_ONCE = 8
+
+EXACT_UP_TO = 2000
+"""Documents that are all scored exactly: in fewer, choosing candidates saves no time."""
+
+Pick = Callable[[Arrays], TokenCodes]
+"""Which of a segment's vectors are scored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenStorage:
+    """How documents are stored.
+
+    Attributes:
+        kind: What a component of a vector is stored as.
+        pool: Tokens of a document for one stored vector, at least 1, which keeps each.
+        outlines: Whether outlines are stored too, for `search` to choose candidates by; an index
+            that only reranks needs none.
+    """
+
+    kind: CodeKind = "float16"
+    pool: int = 1
+    outlines: bool = False
+
+
+class MaxSimIndex:
+    """Token vectors of documents, searched and reranked by MaxSim.
+
+    Numbers are given in order of writing and never reused.
+
+    Attributes:
+        dim: Width of a vector.
+        storage: How documents are stored.
+        threads: Threads to compute with; None for what the process may use.
+        rows: Where they are.
+    """
+
+    def __init__(
+        self, dim: int, storage: TokenStorage = TokenStorage(), threads: int | None = None
+    ) -> None:
+        """Make an empty index.
+
+        Args:
+            dim: Width of a vector.
+            storage: How documents are stored.
+            threads: Threads to compute with; by default what the process may use.
+
+        Raises:
+            ValueError: If the kind is unknown or cannot hold the width, or the pool is below 1.
+        """
+        check_kind(storage.kind, dim)
+        check_factor(storage.pool)
+        self.dim, self.storage, self.threads = dim, storage, threads
+        self.rows = Segments(join_documents)
+
+    def __len__(self) -> int:
+        """Return how many documents are stored and not deleted."""
+        return len(self.rows)
+
+    def add(self, vectors: TokenVectors) -> Ids:
+        """Store documents and return their numbers.
+
+        Raises:
+            ValueError: If the vectors have another width than the index.
+        """
+        check_width(vectors.dim, self.dim)
+        storage = self.storage
+        tokens = encode(pool(vectors, storage.pool), storage.kind)
+        made = outlines(vectors) if storage.outlines else []
+        return self.rows.add(document_arrays(tokens, made), len(vectors))
+
+    def delete(self, ids: Ids) -> None:
+        """Forget documents.
+
+        Raises:
+            ValueError: If a number is not stored, or stands twice; nothing is deleted then.
+        """
+        self.rows.delete(ids)
+
+    def search(self, queries: TokenVectors, k: int) -> Hits:
+        """Return the k best documents for each query.
+
+        All are scored, unless outlines are stored of more than `EXACT_UP_TO` documents: then these
+        choose candidates (`glane.maxsim.outlines`), and only candidates are scored.
+
+        Returns:
+            Shape (n_queries, k), best first; equal scores by lower number.
+
+        Raises:
+            ValueError: If `k` is below 1, or the queries have another width than the index.
+        """
+        check_k(k)
+        check_width(queries.dim, self.dim)
+        parts, threads = self.rows.parts, self.threads
+        choose = self.storage.outlines and n_left(parts) > EXACT_UP_TO
+        rows: list[tuple[Ids, Scores]] = []
+        for start in range(0, len(queries), QUERIES_AT_ONCE):
+            group = queries[start : start + QUERIES_AT_ONCE]
+            if not choose:
+                rows += _score_all(parts, group, tokens_of, threads)
+                continue
+            for number, ids in enumerate(_candidates(parts, group, k, threads)):
+                scores = _score(parts, group[number : number + 1], ids, tokens_of, threads)
+                rows.append((ids, scores))
+        return Hits.from_rows(rows, k)
+
+    def scorer(self) -> Callable[[TokenVectors, Ids], Scores]:
+        """Return the function that scores one query with stored documents, as they are now.
+
+        It takes the query's row and the documents' numbers, rising; a number that is not stored,
+        or vectors of another width, are a `ValueError`.
+        """
+        parts = self.rows.parts
+
+        def score(query: TokenVectors, ids: Ids) -> Scores:
+            check_width(query.dim, self.dim)
+            return _score(parts, query, ids, tokens_of, self.threads)
+
+        return score
+
+    def tables(self) -> dict[str, Segments]:
+        """Return what is stored."""
+        return {"": self.rows}
+
+
+def _candidates(parts: Parts, queries: TokenVectors, k: int, threads: int | None) -> list[Ids]:
+    """Return each query's candidates: by outlines of all, then by finer ones of fewer."""
+    coarse, fine = (condensed(queries, level.query_factor) for level in LEVELS)
+    n_tokens = np.diff(queries.offsets).tolist()
+    wanted = n_left_by_first(n_left(parts), k)
+    first, second = partial(outline_of, level=0), partial(outline_of, level=1)
+    chosen = []
+    for number, (ids, scores) in enumerate(_score_all(parts, coarse, first, threads)):
+        ids = np.sort(ids[best(scores, ids, wanted)])
+        scores = _score(parts, fine[number : number + 1], ids, second, threads)
+        chosen.append(ids[left_by_second(scores, k, n_tokens[number])])
+    return chosen
+
+
+def _score_all(
+    parts: Parts, queries: TokenVectors, pick: Pick, threads: int | None
+) -> list[tuple[Ids, Scores]]:
+    """Return the numbers of all documents and their scores, for each query."""
+    ids = np.concatenate([np.empty(0, np.int64), *(part.ids[part.kept] for part in parts)])
+    blocks = [maxsim_scores(queries, pick(part.arrays), threads)[:, part.kept] for part in parts]
+    nothing = np.empty((len(queries), 0), np.float32)
+    return [(ids, row) for row in np.concatenate([nothing, *blocks], axis=1)]
+
+
+def _score(parts: Parts, query: TokenVectors, ids: Ids, pick: Pick, threads: int | None) -> Scores:
+    """Return one query's scores with documents, given in rising order of their numbers."""
+    scores = [
+        maxsim_scores(query, pick(part.arrays)[rows], threads)[0]
+        for part, rows in split(parts, locate(parts, ids))
+    ]
+    return np.concatenate([np.empty(0, np.float32), *scores])
+
+
+def document_arrays(tokens: TokenCodes, outlines: Sequence[CodedVectors]) -> Arrays:
+    """Return what is stored of documents as named arrays.
+
+    Args:
+        tokens: Their token vectors.
+        outlines: From `outlines`, or none.
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name, codes in (("tokens", tokens), *((f"outline{n}", o) for n, o in enumerate(outlines))):
+        arrays |= {f"{name}.{each.name}": getattr(codes, each.name) for each in fields(codes)}
+    return arrays
+
+
+def tokens_of(arrays: Arrays) -> TokenCodes:
+    """Return the token vectors among the arrays of documents."""
+    if "tokens.values" in arrays:
+        return TokenVectors(arrays["tokens.offsets"], arrays["tokens.values"])
+    return _coded(arrays, "tokens")
+
+
+def outline_of(arrays: Arrays, level: int) -> CodedVectors:
+    """Return the outlines of a level among the arrays of documents."""
+    return _coded(arrays, f"outline{level}")
+
+
+def join_documents(parts: Sequence[Segment]) -> Arrays:
+    """Return the arrays of the documents that are left in some segments, in order."""
+    groups: dict[str, list[str]] = {}
+    for name in parts[0].arrays:
+        groups.setdefault(name.partition(".")[0], []).append(name)
+    joined: dict[str, npt.NDArray[Any]] = {}
+    for group, names in groups.items():
+        offsets = f"{group}.offsets"
+        joined |= join_ragged(parts, offsets, *(name for name in names if name != offsets))
+    return joined
+
+
+def _coded(arrays: Arrays, name: str) -> CodedVectors:
+    return CodedVectors(*(arrays[f"{name}.{each.name}"] for each in fields(CodedVectors)))

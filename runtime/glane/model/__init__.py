@@ -1,0 +1,1 @@
+"""What runtime, trainer and export share: the checkpoint, text preparation, scores, the encoder."""

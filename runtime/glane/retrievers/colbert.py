@@ -1,0 +1,80 @@
+"""ColBERT: one vector per token from an exported model, MaxSim over stored documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glane.maxsim.index import MaxSimIndex, TokenStorage
+from glane.maxsim.kernel import maxsim_scores
+from glane.model.encoder import Encoder
+from glane.model.preparation import Batch, Role
+from glane.ragged import join_lengths
+from glane.retrievers.neural import NeuralReranker
+from glane.types import Floats
+from glane.vectors import TokenVectors
+
+
+class ColBERT(NeuralReranker[TokenVectors, MaxSimIndex]):
+    """A reranker, and a retriever, over token vectors (Khattab and Zaharia, SIGIR 2020).
+
+    A query's row holds one float32 vector of length 1 per token, markers and expansion included; a
+    document's one per token that counts in the score, stored as float16 unless `store_as` says
+    otherwise. Scores lie in [-n_query_tokens, n_query_tokens].
+
+    >>> from glane import BM25, ColBERT
+    >>> colbert, bm25 = ColBERT.load(model_folder), BM25()
+    >>> texts = ["Plants eat light.", "Rivers run to the sea."]
+    >>> added = colbert.add(colbert.encode_documents(texts)), bm25.add(bm25.encode_documents(texts))
+    >>> hits = bm25.search(bm25.encode_queries(["light for plants"]), k=2)
+    >>> colbert.rerank(colbert.encode_queries(["light for plants"]), hits, k=1).ids
+    array([[0]])
+    """
+
+    kind = "colbert"
+
+    def store_as(self, storage: TokenStorage) -> None:
+        """Say how documents will be stored; by default as float16, without outlines.
+
+        Raises:
+            ValueError: If documents were stored already, the kind is unknown or cannot hold the
+                model's width, or the pool is below 1.
+        """
+        if self.index.rows.next_id:
+            raise ValueError("documents were stored already; index them again")
+        self.index = MaxSimIndex(self.index.dim, storage, self.encoder.threads)
+
+    def record(self) -> dict[str, Any]:
+        """Return which model's vectors are stored, and how, as JSON."""
+        return {**super().record(), "storage": asdict(self.index.storage)}
+
+    def adopt(self, record: Mapping[str, Any], index: str | Path) -> None:
+        """Get ready, while empty, for the vectors of an index; refuse those of another model.
+
+        Raises:
+            CheckpointError: The message names both fingerprints.
+        """
+        super().adopt(record, index)
+        self.store_as(TokenStorage(**record["storage"]))
+
+    def _encode(self, texts: Sequence[str], role: Role, progress: bool) -> TokenVectors:
+        rows = list(self.encoder.map(texts, role, _counted_vectors, progress=progress))
+        nothing = np.empty((0, self.encoder.checkpoint.dim), np.float32)
+        return TokenVectors(
+            join_lengths([len(row) for row in rows]), np.concatenate([nothing, *rows])
+        )
+
+    def _score(self, query: TokenVectors, document: TokenVectors) -> float:
+        return float(maxsim_scores(query, document)[0, 0])
+
+    @classmethod
+    def _new_index(cls, encoder: Encoder) -> MaxSimIndex:
+        return MaxSimIndex(encoder.checkpoint.dim, threads=encoder.threads)
+
+
+def _counted_vectors(batch: Batch, outputs: list[Any]) -> list[Floats]:
+    return [row[mask] for row, mask in zip(outputs[0], batch.score_mask, strict=True)]

@@ -1,0 +1,223 @@
+"""What BM25 and TfIdf share: a vocabulary, counts of terms, and how they are kept."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from glane.analysis.analyzer import CACHED_LENGTH, Analyzer
+from glane.analysis.vocabulary import Vocabulary
+from glane.hits import Hits, check_k
+from glane.model.preparation import check_texts
+from glane.postings.postings import Postings, Weighting
+from glane.store.reading import open_state
+from glane.store.segments import Segments
+from glane.store.stage import load_tables, record_of, save_retriever
+from glane.types import Ids
+from glane.vectors import SparseVectors
+
+
+class Lexical(ABC):
+    """A retriever over counts of terms; a subclass says how they weigh.
+
+    Attributes:
+        analyzer: How texts become terms.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, analyzer: Analyzer, weighting: Weighting) -> None:
+        """Make an empty retriever.
+
+        Args:
+            analyzer: How texts become terms.
+            weighting: How counts weigh. It may not hold the retriever: what is in a cycle keeps
+                its files open until the garbage collector comes by.
+        """
+        self.analyzer = analyzer
+        self._vocabulary = Vocabulary()
+        self._vocabulary_lock = threading.Lock()
+        self._postings = Postings(weighting)
+
+    def __len__(self) -> int:
+        return len(self._postings)
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments, besides the analyzer, that make an equal retriever."""
+
+    def encode_documents(self, documents: Sequence[str]) -> SparseVectors:
+        """Count the terms of documents; new terms enter the vocabulary.
+
+        Args:
+            documents: Any strings; one without terms is stored, counts, and is never a hit.
+
+        Returns:
+            Counts, shape (n_documents, n_terms), terms in order of first appearance.
+
+        Raises:
+            TypeError: If `documents` is one string, or holds something else than strings.
+        """
+        texts = check_texts(documents, "documents")
+        numbers = _TermNumbers(self.analyzer, self._vocabulary)
+        with self._vocabulary_lock:
+            # Words of one document, then the next: what is held at once is one document's.
+            return _count(
+                chain.from_iterable([numbers[word] for word in self.analyzer.words(text)])
+                for text in texts
+            )
+
+    def encode_queries(self, queries: Sequence[str]) -> SparseVectors:
+        """Count the terms of queries; terms that no document has had are left out.
+
+        Args:
+            queries: Any strings; one without known terms has no hits.
+
+        Returns:
+            Counts, shape (n_queries, n_terms), terms in order of first appearance.
+
+        Raises:
+            TypeError: If `queries` is one string, or holds something else than strings.
+        """
+        number = self._vocabulary.number
+        texts = check_texts(queries, "queries")
+        rows = ([number(term) for term in self.analyzer(text)] for text in texts)
+        return _count([known for known in row if known >= 0] for row in rows)
+
+    def add(self, vectors: SparseVectors) -> Ids:
+        """Store documents.
+
+        Args:
+            vectors: From `encode_documents` of this retriever.
+
+        Returns:
+            Their numbers, int64, in order of writing; a number is never given twice.
+
+        Raises:
+            ValueError: If the vectors have another vocabulary.
+        """
+        self._check_vocabulary(vectors, "vectors")
+        return self._postings.add(vectors)
+
+    def delete(self, ids: Ids) -> None:
+        """Forget documents; the others then score as if these had never been added.
+
+        Raises:
+            ValueError: If a number is not stored or stands twice; then nothing is deleted.
+        """
+        self._postings.delete(ids)
+
+    def compact(self) -> None:
+        """Drop what is left of deleted documents; numbers and scores stay."""
+        self._postings.rows.compact()
+
+    def search(self, queries: SparseVectors, k: int) -> Hits:
+        """Return the k best documents for each query.
+
+        Args:
+            queries: From `encode_queries`, shape (n_queries, n_terms).
+            k: Documents wanted per query, at least 1; fewer may share a term with the query.
+
+        Returns:
+            Ids (int64) and scores (float32), shape (n_queries, k), best first; equal scores by
+            lower id. A row with fewer than k hits ends in id -1 and score -inf.
+
+        Raises:
+            ValueError: If k is below 1, or `queries` has another vocabulary.
+        """
+        check_k(k)
+        self._check_vocabulary(queries, "queries")
+        return self._postings.search(self._weigh_queries(queries), k)
+
+    def decode(self, vectors: SparseVectors) -> list[dict[str, float]]:
+        """Return the terms and values of each row of vectors."""
+        self._check_vocabulary(vectors, "vectors")
+        terms = iter(self._vocabulary.terms(vectors.indices.tolist()))
+        return vectors.to_dicts(lambda number: next(terms))
+
+    def record(self) -> dict[str, Any]:
+        """Return what makes an equal, empty retriever, as JSON."""
+        return {"kind": self.kind, "settings": self.settings(), "analyzer": asdict(self.analyzer)}
+
+    def tables(self) -> dict[str, Segments]:
+        """Return what is stored: the counts, and the vocabulary's terms."""
+        with self._vocabulary_lock:
+            self._vocabulary.flush()
+        return {"": self._postings.rows, "terms": self._vocabulary.names.rows}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Make the empty retriever that `record` told of."""
+        return cls(**record["settings"], analyzer=Analyzer(**record["analyzer"]))
+
+    def save(self, folder: str | Path) -> None:
+        """Write settings, vocabulary and counts into a folder; what is new, where it is known.
+
+        Args:
+            folder: New, empty, or an index, which is replaced.
+
+        Raises:
+            FileExistsError: If the folder holds something else.
+        """
+        save_retriever(self, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Load what `save` wrote; counts are mapped, not read.
+
+        Raises:
+            ValueError: If the folder is missing, damaged, or of another kind or version.
+        """
+        state = open_state(folder)
+        made = cls.from_record(record_of(state, "retriever", cls.kind))
+        load_tables(made, state, "retriever")
+        return made
+
+    def _weigh_queries(self, queries: SparseVectors) -> SparseVectors:
+        return queries
+
+    def _check_vocabulary(self, vectors: SparseVectors, name: str) -> None:
+        highest = int(vectors.indices.max(initial=-1))
+        if highest >= len(self._vocabulary):
+            raise ValueError(
+                f"{name} must be of this retriever's vocabulary of {len(self._vocabulary)} terms, "
+                f"got term {highest}; encode them with the retriever that searches"
+            )
+
+
+class _TermNumbers(dict[str, list[int]]):
+    """Term numbers by word, for one batch of documents."""
+
+    def __init__(self, analyzer: Analyzer, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        self.analyzer = analyzer
+        self.vocabulary = vocabulary
+
+    def __missing__(self, word: str) -> list[int]:
+        numbers = list(map(self.vocabulary.enter, self.analyzer.terms(word)))
+        if len(word) <= CACHED_LENGTH:
+            self[word] = numbers
+        return numbers
+
+
+def _count(rows: Iterable[Iterable[int]]) -> SparseVectors:
+    """Return how often each number stands in each row, in order of first appearance."""
+    lengths, indices, values = [0], [], []
+    for row in rows:
+        counts = Counter(row)
+        lengths.append(len(counts))
+        indices.append(np.fromiter(counts.keys(), np.int32, len(counts)))
+        values.append(np.fromiter(counts.values(), np.float32, len(counts)))
+    return SparseVectors(
+        np.cumsum(lengths, dtype=np.int64),
+        np.concatenate([np.empty(0, np.int32), *indices]),
+        np.concatenate([np.empty(0, np.float32), *values]),
+    )

@@ -1,0 +1,61 @@
+"""SparseEmbed: weighted terms choose candidates, and one vector per shared term orders them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from glane.model.encoder import Encoder
+from glane.model.preparation import Batch, Role
+from glane.postings.term_embeddings import TermEmbeddingIndex, sparse_embed_scores
+from glane.retrievers.neural import NeuralReranker
+from glane.retrievers.splade import active_terms, decode
+from glane.vectors import SparseVectors, TermEmbeddings
+
+
+class SparseEmbed(NeuralReranker[TermEmbeddings, TermEmbeddingIndex]):
+    """A retriever, and a reranker, over weighted terms with one vector each.
+
+    After Kong et al., "SparseEmbed", SIGIR 2023. A row holds a text's terms and weights, as
+    Splade's, and one float32 vector per term, stored as float16. Searching, the weights choose
+    `index.candidates` documents (1,000, or k where that is more), as Splade would; the score is
+    then the sum over shared terms of the product of their vectors
+    (`glane.model.scoring.sparse_embed_score`). A document that shares no term is no hit, and as a
+    candidate scores 0.
+
+    >>> from glane import SparseEmbed
+    >>> sparse_embed = SparseEmbed.load(sparse_embed_folder)
+    >>> sparse_embed.add(sparse_embed.encode_documents(["Plants eat light.", "Rivers run."]))
+    array([0, 1])
+    >>> sparse_embed.search(sparse_embed.encode_queries(["light for plants"]), k=2).ids.shape
+    (1, 2)
+    """
+
+    kind = "sparse-embed"
+
+    def decode(self, vectors: TermEmbeddings) -> list[dict[str, float]]:
+        """Return the terms of each row by their names, with their weights, heaviest first."""
+        return decode(vectors.terms, self.encoder.preparer)
+
+    def _encode(self, texts: Sequence[str], role: Role, progress: bool) -> TermEmbeddings:
+        rows = self.encoder.map(texts, role, _rows, progress=progress)
+        nothing = np.empty((0, self.encoder.checkpoint.dim), np.float32)
+        return TermEmbeddings.concatenate(
+            [TermEmbeddings(SparseVectors.concatenate([]), nothing), *rows]
+        )
+
+    def _score(self, query: TermEmbeddings, document: TermEmbeddings) -> float:
+        return float(sparse_embed_scores(query, document, np.zeros(1, np.int64))[0])
+
+    @classmethod
+    def _new_index(cls, encoder: Encoder) -> TermEmbeddingIndex:
+        return TermEmbeddingIndex(encoder.checkpoint.dim)
+
+
+def _rows(batch: Batch, outputs: list[Any]) -> list[TermEmbeddings]:
+    terms, weights, embeddings = outputs
+    vectors, places = active_terms(terms, weights)
+    made = TermEmbeddings(vectors, embeddings.reshape(-1, embeddings.shape[-1])[places])
+    return [made[row : row + 1] for row in range(len(made))]
