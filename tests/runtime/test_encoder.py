@@ -1,6 +1,7 @@
 """Running a model over texts: order, batches, threads and what is refused."""
 
 import json
+import os
 import pickle
 import shutil
 import threading
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 
 from glane.errors import CheckpointError
+from glane.model.checkpoint import fingerprint
 from glane.model.encoder import WINDOW, Encoder, load_session
+from glane.model.graph_file import GraphFile
 from glane.model.preparation import Batch, Role
 from glane.types import Floats
 
@@ -124,6 +127,7 @@ def test_texts_without_any_token_are_encoded(tmp_path: Path, unmarked: str) -> N
     plain = {"query_expansion": False, "query_prefix": "", "document_prefix": ""}
     (model / "glane.json").write_text(json.dumps(checkpoint | plain))
     (model / "tokenizer.json").write_text(unmarked)
+    (model / "parity.json").unlink()  # it proves another model
     found = encode(Encoder(model, "colbert"), ["", "tea", "", "tea a"])
     assert [len(row) for row in found] == [0, 1, 0, 2]
     assert [len(row) for row in encode(Encoder(model, "colbert"), ["", ""])] == [0, 0]
@@ -194,6 +198,84 @@ def test_a_graph_that_was_written_to_is_refused(tmp_path: Path) -> None:
     (model / "model.onnx").write_bytes((FIXTURES / "colbert-int8" / "model.onnx").read_bytes())
     with pytest.raises(CheckpointError, match=r"model\.onnx' was written to since it was opened"):
         encode(encoder, ["snow"])
+
+
+def read_all(encoder: Encoder) -> dict[str, bytes]:
+    return {name: b"".join(blocks()) for name, blocks in encoder.contents().items()}
+
+
+def test_the_contents_are_the_files_that_were_read_whatever_became_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = copy("colbert", tmp_path / "model")
+    files = {path.name: path.read_bytes() for path in model.iterdir()}
+    monkeypatch.chdir(tmp_path)
+    encoder = Encoder("model", "colbert")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert encoder.folder == model
+    shutil.rmtree(model)
+    copy("colbert-int8", model)
+    assert read_all(encoder) == files
+    assert encoder.fingerprint == Encoder(FIXTURES / "colbert", "colbert").fingerprint
+    assert read_all(encoder) == files
+
+
+def test_the_table_of_an_inference_free_model_is_among_its_contents() -> None:
+    model = FIXTURES / "splade-inference-free"
+    encoder = Encoder(model, "splade")
+    assert read_all(encoder) == {path.name: path.read_bytes() for path in model.iterdir()}
+    assert encoder.fingerprint == fingerprint(model)
+
+
+def test_contents_come_in_blocks_of_a_megabyte(tmp_path: Path) -> None:
+    model = copy("colbert", tmp_path / "model")
+    (model / "model.onnx").write_bytes(bytes(range(256)) * 10_000)
+    blocks = list(Encoder(model, "colbert").contents()["model.onnx"]())
+    assert [len(block) for block in blocks] == [1 << 20, 1 << 20, 2_560_000 - (2 << 20)]
+    assert b"".join(blocks) == (model / "model.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("size", [0, -1, 1])
+def test_a_graph_that_was_written_to_does_not_pass_as_the_one_that_was_read(
+    size: int, tmp_path: Path
+) -> None:
+    model = copy("colbert", tmp_path / "model")
+    encoder = Encoder(model, "colbert")
+    content = (model / "model.onnx").read_bytes()
+    assert encoder.fingerprint
+    changed = content[: len(content) + size] if size < 1 else content + b"!"
+    status = (model / "model.onnx").stat()
+    with (model / "model.onnx").open("r+b") as file:  # in place, and with the times of before
+        file.write(changed[:-9] + bytes(9))
+        file.truncate()
+    os.utime(model / "model.onnx", ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(CheckpointError, match=r"model\.onnx' was written to since it was opened"):
+        read_all(encoder)
+    with pytest.raises(CheckpointError, match=r"model\.onnx' was written to since it was opened"):
+        encode(encoder, ["snow"])
+
+
+def test_a_graph_is_hashed_once_and_read_again_only_where_its_times_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = copy("colbert", tmp_path / "model")
+    monkeypatch.setattr("glane.model.graph_file.SETTLED_NS", -(10**18))
+    encoder = Encoder(model, "colbert")
+    hashed = []
+    whole = GraphFile._hashed
+
+    def counted(graph: GraphFile) -> Any:  # noqa: ANN401 (a hash has no public type)
+        hashed.append(graph)
+        return whole(graph)
+
+    monkeypatch.setattr(GraphFile, "_hashed", counted)
+    assert encoder.fingerprint == encoder.fingerprint
+    encode(encoder, TEXTS)
+    assert len(hashed) == 1
+    shutil.rmtree(model)
+    encoder.files.graph.check()
+    assert len(hashed) == 2, "its times changed: it lost its name"
 
 
 @pytest.mark.parametrize("name", ["model.json", "glane.json", "tokenizer.json", "model.onnx"])

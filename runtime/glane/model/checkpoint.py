@@ -36,14 +36,12 @@ class Schema:
             CheckpointError: If the file is missing, is not JSON, has another `format_version`,
                 or has unknown, missing or mistyped keys; the message names them.
         """
-        path = Path(folder) / cls.file_name
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError):
-            raise CheckpointError(f"{str(folder)!r} has no {cls.file_name}") from None
-        except ValueError as error:
-            raise CheckpointError(f"{str(path)!r} is not JSON: {error}") from None
-        return cls.from_record(record, str(path))
+        return cls.parse(read_small(folder, cls.file_name), str(Path(folder) / cls.file_name))
+
+    @classmethod
+    def parse(cls, content: bytes, path: str) -> Self:
+        """Make the dataclass from the file's content, with the same errors as `read`."""
+        return cls.from_record(parse_json(content, path), path)
 
     @classmethod
     def from_record(cls, record: Any, path: str) -> Self:  # noqa: ANN401 (parsed JSON)
@@ -171,16 +169,13 @@ MODEL_FILES = ("glane.json", "tokenizer.json", "model.onnx")
 CHECKPOINT_FILES = ("glane.json", "tokenizer.json", "model.safetensors")
 
 
-def fingerprint(
-    folder: str | Path, files: tuple[str, ...] = MODEL_FILES, *, graph: bytes | None = None
-) -> str:
+def fingerprint(folder: str | Path, files: tuple[str, ...] = MODEL_FILES) -> str:
     """Return the sha256, in hex, over the files that decide a model's vectors.
 
     Args:
         folder: An exported model, or a checkpoint with `files=CHECKPOINT_FILES`.
         files: Names, in order; name, size and content of each enter the hash, and those of
             `QUERY_WEIGHTS` where it exists.
-        graph: Content of `model.onnx`, where it was read already.
 
     Raises:
         CheckpointError: If one is missing.
@@ -191,14 +186,42 @@ def fingerprint(
         path = Path(folder) / name
         if not path.is_file():
             raise CheckpointError(f"{str(folder)!r} has no {name}; is it an exported model?")
-        if name == "model.onnx" and graph is not None:
-            digest.update(f"{name} {len(graph)}\n".encode() + graph)
-            continue
-        digest.update(f"{name} {path.stat().st_size}\n".encode())
+        digest.update(file_head(name, path.stat().st_size))
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def file_head(name: str, n_bytes: int) -> bytes:
+    """Return what enters a fingerprint ahead of a file's content."""
+    return f"{name} {n_bytes}\n".encode()
+
+
+def read_small(folder: str | Path, name: str) -> bytes:
+    """Return the content of a small file of a checkpoint or model.
+
+    Raises:
+        CheckpointError: If it is missing, or is not a file.
+    """
+    path = Path(folder) / name
+    if not path.is_file():  # a named pipe would be waited for
+        raise CheckpointError(f"{str(folder)!r} has no {name}")
+    return path.read_bytes()
+
+
+def parse_json(content: bytes, path: str) -> Any:  # noqa: ANN401 (parsed JSON)
+    """Return what the content of a JSON file says.
+
+    Raises:
+        CheckpointError: If it is not JSON in UTF-8, or is nested too deeply.
+    """
+    try:
+        return json.loads(content.decode("utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path!r} is not JSON: {error}") from None
+    except RecursionError:
+        raise CheckpointError(f"{path!r} is nested too deeply") from None
 
 
 def _refuse_unknown(record: Mapping[str, Any], known: list[str], path: str) -> None:

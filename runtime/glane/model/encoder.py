@@ -14,8 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from glane.errors import CheckpointError
-from glane.model.checkpoint import Checkpoint, Kind, ModelInfo, fingerprint
-from glane.model.graph_file import GraphFile
+from glane.model.checkpoint import Checkpoint, Kind, ModelInfo, Schema
+from glane.model.model_files import ModelFiles
 from glane.model.preparation import Batch, Role, TextPreparer
 from glane.threads import check_threads
 from glane.types import Ids
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 Row = TypeVar("Row")
+Read = TypeVar("Read", bound=Schema)
 
 Convert = Callable[[Batch, list[Any]], list[Row]]
 """Makes the rows of a batch from the batch and the graph's outputs."""
@@ -44,7 +45,8 @@ class Encoder:
     a single text gets a run on all threads.
 
     Attributes:
-        folder: The model folder.
+        folder: The model folder, absolute.
+        files: Its files, as they were read.
         checkpoint: Its `glane.json`.
         info: Its `model.json`.
         preparer: Its text preparation.
@@ -63,27 +65,39 @@ class Encoder:
             CheckpointError: If a file is missing or damaged, or the model is of another kind.
             ValueError: If `threads` is below 1.
         """
-        self.folder = Path(folder)
         self.threads = check_threads(threads)
-        self.info = ModelInfo.read(folder)
-        self.preparer = TextPreparer.load(folder)
-        self.checkpoint: Checkpoint = self.preparer.checkpoint
+        self.files = ModelFiles(folder)
+        self.folder = self.files.folder
+        self.info = self._parsed(ModelInfo)
+        self.checkpoint = self._parsed(Checkpoint)
+        self.preparer = TextPreparer.parse(
+            self.checkpoint,
+            self.files.small["tokenizer.json"],
+            str(self.folder / "tokenizer.json"),
+        )
         if self.checkpoint.kind != kind:
             raise CheckpointError(
                 f"{str(folder)!r} holds a {self.checkpoint.kind} model, expected {kind}"
             )
         self.n_truncated: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._graph = GraphFile(self.folder / "model.onnx")
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """Fingerprint of the model folder, of the very graph that runs.
+        """Fingerprint of the model, of the very bytes that were read."""
+        return self.files.fingerprint
 
-        Raises:
-            CheckpointError: If the graph was written to since it was opened.
+    def contents(self) -> dict[str, Callable[[], Iterator[bytes]]]:
+        """Return for each file of the model, by its name, what yields its content as it was read.
+
+        Blocks are of 1 MiB. Those of the graph end in `CheckpointError` where the file was written
+        to since it was opened.
         """
-        return fingerprint(self.folder, graph=self._graph.read())
+        return self.files.contents()
+
+    def _parsed(self, schema: type[Read]) -> Read:
+        name = schema.file_name
+        return schema.parse(self.files.small[name], str(self.folder / name))
 
     def tokenize(self, texts: Sequence[str], role: Role) -> list[Ids]:
         """Return the token ids of each text, and count those that were cut.
@@ -171,11 +185,21 @@ class Encoder:
 
     @cached_property
     def _wide(self) -> InferenceSession:
-        return load_session(self._graph.path, self.threads, self._graph.read())
+        return self._load(self.threads)
 
     @cached_property
     def _narrow(self) -> InferenceSession:
-        return load_session(self._graph.path, 1, self._graph.read())
+        return self._load(1)
+
+    def _load(self, threads: int) -> InferenceSession:
+        graph = self.files.graph
+        graph.hash()
+        try:
+            session = load_session(graph.path, threads, graph.read())
+        finally:
+            graph.check()
+        self.files.check_proof()
+        return session
 
 
 def n_terms_of(checkpoint: Checkpoint, role: Role) -> int:

@@ -5,48 +5,118 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from glane.errors import CheckpointError
+from glane.model.checkpoint import file_head
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+BLOCK = 1 << 20
+"""Bytes that are read at once."""
+
+SETTLED_NS = 2_000_000_000
+"""Age in nanoseconds from which a file's times tell of every change; the coarsest file systems
+keep them to two seconds."""
 
 
 class GraphFile:
     """A graph on disk, held open: a folder that is replaced or removed does not change it.
 
+    Its content is hashed once, at first use. Whoever reads it later learns whether it was written
+    to in place since: by size and times where they can tell, else by hashing it again.
+
     Attributes:
         path: The file.
+        n_bytes: Its size when it was opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, head: bytes = b"") -> None:
         """Open it.
 
+        Args:
+            path: The file.
+            head: What enters the hash ahead of the content.
+
         Raises:
-            CheckpointError: If it is missing.
+            CheckpointError: If it is missing, or is not a file.
             OSError: If it cannot be opened.
         """
-        self.path = path
-        try:
-            self._descriptor = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
+        if not path.is_file():  # a named pipe would be waited for
             raise CheckpointError(
                 f"{str(path.parent)!r} has no {path.name}; is it an exported model?"
-            ) from None
+            )
+        self.path = path
+        self._descriptor = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
-        self._digest: bytes | None = None
+        self.n_bytes = os.fstat(self._descriptor).st_size
+        self._head = hashlib.sha256(head + file_head(path.name, self.n_bytes))
+        self._hash: _Hash | None = None
+        self._seen: tuple[int, ...] | None = None
         self._lock = threading.Lock()
 
-    def read(self) -> bytes:
-        """Return its content, the same each time.
+    def hash(self) -> _Hash:
+        """Return a copy of the sha256 over head, name, size and content, as read at first."""
+        with self._lock:
+            if self._hash is None:
+                seen = self._stamp()
+                self._hash = self._hashed()
+                self._seen = seen
+            return self._hash.copy()
+
+    def check(self) -> None:
+        """Compare the file as it is now with what was hashed.
 
         Raises:
-            CheckpointError: If it was written to since the first time.
+            CheckpointError: If it was written to since.
         """
-        with open(self._descriptor, "rb", closefd=False) as file, self._lock:
-            file.seek(0)
-            content = file.read()
-        digest = hashlib.sha256(content).digest()
-        self._digest = self._digest or digest
-        if digest != self._digest:
+        expected = self.hash()
+        with self._lock:
+            stamp = self._stamp()
+            if stamp is None or stamp != self._seen:
+                self._compare(self._hashed(), expected)
+                self._seen = stamp
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the content as it was hashed, in blocks of `BLOCK` bytes.
+
+        Raises:
+            CheckpointError: If it was written to since; the last block is yielded before that is
+                known.
+        """
+        expected, running = self.hash(), self._head.copy()
+        for block in self._read():
+            running.update(block)
+            yield block
+        self._compare(running, expected)
+
+    def read(self) -> bytes:
+        """Return the content; `check` tells whether it is what was hashed."""
+        return b"".join(self._read())
+
+    def _read(self) -> Iterator[bytes]:
+        position = 0
+        while block := os.pread(self._descriptor, BLOCK, position):
+            yield block
+            position += len(block)
+
+    def _hashed(self) -> _Hash:
+        digest = self._head.copy()
+        for block in self._read():
+            digest.update(block)
+        return digest
+
+    def _stamp(self) -> tuple[int, ...] | None:
+        """Return size and times, which a later write changes; none while they are too young."""
+        status = os.fstat(self._descriptor)
+        times = (status.st_mtime_ns, status.st_ctime_ns)
+        return (status.st_size, *times) if time.time_ns() - max(times) > SETTLED_NS else None
+
+    def _compare(self, found: _Hash, expected: _Hash) -> None:
+        if found.digest() != expected.digest():
             raise CheckpointError(f"{str(self.path)!r} was written to since it was opened")
-        return content

@@ -13,7 +13,7 @@ from tokenizers import Encoding, Tokenizer
 from tokenizers.processors import TemplateProcessing
 
 from glane.errors import CheckpointError
-from glane.model.checkpoint import Checkpoint
+from glane.model.checkpoint import Checkpoint, read_small
 from glane.types import Ids, Mask
 
 Role = Literal["query", "document"]
@@ -51,25 +51,26 @@ class TextPreparer:
     The tokenizers are configured here, once, and never again: calls from many threads are safe.
     """
 
-    def __init__(self, checkpoint: Checkpoint, tokenizer_json: str) -> None:
+    def __init__(self, checkpoint: Checkpoint, tokenizer_json: str | bytes) -> None:
         """Configure a tokenizer for queries and one for documents.
 
         Args:
             checkpoint: Prefixes, lengths and rules.
-            tokenizer_json: The content of `tokenizer.json`; its own truncation, padding and
-                template are replaced.
+            tokenizer_json: The content of `tokenizer.json`, bytes in UTF-8; its own truncation,
+                padding and template are replaced.
 
         Raises:
             CheckpointError: If this is not a tokenizer, or a length leaves no room for text.
         """
+        content = tokenizer_json if isinstance(tokenizer_json, bytes) else tokenizer_json.encode()
         try:
-            plain = Tokenizer.from_str(tokenizer_json)
+            plain = Tokenizer.from_buffer(content)
         except Exception as error:  # tokenizers raises bare Exception; nothing else can be named
             raise CheckpointError(f"tokenizer.json is not a tokenizer: {error}") from None
         plain.no_truncation()
         plain.no_padding()
         self.checkpoint = checkpoint
-        self.tokenizer_json = tokenizer_json
+        self._content = content
         self.vocabulary_size: int = plain.get_vocab_size()
         self._pad_id = _special_id(plain, "[PAD]", "<pad>", default=0)
         self._skipped = _punctuation_ids(plain) if checkpoint.skip_punctuation else np.empty(0, int)
@@ -90,12 +91,21 @@ class TextPreparer:
         """
         checkpoint = Checkpoint.read(folder)
         path = Path(folder) / "tokenizer.json"
-        if not path.is_file():
-            raise CheckpointError(f"{str(folder)!r} has no tokenizer.json")
+        return cls.parse(checkpoint, read_small(folder, path.name), str(path))
+
+    @classmethod
+    def parse(cls, checkpoint: Checkpoint, content: bytes, path: str) -> TextPreparer:
+        """Make the preparer from a file's content, with the same errors as `load`."""
         try:
-            return cls(checkpoint, path.read_text(encoding="utf-8"))
+            content.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise CheckpointError(f"{str(path)!r} is not UTF-8: {error}") from None
+            raise CheckpointError(f"{path!r} is not UTF-8: {error}") from None
+        return cls(checkpoint, content)
+
+    @property
+    def tokenizer_json(self) -> str:
+        """The content of `tokenizer.json`, to the byte."""
+        return self._content.decode("utf-8")
 
     def tokenize(self, texts: Sequence[str], role: Role) -> Tokens:
         """Return the token ids of each text, cut at the role's length.

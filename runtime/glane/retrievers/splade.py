@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from glane.model.preparation import Batch, Role, TextPreparer
 from glane.postings.postings import Postings, weigh_as_it_is
 from glane.ragged import join_lengths
 from glane.retrievers.neural import Neural
-from glane.store.arrays import read_array
 from glane.types import Ids, Scores
 from glane.vectors import SparseVectors
 
@@ -97,7 +97,12 @@ def _heaviest(table: Scores, tokens: Ids, checkpoint: Checkpoint) -> Ids:
 
 def _read_table(encoder: Encoder) -> Scores:
     path = encoder.folder / QUERY_WEIGHTS
-    table: Scores = read_array(path, mapped=False)
+    if QUERY_WEIGHTS not in encoder.files.small:
+        raise CheckpointError(f"{str(path)!r} cannot be read: it is missing")
+    try:
+        table = np.load(BytesIO(encoder.files.small[QUERY_WEIGHTS]), allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from None
     n_tokens = encoder.preparer.vocabulary_size
     if table.dtype != np.float32 or table.ndim != 1 or len(table) < n_tokens:
         raise CheckpointError(
@@ -106,7 +111,7 @@ def _read_table(encoder: Encoder) -> Scores:
         )
     if not (np.isfinite(table) & (table >= 0)).all():
         raise CheckpointError(f"{str(path)!r} holds a weight below 0, or none that is a number")
-    return table
+    return np.asarray(table)
 
 
 def active_terms(terms: Ids, weights: Scores) -> tuple[SparseVectors, Ids]:

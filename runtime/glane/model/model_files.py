@@ -1,0 +1,80 @@
+"""The files of an exported model, as they were read once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from glane.errors import CheckpointError
+from glane.model.checkpoint import QUERY_WEIGHTS, ModelInfo, file_head, parse_json, read_small
+from glane.model.graph_file import BLOCK, GraphFile
+
+PROOF = "parity.json"
+"""What the export proved; it holds the fingerprint of the model it was proved of."""
+
+
+class ModelFiles:
+    """A model folder's small files in memory, and its graph held open.
+
+    What becomes of the folder afterwards, or of the working directory, does not change them.
+
+    Attributes:
+        folder: The model folder, absolute.
+        small: Content of each small file by its name.
+        graph: `model.onnx`.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        """Read the small files and open the graph.
+
+        Raises:
+            CheckpointError: If a file is missing.
+        """
+        self.folder = Path(folder).absolute()
+        required = [ModelInfo.file_name, "glane.json", "tokenizer.json"]
+        others = [name for name in (QUERY_WEIGHTS, PROOF) if (self.folder / name).is_file()]
+        self.small = {name: read_small(folder, name) for name in (*required, *others)}
+        head = b"".join(self._entry(name) for name in ("glane.json", "tokenizer.json"))
+        self.graph = GraphFile(self.folder / "model.onnx", head)
+
+    @property
+    def fingerprint(self) -> str:
+        """The `fingerprint` of these files; the graph is hashed at first use, and once."""
+        digest = self.graph.hash()
+        if QUERY_WEIGHTS in self.small:
+            digest.update(self._entry(QUERY_WEIGHTS))
+        return digest.hexdigest()
+
+    def check_proof(self) -> None:
+        """Compare the files with the model that the export proved, where there is a proof.
+
+        Raises:
+            CheckpointError: If they are another model's.
+        """
+        if PROOF not in self.small:
+            return
+        path = str(self.folder / PROOF)
+        proof = parse_json(self.small[PROOF], path)
+        proved = proof.get("fingerprint") if isinstance(proof, dict) else None
+        if proved != self.fingerprint:
+            raise CheckpointError(
+                f"{str(self.folder)!r} is damaged or was changed since it was exported: it is "
+                f"{self.fingerprint}, but its {PROOF} is of {proved}; export it again"
+            )
+
+    def contents(self) -> dict[str, Callable[[], Iterator[bytes]]]:
+        """Return for each file, by its name, what yields its content in blocks of 1 MiB.
+
+        That of the graph raises `CheckpointError` where the file was written to since it was read.
+        """
+        small = {name: partial(_blocks, content) for name, content in self.small.items()}
+        return {**small, self.graph.path.name: self.graph.blocks}
+
+    def _entry(self, name: str) -> bytes:
+        return file_head(name, len(self.small[name])) + self.small[name]
+
+
+def _blocks(content: bytes) -> Iterator[bytes]:
+    for start in range(0, len(content), BLOCK):
+        yield content[start : start + BLOCK]
