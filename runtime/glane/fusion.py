@@ -7,12 +7,16 @@ from typing import Literal
 import numpy as np
 
 from glane.hits import Hits, check_k
-from glane.types import Floats, Ids, Scores
+from glane.model.scoring import NO_TOKENS_SCORE
+from glane.types import Floats, Ids, Mask, Scores
 
 Fusion = Literal["rrf", "relative"]
 
 RRF_RANK = 60
 """What is added to a rank before it is inverted (Cormack, Clarke and Büttcher, SIGIR 2009)."""
+
+JUST_BELOW = 1e-6
+"""Deviations between the lowest score of a ranking and a score that stands for none."""
 
 
 def fuse(
@@ -22,7 +26,9 @@ def fuse(
 
     `rrf` adds weight / (60 + rank). `relative` brings the scores of each ranking to mean 0 and
     deviation 1 over its own hits, then adds them; a document that one ranking lacks gets that
-    ranking's lowest. The first ranking counts with `weight`, the second with 1 - `weight`.
+    ranking's lowest, and so does one whose score stands for none: MaxSim of a document without
+    tokens, -10,000, and what is lower or not finite. The first ranking counts with `weight`, the
+    second with 1 - `weight`.
 
     Args:
         first: Shape (n_queries, any).
@@ -35,6 +41,7 @@ def fuse(
         Shape (n_queries, k), best first; equal scores by lower id.
 
     Raises:
+        TypeError: If `k` is not an integer.
         ValueError: If `k` is below 1, `weight` is outside [0, 1], `method` is unknown, or the
             two have different numbers of queries.
 
@@ -44,7 +51,7 @@ def fuse(
     >>> fuse(bm25, maxsim, k=2).ids
     array([[7, 4]])
     """
-    check_k(k)
+    k = check_k(k)
     check_fusion(method, weight)
     if len(first.ids) != len(second.ids):
         raise ValueError(f"got {len(first.ids)} rows of hits and {len(second.ids)}")
@@ -82,8 +89,22 @@ def _standardised(ids: Ids, scores: Scores, union: Ids) -> Floats:
     if len(ids) == 0:
         return np.zeros(len(union))
     exact = scores.astype(np.float64)
-    spread = exact.std()
-    scaled = (exact - exact.mean()) / spread if spread > 0 else np.zeros(len(exact))
+    told = _told(exact)
+    scaled = np.zeros(len(exact))
+    if told.any():
+        scaled[told] = (exact[told] - exact[told].mean()) / (exact[told].std() or 1)
+    low, high = scaled.min() - JUST_BELOW, scaled.max() + JUST_BELOW
+    scaled[~told] = np.where(exact[~told] == np.inf, high, low)
     values = np.full(len(union), scaled.min())
     values[np.searchsorted(union, ids)] = scaled
     return values
+
+
+def _told(scores: Floats) -> Mask:
+    """Return which scores say something; the others are marks, or not finite.
+
+    A single mark of -10,000 would stretch the deviation until the other scores count for nothing.
+    """
+    finite = np.isfinite(scores)
+    told = finite & (scores > NO_TOKENS_SCORE)
+    return told if told.any() else finite

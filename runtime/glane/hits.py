@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, Self, TypedDict, TypeVar
+from collections.abc import Callable, Iterable, Sequence, Sized
+from operator import index
+from typing import Any, NamedTuple, Protocol, Self, SupportsIndex, TypedDict, TypeVar
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from glane.types import Ids, Scores
 
 NO_ID = -1
 NO_SCORE = np.float32(-np.inf)
+
+FILLED_UP_TO = 1000
+"""Width that short rows of hits are filled up to; beyond it none is wider than the longest."""
 
 Key = str | int
 """A document's id, as its owner gives it."""
@@ -23,16 +27,45 @@ class Hit(TypedDict):
     score: float
 
 
-class Hits(NamedTuple):
-    """The best documents of each query.
-
-    Attributes:
-        ids: int64, shape (n_queries, k), best first; -1 where a row has fewer than k hits.
-        scores: float32, shape (n_queries, k); -inf where the id is -1.
-    """
-
+class _Hits(NamedTuple):
     ids: Ids
     scores: Scores
+
+
+class _Results(NamedTuple):
+    ids: list[list[Key]]
+    scores: list[list[float]]
+
+
+class _HasIds(Protocol):
+    @property
+    def ids(self) -> Sized: ...
+
+
+class _ByQuery:
+    """A pair whose length is the number of queries; it is still unpacked as a pair."""
+
+    __slots__ = ()
+
+    def __len__(self: _HasIds) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def _make(cls, iterable: Iterable[Any]) -> Self:
+        """Return a pair of two values: that of named tuples looks at the length."""
+        return cls(*iterable)
+
+
+class Hits(_ByQuery, _Hits):  # type: ignore[misc] (`_make` is theirs too)
+    """The best documents of each query; `ids, scores = hits`, and `len(hits)` queries.
+
+    Attributes:
+        ids: int64, shape (n_queries, k), best first; -1 where a row has fewer than k hits. Where k
+            is above 1,000, the rows are no wider than 1,000 or the longest of them.
+        scores: float32, the same shape; -inf where the id is -1.
+    """
+
+    __slots__ = ()
 
     def row(self, query: int) -> tuple[Ids, Scores]:
         """Return ids and scores of one query, without the sentinels of a short row."""
@@ -50,9 +83,11 @@ class Hits(NamedTuple):
 
         Args:
             rows: Ids and scores of each query, in any order; no id twice in a row.
-            k: Width of the result, at least 1.
+            k: Width of the result, at least 1; above 1,000 the result is no wider than 1,000 or
+                the longest row, so that asking for all documents takes no more than there are.
         """
-        hits = cls.empty(len(rows), k)
+        longest = max((len(ids) for ids, _ in rows), default=0)
+        hits = cls.empty(len(rows), min(k, max(longest, FILLED_UP_TO)))
         for number, (ids, scores) in enumerate(rows):
             order = best(scores, ids, k)
             hits.ids[number, : len(order)] = ids[order]
@@ -66,16 +101,15 @@ class Hits(NamedTuple):
         return cls(np.full(shape, NO_ID, np.int64), np.full(shape, NO_SCORE, np.float32))
 
 
-class Results(NamedTuple):
-    """The best documents of each query, by the caller's own ids.
+class Results(_ByQuery, _Results):  # type: ignore[misc] (likewise)
+    """The best documents of each query, by the caller's own ids; `len(results)` queries.
 
     Attributes:
         ids: One list a query, best first, at most k long.
         scores: The score of each.
     """
 
-    ids: list[list[Key]]
-    scores: list[list[float]]
+    __slots__ = ()
 
     def to_lists(self) -> list[list[Hit]]:
         """Return one list a query of `{"id", "score"}`, best first."""
@@ -129,9 +163,10 @@ def rerank(queries: Q, hits: Hits, k: int, score: Callable[[Q, Ids], Scores]) ->
         Shape (n_queries, k), best first; equal scores by lower number.
 
     Raises:
+        TypeError: If `k` is not an integer.
         ValueError: If `k` is below 1, or the numbers of queries and of rows differ.
     """
-    check_k(k)
+    k = check_k(k)
     if len(queries) != len(hits.ids):
         raise ValueError(f"got {len(queries)} queries for {len(hits.ids)} rows of hits")
     rows = []
@@ -141,14 +176,22 @@ def rerank(queries: Q, hits: Hits, k: int, score: Callable[[Q, Ids], Scores]) ->
     return Hits.from_rows(rows, k)
 
 
-def check_k(k: int, name: str = "k") -> None:
-    """Refuse a number of documents below 1.
+def check_k(k: SupportsIndex, name: str = "k") -> int:
+    """Return a number of documents as a plain integer.
 
     Raises:
+        TypeError: If `k` is not an integer, or a boolean.
         ValueError: If `k` is below 1.
+
+    >>> check_k(np.int8(100))
+    100
     """
-    if k < 1:
-        raise ValueError(f"{name} must be at least 1, got {k}")
+    if isinstance(k, bool) or not hasattr(k, "__index__"):
+        raise TypeError(f"{name} must be an integer, got {type(k).__name__}: {k!r}")
+    number = index(k)
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1, got {number}")
+    return number
 
 
 def _pairs(ids: Sequence[Key], scores: Sequence[float]) -> list[Hit]:

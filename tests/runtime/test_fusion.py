@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from glane.fusion import Fusion, check_fusion, fuse
 from glane.hits import Hits
+from glane.model.scoring import NO_TOKENS_SCORE
 
 METHODS: list[Fusion] = ["rrf", "relative"]
 both = pytest.mark.parametrize("method", METHODS)
@@ -115,3 +118,45 @@ def test_wrong_arguments_are_refused() -> None:
         fuse(hits({}), hits({}), 0)
     with pytest.raises(ValueError, match="got 1 rows of hits and 2"):
         fuse(hits({}), hits({}, {}), 1)
+
+
+MARKS = [NO_TOKENS_SCORE, -1e9, float(np.finfo(np.float32).min), -np.inf, np.nan]
+"""What stands in a ranking for "no score"."""
+
+
+@given(
+    st.lists(st.sampled_from(MARKS), min_size=1, max_size=4),
+    st.lists(st.integers(-60, 60), min_size=1, max_size=8, unique=True),
+    st.sampled_from([0.0, 0.2, 0.5, 0.9]),
+)
+def test_a_mark_for_no_score_leaves_the_others_as_they_were(
+    marks: list[float], told: list[int], weight: float
+) -> None:
+    first = {id: float(3 * id % 7) for id in range(len(told) + len(marks))}
+    second = {id: float(score) for id, score in enumerate(told)}
+    marked = second | {len(told) + place: mark for place, mark in enumerate(marks)}
+    without = by_id(fuse(hits(first, k=20), hits(second, k=20), 20, weight=weight))
+    found = by_id(fuse(hits(first, k=20), hits(marked, k=20), 20, weight=weight))
+    # A document with a mark is ranked as one that the ranking lacks, or just below.
+    assert found == pytest.approx(without, abs=4e-6)
+    assert {id: found[id] for id in second} == {id: without[id] for id in second}
+    if weight == 0:
+        assert set(list(found)[-len(marks) :]) == set(marked) - set(second)
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_a_ranking_of_marks_alone_says_nothing(mark: float) -> None:
+    fused = fuse(hits({1: 3, 2: 2, 3: 1}), hits({3: mark, 2: mark, 1: mark}), 3, weight=0.01)
+    assert fused.ids.tolist() == [[1, 2, 3]]
+    assert np.isfinite(fused.scores).all()
+
+
+def test_an_infinite_score_stays_first_and_hides_no_other() -> None:
+    first, second = hits({1: 1, 2: 1, 3: 1}), hits({1: np.inf, 2: 5, 3: 4})
+    assert fuse(first, second, 3).ids.tolist() == [[1, 2, 3]]
+    assert np.isfinite(fuse(first, second, 3).scores).all()
+
+
+def test_scores_that_all_lie_below_the_mark_still_count() -> None:
+    first, second = hits({1: 1, 2: 1, 3: 1}), hits({1: -30_000, 2: -20_000, 3: -25_000})
+    assert fuse(first, second, 3).ids.tolist() == [[2, 3, 1]]

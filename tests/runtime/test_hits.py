@@ -1,13 +1,16 @@
 """`Hits` and the rule that orders them."""
 
+import copy
 import json
+import pickle
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glane.hits import Hits, best, check_k
+from glane.hits import FILLED_UP_TO, Hits, Results, best, check_k
 from glane.types import Ids, Scores
 
 # Few distinct scores, so that ties are common; ids differ, in any order.
@@ -64,3 +67,41 @@ def test_k_below_1_is_refused_by_its_name(k: int) -> None:
     with pytest.raises(ValueError, match=f"candidates must be at least 1, got {k}"):
         check_k(k, "candidates")
     check_k(1)
+
+
+@pytest.mark.parametrize("k", [True, 10.0, 2.5, "3", None, np.float32(4), np.bool_(True)])
+def test_k_that_is_not_an_integer_is_refused(k: object) -> None:
+    with pytest.raises(TypeError, match="k must be an integer, got "):
+        check_k(k)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64, np.uint64, int])
+def test_any_integer_is_a_plain_one_afterwards(kind: type[int]) -> None:
+    assert type(check_k(kind(100))) is int
+    assert check_k(kind(100)) == 100
+
+
+@pytest.mark.parametrize("k", [10**6, 20_000_000, 10**10, sys.maxsize, 10**30])
+def test_a_large_k_takes_no_more_room_than_there_are_hits(k: int) -> None:
+    row = arrays([(0, 1), (1, 2), (2, 3)])
+    hits = Hits.from_rows([row, row], k)
+    assert hits.ids.shape == hits.scores.shape == (2, FILLED_UP_TO)
+    assert hits.row(1)[0].tolist() == [2, 1, 0]
+    long = arrays([(id, 0) for id in range(FILLED_UP_TO + 5)])
+    assert Hits.from_rows([row, long], k).ids.shape == (2, FILLED_UP_TO + 5)
+    assert Hits.from_rows([row, long], FILLED_UP_TO + 2).ids.shape == (2, FILLED_UP_TO + 2)
+
+
+@pytest.mark.parametrize("n_queries", [0, 1, 2, 7])
+def test_a_pair_of_answers_is_as_long_as_there_are_queries(n_queries: int) -> None:
+    hits, results = Hits.empty(n_queries, 3), Results([[1]] * n_queries, [[0.5]] * n_queries)
+    for pair in (hits, results):
+        assert len(pair) == n_queries
+        ids, scores = pair
+        assert ids is pair.ids is pair[0]
+        assert scores is pair.scores is pair[-1]
+        assert pair._replace().scores is scores
+        for same in (copy.copy(pair), pickle.loads(pickle.dumps(pair))):
+            assert type(same) is type(pair)
+            assert np.array_equal(same.ids, ids)
+            assert np.array_equal(same.scores, scores)
