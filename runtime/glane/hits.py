@@ -56,7 +56,7 @@ class _ByQuery:
         return cls(*iterable)
 
 
-class Hits(_ByQuery, _Hits):  # type: ignore[misc] (`_make` is theirs too)
+class Hits(_ByQuery, _Hits):  # type: ignore[misc]  # `_make` too
     """The best documents of each query; `ids, scores = hits`, and `len(hits)` queries.
 
     Attributes:
@@ -101,7 +101,7 @@ class Hits(_ByQuery, _Hits):  # type: ignore[misc] (`_make` is theirs too)
         return cls(np.full(shape, NO_ID, np.int64), np.full(shape, NO_SCORE, np.float32))
 
 
-class Results(_ByQuery, _Results):  # type: ignore[misc] (likewise)
+class Results(_ByQuery, _Results):  # type: ignore[misc]  # likewise
     """The best documents of each query, by the caller's own ids; `len(results)` queries.
 
     Attributes:
