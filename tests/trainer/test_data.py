@@ -5,12 +5,13 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glane_trainer import Example, read_data
-from glane_trainer.batches import epoch_batches, windows
+from glane_trainer.batches import count_batches, epoch_batches, windows
 
 GOOD = {"anchor": "tea", "positive": "tea grows", "negative": "the sea"}
 
@@ -149,6 +150,36 @@ def test_batches_hold_every_example_once_and_no_query_twice(
         assert 1 <= len(batch) <= batch_size
         assert len({example.anchor for example in batch}) == len(batch)
         assert all(len(example.negatives) == 1 for example in batch)
+
+
+@settings(deadline=None)
+@given(st.lists(numbers, max_size=40), st.integers(1, 9), st.integers(0, 3))
+def test_each_example_goes_to_the_first_batch_with_room_and_without_its_query(
+    queries: list[int], batch_size: int, seed: int
+) -> None:
+    examples = [Example(f"q{query}", f"p{n}") for n, query in enumerate(queries)]
+    for epoch, count in enumerate(count_batches([e.anchor for e in examples], batch_size, seed, 2)):
+        batches = epoch_batches(examples, batch_size, 0, seed, epoch)
+        assert len(batches) == count
+        searched: list[list[Example]] = []
+        order = np.random.default_rng([seed, 1, epoch]).permutation(len(examples))
+        for example in (examples[position] for position in order):
+            fitting = (
+                batch
+                for batch in searched
+                if len(batch) < batch_size and example.anchor not in {e.anchor for e in batch}
+            )
+            batch = next(fitting, None)
+            if batch is None:
+                searched.append([example])
+            else:
+                batch.append(example)
+        assert batches == searched
+
+
+def test_one_query_with_many_positives_is_ordered_without_a_search() -> None:
+    examples = [Example("tea", f"p{n}") for n in range(50_000)]
+    assert len(epoch_batches(examples, 16, 0, seed=0, epoch=0)) == len(examples)
 
 
 def test_epochs_differ_in_order_and_negatives(examples: list[Example]) -> None:

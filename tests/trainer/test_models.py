@@ -4,11 +4,14 @@ import json
 import pickle
 import shutil
 import stat
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
@@ -16,6 +19,7 @@ from glane.errors import CheckpointError
 from glane.model.scoring import NO_TOKENS_SCORE
 from glane_trainer import ColBERT, principal_projection
 from glane_trainer.colbert import score_matrix
+from glane_trainer.projection import principal_directions
 from glane_trainer.weights import Quiet
 
 TEXTS = ["plants eat light", "", "rivers run to the sea " * 100, "Tea, honey."]
@@ -205,3 +209,27 @@ def test_principal_projection_keeps_dot_products_better_than_chance(bert: Path) 
 
     np.testing.assert_allclose(principal @ principal.T, np.eye(8), atol=1e-5)
     assert error(principal) < error(chance) / 4
+
+
+@given(st.integers(1, 12), st.integers(1, 6), st.integers(0, 3))
+def test_principal_directions_keep_the_most_of_the_dot_products(
+    n_vectors: int, width: int, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    vectors = random.normal(size=(n_vectors, width)).astype(np.float32)
+    kept = []
+    for dim in range(1, width + 1):
+        directions = principal_directions(vectors, dim)
+        assert directions.shape == (dim, width)
+        assert directions.dtype == np.float32
+        np.testing.assert_allclose(directions @ directions.T, np.eye(dim), atol=1e-5)
+        kept.append(float(np.square(vectors @ directions.T).sum()))
+    assert all(more >= less - 1e-4 for less, more in pairwise(kept))
+    largest = np.cumsum(np.square(np.linalg.svd(vectors, compute_uv=False)))
+    np.testing.assert_allclose(kept[: len(largest)], largest, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("n_vectors", "dim"), [(0, 2), (3, 0), (3, 5)])
+def test_directions_that_are_not_there_are_refused(n_vectors: int, dim: int) -> None:
+    with pytest.raises(ValueError, match=f"no {dim} principal directions in 4, of {n_vectors}"):
+        principal_directions(np.zeros((n_vectors, 4), np.float32), dim)

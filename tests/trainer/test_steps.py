@@ -7,10 +7,25 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from glane_trainer import ColBERT, Example, Settings, StepOptions, train_colbert
+from glane.errors import CheckpointError
+from glane_trainer import (
+    ColBERT,
+    Example,
+    Settings,
+    SparseEmbed,
+    Splade,
+    StepOptions,
+    train_colbert,
+)
 from glane_trainer.columns import columns_of
 from glane_trainer.devices import choose_device, choose_precision
-from glane_trainer.optimization import freeze, make_optimizer, set_rates
+from glane_trainer.optimization import (
+    freeze,
+    make_optimizer,
+    optimizer_tensors,
+    restore_optimizer,
+    set_rates,
+)
 
 
 @pytest.fixture
@@ -163,7 +178,47 @@ def test_rates_rise_and_fall_to_nothing(model: ColBERT) -> None:
     optimizer = make_optimizer(model, Settings(learning_rate=1.0, projection_learning_rate=2.0))
     rates = [set_rates(optimizer, step, 10, 0.2) for step in range(10)]
     assert rates == pytest.approx([0.5, 1.0, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
-    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.125, 0.25])
+    rates_by_group = {group["peak"]: group["lr"] for group in optimizer.param_groups}
+    assert rates_by_group == pytest.approx({1.0: 0.125, 2.0: 0.25})
+
+
+def test_biases_and_norms_are_not_decayed(base: Path, bert_mlm: Path) -> None:
+    settings = Settings(weight_decay=0.5)
+    for model in (
+        ColBERT.from_base(base, dim=8),
+        Splade.from_base(bert_mlm, inference_free=True),
+        SparseEmbed.from_base(bert_mlm, dim=8),
+    ):
+        decay = {
+            name: group["weight_decay"]
+            for group in make_optimizer(model, settings).param_groups
+            for name in group["param_names"]
+        }
+        assert decay.keys() == {name for name, _ in model.named_parameters()}
+        for name, parameter in model.named_parameters():
+            exempt = name.endswith("bias") or "norm" in name.lower()
+            assert decay[name] == (0.0 if exempt else 0.5), name
+            assert exempt == (parameter.ndim < 2) or name == "query_weights"
+
+
+def test_moments_are_kept_by_the_names_of_their_weights(
+    model: ColBERT, examples: list[Example]
+) -> None:
+    optimizer = make_optimizer(model, Settings())
+    train_colbert(model, optimizer, *columns(examples))
+    tensors = optimizer_tensors(optimizer)
+    for name, parameter in model.named_parameters():
+        if parameter.grad is None and f"{name}.exp_avg" in tensors:
+            assert tensors[f"{name}.exp_avg"].shape == parameter.shape
+    again = make_optimizer(model, Settings())
+    restore_optimizer(again, tensors)
+    restored = optimizer_tensors(again)
+    assert restored.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        torch.testing.assert_close(restored[name], tensor, rtol=0, atol=0)
+    numbered = {"3.exp_avg": torch.zeros(2)}  # as former versions wrote them
+    with pytest.raises(CheckpointError, match=r"holds '3.exp_avg', but no such parameter"):
+        restore_optimizer(make_optimizer(model, Settings()), numbered)
 
 
 @pytest.mark.parametrize(

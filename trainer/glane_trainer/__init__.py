@@ -9,11 +9,11 @@ except ModuleNotFoundError as error:
 from glane_trainer.data import Example, TrainingData, read_data
 from glane_trainer.losses import Objective
 from glane_trainer.models import ColBERT, SparseEmbed, Splade, load_model
-from glane_trainer.projection import principal_projection
 from glane_trainer.settings import DEFAULTS, Settings
 from glane_trainer.sparse_steps import train_sparse_embed, train_splade
 from glane_trainer.sparsity import Sparsity
 from glane_trainer.splade import idf_weights
+from glane_trainer.starts import principal_projection
 from glane_trainer.steps import StepOptions, train_colbert
 from glane_trainer.training import train
 

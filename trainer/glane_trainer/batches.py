@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -28,19 +28,58 @@ def epoch_batches(
         epoch: From 0.
     """
     random = np.random.default_rng([seed, 1, epoch])
-    full: list[list[Example]] = []
-    open_batches: list[dict[str, Example]] = []
-    for position in random.permutation(len(examples)):
-        example = _with_negatives(examples[position], n_negatives, random)
-        batch = next((b for b in open_batches if example.anchor not in b), None)
-        if batch is None:
-            batch = {}
-            open_batches.append(batch)
-        batch[example.anchor] = example
-        if len(batch) == batch_size:
-            full.append(list(batch.values()))
-            open_batches = [other for other in open_batches if other is not batch]
-    return full + [list(batch.values()) for batch in open_batches]
+    order = random.permutation(len(examples)).tolist()
+    batches: list[list[Example]] = []
+    places = _places([examples[position].anchor for position in order], batch_size)
+    for position, place in zip(order, places, strict=True):
+        if place == len(batches):
+            batches.append([])
+        batches[place].append(_with_negatives(examples[position], n_negatives, random))
+    return batches
+
+
+def count_batches(anchors: Sequence[str], batch_size: int, seed: int, epochs: int) -> list[int]:
+    """Return the number of batches of each epoch, as `epoch_batches` makes them.
+
+    Args:
+        anchors: The query of each example.
+        batch_size: Examples in a batch, at least 1.
+        seed: As for `epoch_batches`.
+        epochs: At least 0.
+
+    >>> count_batches(["tea", "tea", "the sea"], batch_size=2, seed=0, epochs=2)
+    [2, 2]
+    """
+    if len(set(anchors)) == len(anchors):
+        return [-(-len(anchors) // batch_size)] * epochs
+    counts = []
+    for epoch in range(epochs):
+        order = np.random.default_rng([seed, 1, epoch]).permutation(len(anchors)).tolist()
+        places = _places([anchors[position] for position in order], batch_size)
+        counts.append(1 + max(places, default=-1))
+    return counts
+
+
+def _places(anchors: Sequence[str], batch_size: int) -> Iterator[int]:
+    """Yield the number of each example's batch: the first with room and without its query.
+
+    It is found without a search. A query's examples fill batches from the first that is
+    open onwards, without a gap, so each has all the queries of the one after it, and only the
+    first can become full: what is full is a run at the beginning, and what holds a query is a run
+    from there.
+    """
+    sizes: list[int] = []
+    n_full = 0
+    following: dict[str, int] = {}
+    for anchor in anchors:
+        place = max(following.get(anchor, 0), n_full)
+        following[anchor] = place + 1
+        if place == len(sizes):
+            sizes.append(0)
+        sizes[place] += 1
+        if sizes[place] == batch_size:
+            n_full = place + 1
+        yield place
 
 
 def windows(batches: Sequence[list[Example]], accumulation: int) -> list[Window]:

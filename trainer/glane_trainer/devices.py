@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
-Device = Literal["auto", "cpu", "cuda", "mps"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+from glane_trainer.settings import Device, Precision
+
+__all__ = [
+    "DTYPES",
+    "Device",
+    "Precision",
+    "available_device",
+    "available_precision",
+    "choose_device",
+    "choose_precision",
+]
 
 DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 """The type that autocast computes in, by precision; None is no autocast."""

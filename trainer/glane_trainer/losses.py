@@ -2,43 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from torch import Tensor
 
-Loss = Literal["contrastive", "margin-mse", "kl"]
+from glane_trainer.settings import Loss, Objective
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Objective:
-    """What the scores are to become.
-
-    Attributes:
-        loss: Against the other documents of the batch, or towards a teacher's scores.
-        temperature: What the model's scores are divided by.
-        teacher_temperature: What a teacher's scores are divided by.
-        contrastive_weight: Of the contrastive loss, added to one with a teacher.
-    """
-
-    loss: Loss = "contrastive"
-    temperature: float = 0.02
-    teacher_temperature: float = 1.0
-    contrastive_weight: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse what is out of range.
-
-        Raises:
-            ValueError: The message names the setting.
-        """
-        for name in ("temperature", "teacher_temperature"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        if not self.contrastive_weight >= 0:
-            weight = self.contrastive_weight
-            raise ValueError(f"contrastive_weight must be at least 0, got {weight}")
+__all__ = ["Loss", "Objective", "contrastive_loss", "kl_loss", "margin_mse_loss"]
 
 
 def contrastive_loss(scores: Tensor, targets: Tensor, masked: Tensor, temperature: float) -> Tensor:

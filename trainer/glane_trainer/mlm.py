@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
@@ -16,7 +17,8 @@ from transformers.modeling_outputs import BaseModelOutput
 from glane.errors import CheckpointError
 
 BIAS = "decoder.bias"
-"""Name, in a checkpoint, of the bias of a decoder that we built onto an encoder."""
+"""Name, in a checkpoint, of the bias of a decoder that we built onto an encoder; see `bias_name`
+for that of a decoder that had none."""
 
 
 class Pieces(NamedTuple):
@@ -47,25 +49,38 @@ def take_apart(model: PreTrainedModel, bias: Tensor | None = None) -> Pieces:
 
     Raises:
         CheckpointError: If an encoder's vectors are not as wide as its input embeddings, which
-            are then no decoder for them.
+            are then no decoder for them, or if a masked model is not made of these three pieces.
     """
     if not is_masked_model(model):
         return Pieces(model, None, _tied_decoder(model, bias))
     encoder = model.base_model
     decoder = _decoder(model)
     assert isinstance(encoder, PreTrainedModel)
-    assert isinstance(decoder, nn.Linear)
-    if decoder.bias is None:  # some ModernBERTs; theirs would have the name of `BIAS`
+    if not isinstance(decoder, nn.Linear):
+        raise CheckpointError(
+            f"the decoder of a {type(model).__name__} is a {type(decoder).__name__}; expected a "
+            "linear layer"
+        )
+    if decoder.bias is None:  # as in EuroBERT and some ModernBERTs
         decoder.bias = _bias(decoder.weight, bias)
-    name = next(name for name, module in model.named_modules() if module is decoder)
-    model.set_submodule(name, Passed())
+    model.set_submodule(_decoder_name(model), Passed())
     model.set_submodule(model.base_model_prefix, Given())
+    _check_transform(model, int(encoder.config.hidden_size), decoder.in_features)
     return Pieces(encoder, model, decoder)
 
 
 def is_masked_model(model: PreTrainedModel) -> bool:
     """Return whether this is a masked language model, and not an encoder alone."""
     return _decoder(model) is not None
+
+
+def bias_name(model: PreTrainedModel) -> str:
+    """Return the name, in a checkpoint, of a bias that the decoder's own class does not have.
+
+    Args:
+        model: As for `take_apart`, before it.
+    """
+    return f"{_decoder_name(model)}.bias" if is_masked_model(model) else BIAS
 
 
 def tensors_of(pieces: Pieces) -> dict[str, Tensor]:
@@ -102,6 +117,32 @@ class Passed(nn.Module):
 def _decoder(model: PreTrainedModel) -> nn.Module | None:
     decoder: nn.Module | None = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     return decoder
+
+
+def _check_transform(head: PreTrainedModel, hidden_size: int, width: int) -> None:
+    """Refuse a head that does more than to pass on what its decoder is given.
+
+    MobileBERT's multiplies by its decoder's weight itself, ESM's adds a bias behind it.
+    """
+    was_training = head.training
+    hidden = torch.zeros(1, 2, hidden_size)
+    try:
+        with torch.no_grad():
+            shape = tuple(head.train(False)(inputs_embeds=hidden).logits.shape)
+    except (AttributeError, RuntimeError, TypeError):
+        shape = ()
+    head.train(was_training)
+    if shape != (1, 2, width):
+        raise CheckpointError(
+            f"the head of a {type(head).__name__} does not end with its decoder, so it cannot be "
+            "taken apart; pass a base of another kind"
+        )
+
+
+def _decoder_name(model: PreTrainedModel) -> str:
+    decoder = _decoder(model)
+    names = (name for name, module in model.named_modules() if module is decoder)
+    return str(next(names))
 
 
 def _tied_decoder(encoder: PreTrainedModel, bias: Tensor | None) -> nn.Linear:

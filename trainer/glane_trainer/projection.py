@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from glane_trainer.colbert import ColBERT
+from glane.types import Floats
 
 SAMPLE = 256
 """Documents that decide the directions; a token vector each for tens of thousands of tokens."""
@@ -29,26 +27,30 @@ def linear(weight: Tensor) -> nn.Linear:
     return layer
 
 
-def principal_projection(model: ColBERT, texts: Sequence[str]) -> nn.Linear:
-    """Return the projection onto the principal directions of the base's token vectors.
+def principal_directions(vectors: Floats, dim: int) -> Floats:
+    """Return the directions along which vectors are widest.
 
-    Its rows are the first eigenvectors of the sum of v vᵀ over token vectors v of length 1, not
-    centred: among all projections this one keeps their dot products best, in the mean square.
+    They are the first eigenvectors of the sum of v vᵀ over the vectors v, not centred: among all
+    projections this one keeps their dot products best, in the mean square.
 
     Args:
-        model: Its encoder is used, and the width of its vectors; its own projection is not.
-        texts: Documents; about `SAMPLE` of them suffice.
+        vectors: Shape (n, width), at least one.
+        dim: From 1 to width.
+
+    Returns:
+        Rows of length 1, at right angles, float32, shape (dim, width), widest first.
 
     Raises:
-        ValueError: If the vectors are to be wider than the encoder's, or there are no texts.
+        ValueError: If there are no vectors, or `dim` is outside its range.
+
+    >>> principal_directions(np.array([[2.0, 0.0], [0.0, 1.0]], np.float32), 1).round(3) ** 2
+    array([[1., 0.]], dtype=float32)
     """
-    hidden_size, dim = int(model.encoder.config.hidden_size), model.checkpoint.dim
-    if dim > hidden_size or not texts:
-        raise ValueError(f"no {dim} principal directions in {hidden_size}, of {len(texts)} texts")
-    plain = type(model)(model.encoder, None, model.preparer)
-    vectors = plain.encode_documents(texts).values
+    n_vectors, width = vectors.shape
+    if not 1 <= dim <= width or not n_vectors:
+        raise ValueError(f"no {dim} principal directions in {width}, of {n_vectors} vectors")
     _, directions = np.linalg.eigh((vectors.T @ vectors).astype(np.float64))  # ascending
-    return linear(torch.from_numpy(directions[:, ::-1][:, :dim].T.copy()))
+    return directions[:, ::-1][:, :dim].T.astype(np.float32)
 
 
 def sample(texts: Sequence[str], seed: int) -> list[str]:

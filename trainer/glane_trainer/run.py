@@ -22,7 +22,7 @@ from tqdm import tqdm
 from glane.model.preparation import TextPreparer
 from glane.store.folders import new_folder
 from glane_trainer import optimization, state
-from glane_trainer.batches import Window, epoch_batches, windows
+from glane_trainer.batches import Window, count_batches, epoch_batches, windows
 from glane_trainer.data import Example, TrainingData
 from glane_trainer.devices import DTYPES, available_device, available_precision
 from glane_trainer.evaluation import Evaluator
@@ -265,8 +265,10 @@ class Run:
 
     def _epoch_ends(self) -> list[int]:
         """Return the number of steps done after each epoch."""
-        sizes = [len(self._epoch_windows(epoch)) for epoch in range(self.settings.epochs)]
-        return list(accumulate(sizes))
+        settings = self.settings
+        anchors = [example.anchor for example in self.data.examples]
+        sizes = count_batches(anchors, settings.batch_size, settings.seed, settings.epochs)
+        return list(accumulate(-(-size // settings.accumulation) for size in sizes))
 
     def _windows(self) -> Iterator[Window]:
         """Yield the windows that are left."""

@@ -1,13 +1,90 @@
-"""The settings of a training run."""
+"""The settings of a training run; without torch, so that a command can be checked before it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from glane.model.checkpoint import Kind
-from glane_trainer.devices import Device, Precision
-from glane_trainer.losses import Objective
-from glane_trainer.sparsity import Sparsity
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Loss = Literal["contrastive", "margin-mse", "kl"]
+Regulariser = Literal["flops", "l1"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """What the scores are to become.
+
+    Attributes:
+        loss: Against the other documents of the batch, or towards a teacher's scores.
+        temperature: What the model's scores are divided by.
+        teacher_temperature: What a teacher's scores are divided by.
+        contrastive_weight: Of the contrastive loss, added to one with a teacher.
+    """
+
+    loss: Loss = "contrastive"
+    temperature: float = 0.02
+    teacher_temperature: float = 1.0
+    contrastive_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is out of range.
+
+        Raises:
+            ValueError: The message names the setting.
+        """
+        for name in ("temperature", "teacher_temperature"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if not self.contrastive_weight >= 0:
+            weight = self.contrastive_weight
+            raise ValueError(f"contrastive_weight must be at least 0, got {weight}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sparsity:
+    """How hard term weights are pushed to 0.
+
+    Attributes:
+        query_weight: Of the queries' regulariser in the loss.
+        document_weight: Of the documents' FLOPS in the loss.
+        query_regulariser: For queries, see `flops` and `l1`; documents have FLOPS.
+        rise: Share of the steps over which both weights rise from 0, as a square (Formal et al.,
+            SPLADE, SIGIR 2021, section 4); 0 for none.
+    """
+
+    query_weight: float = 0.0
+    document_weight: float = 0.0
+    query_regulariser: Regulariser = "flops"
+    rise: float = 0.3
+
+    def __post_init__(self) -> None:
+        """Refuse what is out of range.
+
+        Raises:
+            ValueError: The message names the setting.
+        """
+        for name in ("query_weight", "document_weight"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        if not 0 <= self.rise <= 1:
+            raise ValueError(f"rise must be from 0 to 1, got {self.rise}")
+
+    def risen(self, step: int, n_steps: int) -> Sparsity:
+        """Return the weights that hold at a step, min(1, (step + 1) / (rise · n_steps))² of them.
+
+        >>> full = Sparsity(document_weight=1.0, rise=0.5)
+        >>> [full.risen(step, 8).document_weight for step in (0, 1, 3, 7)]
+        [0.0625, 0.25, 1.0, 1.0]
+        """
+        share = min(1.0, (step + 1) / max(self.rise * n_steps, 1)) ** 2
+        return replace(
+            self,
+            query_weight=share * self.query_weight,
+            document_weight=share * self.document_weight,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

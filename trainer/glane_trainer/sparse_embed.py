@@ -17,7 +17,7 @@ from glane.model.preparation import Batch, Role, TextPreparer
 from glane.postings.term_embeddings import sparse_embed_scores
 from glane.types import Scores
 from glane.vectors import TermEmbeddings
-from glane_trainer.mlm import BIAS, Pieces, take_apart
+from glane_trainer.mlm import Pieces, bias_name, take_apart
 from glane_trainer.model import Rules
 from glane_trainer.projection import linear, random_projection
 from glane_trainer.settings import DIMS
@@ -109,7 +109,8 @@ class SparseEmbed(TermModel[TermEmbeddings]):
         width, dim = len(weight) if weight is not None else 0, preparer.checkpoint.dim
         if weight is None or width != dim:
             raise CheckpointError(f"its dim is {dim}, but its weights have {width}")
-        return cls(take_apart(transformer, others.pop(BIAS, None)), linear(weight), preparer)
+        pieces = take_apart(transformer, others.pop(bias_name(transformer), None))
+        return cls(pieces, linear(weight), preparer)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the weights as they are written."""

@@ -3,61 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
 
 from torch import Tensor
 
 from glane.model.checkpoint import Checkpoint
+from glane_trainer.settings import Regulariser, Sparsity
 
-Regulariser = Literal["flops", "l1"]
+__all__ = ["CROWDED", "Regulariser", "Sparsity", "complaint", "flops", "l1"]
 
 CROWDED = 0.9
 """Share of the vocabulary above which a text's terms say nothing any more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sparsity:
-    """How hard term weights are pushed to 0.
-
-    Attributes:
-        query_weight: Of the queries' regulariser in the loss.
-        document_weight: Of the documents' FLOPS in the loss.
-        query_regulariser: For queries, see `flops` and `l1`; documents have FLOPS.
-        rise: Share of the steps over which both weights rise from 0, as a square (Formal et al.,
-            SPLADE, SIGIR 2021, section 4); 0 for none.
-    """
-
-    query_weight: float = 0.0
-    document_weight: float = 0.0
-    query_regulariser: Regulariser = "flops"
-    rise: float = 0.3
-
-    def __post_init__(self) -> None:
-        """Refuse what is out of range.
-
-        Raises:
-            ValueError: The message names the setting.
-        """
-        for name in ("query_weight", "document_weight"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
-        if not 0 <= self.rise <= 1:
-            raise ValueError(f"rise must be from 0 to 1, got {self.rise}")
-
-    def risen(self, step: int, n_steps: int) -> Sparsity:
-        """Return the weights that hold at a step, min(1, (step + 1) / (rise · n_steps))² of them.
-
-        >>> full = Sparsity(document_weight=1.0, rise=0.5)
-        >>> [full.risen(step, 8).document_weight for step in (0, 1, 3, 7)]
-        [0.0625, 0.25, 1.0, 1.0]
-        """
-        share = min(1.0, (step + 1) / max(self.rise * n_steps, 1)) ** 2
-        return replace(
-            self,
-            query_weight=share * self.query_weight,
-            document_weight=share * self.document_weight,
-        )
 
 
 def flops(mean: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from glane.errors import CheckpointError
 from glane.model.preparation import Batch, Role, TextPreparer
 from glane.types import Scores
 from glane.vectors import SparseVectors
-from glane_trainer.mlm import BIAS, Pieces, take_apart
+from glane_trainer.mlm import Pieces, bias_name, take_apart
 from glane_trainer.model import Rules
 from glane_trainer.terms import TermModel, TermRow, join_terms, keep_top, term_base, term_rows
 
@@ -73,7 +73,7 @@ class Splade(TermModel[SparseVectors]):
         cls, transformer: PreTrainedModel, others: dict[str, Tensor], preparer: TextPreparer
     ) -> Self:
         """Make the model from what a checkpoint holds, see `Model.restored`."""
-        pieces = take_apart(transformer, others.pop(BIAS, None))
+        pieces = take_apart(transformer, others.pop(bias_name(transformer), None))
         table = others.pop("query_weights", None)
         if (table is not None) != preparer.checkpoint.inference_free:
             raise CheckpointError("`inference_free` and the weights disagree")

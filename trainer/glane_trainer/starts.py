@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from glane.model.checkpoint import Kind
 from glane_trainer.colbert import ColBERT
 from glane_trainer.model import Model, Rules
-from glane_trainer.projection import principal_projection, sample
+from glane_trainer.projection import linear, principal_directions, sample
 from glane_trainer.settings import DIMS
 from glane_trainer.sparse_embed import SparseEmbed
 from glane_trainer.splade import Splade, idf_weights
@@ -57,6 +58,21 @@ def new_model(kind: Kind, base: str | Path, start: Start, rules: Rules) -> Model
         dim = DIMS["sparse-embed"] if start.dim is None else start.dim
         return SparseEmbed.from_base(base, dim=dim, seed=start.seed, **rules)
     return _new_splade(base, start, rules)
+
+
+def principal_projection(model: ColBERT, texts: Sequence[str]) -> nn.Linear:
+    """Return the projection onto the principal directions of the base's token vectors.
+
+    Args:
+        model: Its encoder is used, and the width of its vectors; its own projection is not.
+        texts: Documents; about `SAMPLE` of them suffice.
+
+    Raises:
+        ValueError: If the vectors are to be wider than the encoder's, or there are no texts.
+    """
+    plain = type(model)(model.encoder, None, model.preparer)
+    vectors = plain.encode_documents(texts).values
+    return linear(torch.from_numpy(principal_directions(vectors, model.checkpoint.dim)))
 
 
 def _new_colbert(base: str | Path, start: Start, rules: Rules) -> ColBERT:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from huggingface_hub import snapshot_download
@@ -71,7 +71,7 @@ def read_model(folder: str | Path) -> tuple[PreTrainedModel, dict[str, torch.Ten
     folder = Path(folder)
     _check_files(folder)
     config = _config(folder)
-    masked = str((config.architectures or [""])[0]).endswith("ForMaskedLM")
+    masked = _is_masked(config)
     auto = AutoModelForMaskedLM if masked else AutoModel
     with Quiet():
         model: PreTrainedModel = auto.from_config(  # type: ignore[no-untyped-call]
@@ -187,6 +187,17 @@ def _config(folder: Path) -> PretrainedConfig:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{str(folder / 'config.json')!r} cannot be read: {reason}") from None
     return config
+
+
+def _is_masked(config: PretrainedConfig) -> bool:
+    """Return whether the class that a config names is a masked language model.
+
+    Most are called `...ForMaskedLM`, but not all: XLM's is `XLMWithLMHeadModel`.
+    """
+    if type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
+        return False
+    known: Any = MODEL_FOR_MASKED_LM_MAPPING[type(config)]
+    return known.__name__ in (config.architectures or [])
 
 
 def _encoder_base(folder: Path) -> PreTrainedModel:
