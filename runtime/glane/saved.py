@@ -1,188 +1,305 @@
-"""A `Search` on disk: its stages, keys and documents in one store, with a copy of its models."""
+"""A search on disk: its stages, keys and documents in one store, with a copy of its models."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-from glane.errors import CheckpointError
-from glane.model.checkpoint import MODEL_FILES, QUERY_WEIGHTS
+from glane.errors import CheckpointError, GlaneError, IndexDamaged
+from glane.model.checkpoint import fingerprint
+from glane.model.encoder import Encoder
+from glane.retrievers.collection import STAGES, Collection
 from glane.retrievers.contract import Reranker, Retriever
-from glane.retrievers.neural import Neural
-from glane.retrievers.registry import LEXICAL, NEURAL, name_of
-from glane.search import Search
-from glane.store.lock import writing
-from glane.store.manifest import MANIFEST, Manifest, read_manifest
-from glane.store.reading import State, check_size, open_state
+from glane.retrievers.registry import find, name_of
+from glane.store.documents import Documents
+from glane.store.lock import Lock, writing
+from glane.store.manifest import DRAFT, MANIFEST, Manifest, read_manifest
+from glane.store.names import Names
+from glane.store.reading import State, check_file, open_state, reopen, steadily
 from glane.store.segments import new_name
-from glane.store.stage import placed
-from glane.store.writing import Content, commit
-from glane.store.writing import save as save_content
+from glane.store.stage import record_of
+from glane.store.sweeping import check_is_index, manifest_there
+from glane.store.writing import Content, commit, index_folder, publish
 from glane.threads import check_threads
 
-STAGES = ("retriever", "reranker")
-COPIED = (*MODEL_FILES, QUERY_WEIGHTS, "model.json", "parity.json")
+Models = Mapping[str, str | Path | Encoder | None]
+"""Model of a stage, by its place, in place of the index's own copy."""
 
 
-class Origin(NamedTuple):
-    """Where a search was loaded from or saved last.
+class Fields(NamedTuple):
+    """What of a document is read.
 
     Attributes:
-        folder: The index.
-        manifest: The state it was then in.
+        key: Field of its id.
+        on: Fields that are searched.
     """
 
-    folder: Path
-    manifest: Manifest
+    key: str
+    on: list[str]
 
 
-def save(search: Search, folder: str | Path, *, link: bool = False) -> None:
-    """Write what is new where the search came from there, else everything; readers go on.
+class Saved(NamedTuple):
+    """A collection and the index that holds it.
 
-    Args:
-        search: What is to be kept.
-        folder: New, empty, or an index; another index is replaced.
-        link: Whether an index that is made names its models' folders instead of holding copies;
-            one that is changed goes on as it began.
-
-    Raises:
-        FileExistsError: If the folder holds something else than an index.
-        LockedError: If somebody else is writing to it.
-        CheckpointError: If it was written to since the search was loaded from there.
+    Attributes:
+        collection: What was loaded.
+        fields: What of a document it reads.
+        state: The state of the index that it is in.
     """
-    folder = Path(folder).resolve()
-    origin = search.origin
-    if origin is not None and (origin.folder != folder or not (folder / MANIFEST).exists()):
-        origin = None
-    seen = origin.manifest if origin else None
-    search.origin = Origin(folder, save_content(folder, _content(search, folder, seen, link), seen))
+
+    collection: Collection
+    fields: Fields
+    state: State
 
 
 def load(
-    folder: str | Path, models: Mapping[str, str | Path | None], threads: int | None = None
-) -> Search:
+    folder: str | Path,
+    models: Models,
+    threads: int | None = None,
+    **opening: Any,  # noqa: ANN401 (what `open_state` takes)
+) -> Saved:
     """Load the state that was saved last; arrays are mapped, and later writes do not touch it.
 
     Args:
         folder: The index.
-        models: Model folder by stage; none for the index's own copy.
+        models: Model by stage, where not the index's own copy is to be taken.
         threads: Threads to compute with; by default what the process may use.
+        opening: How the state is opened, as `open_state` takes it.
 
     Raises:
         CheckpointError: If the index is missing or damaged, or a model did not write it.
     """
     check_threads(threads)
-    state = open_state(folder)
+    folder = Path(folder).resolve()
+
+    def opened(manifest: Manifest) -> Saved:
+        return _loaded(open_state(folder, **opening), models, threads)
+
+    return steadily(folder, opened)
+
+
+def _loaded(state: State, models: Models, threads: int | None) -> Saved:
     settings = state.manifest.settings
     if "search" not in settings:
-        raise CheckpointError(f"{str(folder)!r} holds a retriever alone, and no keys")
-    stages = {
-        place: _stage(state, place, models.get(place), threads)
-        for place in STAGES
-        if place in settings["stages"] or models.get(place)
-    }
-    search = Search(
-        stages["retriever"],
-        reranker=cast(Reranker | None, stages.get("reranker")),
-        key=settings["search"]["key"],
-        on=settings["search"]["on"],
-        keep_documents="documents" in state.parts,
-    )
-    for name, rows in _tables(search).items():
-        state.fill(name, rows)
-    search.origin = Origin(Path(folder).resolve(), state.manifest)
-    return search
+        raise IndexDamaged(f"{str(state.folder)!r} holds a retriever alone, and no keys")
+    fields = _fields(settings["search"], state.folder)
+    given = [place for place in STAGES if models.get(place) is not None]
+    places = [place for place in STAGES if place in settings.get("stages", {}) or place in given]
+    stages = {place: _stage(state, place, models.get(place), threads) for place in places}
+    if "retriever" not in stages:
+        raise IndexDamaged(f"{str(state.folder)!r} is damaged: it has no retriever")
+    reranker = stages.get("reranker")
+    if reranker is not None and not isinstance(reranker, Reranker):
+        raise IndexDamaged(f"{str(state.folder)!r} is damaged: its reranker does not rerank")
+    kept = Documents() if "documents" in state.parts else None
+    empty = Collection(stages["retriever"], reranker, Names(), kept)
+    return Saved(empty.filled(state), fields, state)
 
 
-@contextmanager
-def edit(folder: str | Path, threads: int | None = None) -> Iterator[Search]:
-    """Yield a loaded search as its only writer, and save it when the block ends without an error.
+def _fields(record: Any, folder: Path) -> Fields:  # noqa: ANN401 (parsed JSON)
+    match record:
+        case {"key": str(key), "on": [*on]} if on and all(isinstance(each, str) for each in on):
+            return Fields(key, on)
+    raise IndexDamaged(f"{str(folder)!r} is damaged: it does not name its fields: {record!r}")
 
-    Raises:
-        CheckpointError: If the index is missing or damaged.
-        LockedError: If somebody else is writing to it.
-    """
-    folder = Path(folder).resolve()
-    read_manifest(folder)
-    with writing(folder):
-        search = load(folder, {}, threads)
-        yield search
-        assert search.origin is not None, "it was loaded"
-        seen = search.origin.manifest
-        content = _content(search, folder, seen, link=False)
-        search.origin = Origin(folder, commit(folder, content, seen))
+
+def _stage(
+    state: State, place: str, model: str | Path | Encoder | None, threads: int | None
+) -> Retriever:
+    """Return an empty stage, of the model that wrote what is stored."""
+    record, folder = record_of(state, place), state.folder
+    try:
+        kind = find(record["kind"])
+    except ValueError as error:
+        raise IndexDamaged(f"the {place} of {str(folder)!r} cannot be made: {error}") from None
+    own = model_folder(folder, state.manifest, place)
+    if own is not None and model is None:
+        for name in state.manifest.files:
+            if folder / name == own / Path(name).name:
+                check_file(folder, name, state.manifest)
+    try:
+        return kind.from_record(record, model if model is not None else own, threads)
+    except GlaneError as error:
+        raise CheckpointError(f"{str(folder)!r}, {place}: {error}") from None
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise IndexDamaged(
+            f"{str(folder)!r} is damaged: its {place} cannot be made: {reason}"
+        ) from None
 
 
 def model_folder(folder: Path, manifest: Manifest, place: str) -> Path | None:
-    """Return where the model of a stage lies; none where the stage has no model."""
-    model = manifest.settings.get("models", {}).get(place)
-    return None if model is None else folder / model  # an absolute path stays as it is
+    """Return where the model of a stage lies; none where the stage has no model.
+
+    Raises:
+        IndexDamaged: If it is named by a path that leads out of the index.
+    """
+    models = manifest.settings.get("models", {})
+    model = models.get(place) if isinstance(models, dict) else ""
+    if model is None:
+        return None
+    if not isinstance(model, str) or not model:
+        raise IndexDamaged(f"{str(folder)!r} is damaged: its {place} has no model")
+    if Path(model).is_absolute():
+        return Path(model)
+    if not any(name.startswith(f"{model}/") for name in manifest.files):
+        raise IndexDamaged(f"{str(folder)!r} is damaged: it does not hold {model!r}")
+    return folder / model
 
 
-def _content(search: Search, folder: Path, old: Manifest | None, link: bool) -> Content:
-    stages = dict(zip(STAGES, (search.retriever, search.reranker), strict=True))
-    present = {place: stage for place, stage in stages.items() if stage is not None}
-    for stage in present.values():
+def commit_to(
+    lock: Lock, collection: Collection, fields: Fields, seen: State | None, *, link: bool = False
+) -> State:
+    """Write what is new, and commit; the state that is returned is the one that was written.
+
+    Args:
+        lock: Of the index.
+        collection: What it is to hold.
+        fields: What of a document it reads.
+        seen: The state that `collection` goes on from; None where it replaces what is there.
+        link: Whether an index that is made names its models' folders instead of holding copies.
+
+    Raises:
+        CheckpointError: If it was written to in the meantime, or a model is not what it was.
+    """
+    content = _content(collection, fields, None if seen is None else seen.manifest, link)
+    commit(lock, content, None if seen is None else seen.manifest)
+    return reopen(lock.folder, seen)
+
+
+def save(
+    folder: Path, collection: Collection, fields: Fields, seen: State | None, *, link: bool = False
+) -> State:
+    """Commit as `commit_to` does, taking the lock.
+
+    Raises:
+        FileExistsError: If the folder holds something else than an index.
+        LockedError: If somebody else is writing to it.
+        CheckpointError: If it was written to in the meantime, or a model is not what it was.
+    """
+    for stage in collection.stages().values():
+        name_of(stage)
+    with index_folder(folder) as lock:
+        return commit_to(lock, collection, fields, seen, link=link)
+
+
+@contextmanager
+def editing(folder: Path, wait: float = 0) -> Iterator[Lock]:
+    """Be the only writer of an index that is there.
+
+    Raises:
+        IndexDamaged: If the index is missing or damaged.
+        LockedError: If somebody else is writing to it.
+    """
+    read_manifest(folder)
+    with writing(folder, wait) as lock:
+        yield lock
+
+
+class Draft:
+    """An index that is being made, chunk by chunk, beside the one that is there."""
+
+    def __init__(self, lock: Lock, fields: Fields, link: bool) -> None:
+        """Begin with nothing written."""
+        self.lock = lock
+        self.fields = fields
+        self.link = link
+        self.state: State | None = None
+
+    def begin(self, collection: Collection, *, overwrite: bool) -> Collection:
+        """Return the collection to go on with: what a stopped run of the same command left.
+
+        Raises:
+            FileExistsError: If an index is there, or the rest of another command, and may not be
+                replaced.
+        """
+        folder = self.lock.folder
+        draft = manifest_there(folder, DRAFT)
+        if (folder / MANIFEST).exists() and not overwrite:
+            raise FileExistsError(f"{str(folder)!r} exists already; pass --overwrite to replace it")
+        if draft is None:
+            return collection
+        wanted = _content(collection, self.fields, draft, self.link).settings
+        if draft.settings != {**wanted, "models": draft.settings.get("models")}:
+            if not overwrite:
+                raise FileExistsError(
+                    f"{str(folder)!r} holds what another command left when it was stopped; pass "
+                    "--overwrite to begin anew"
+                )
+            return collection
+        self.state = reopen(folder, None, DRAFT)
+        return collection.filled(self.state)
+
+    def commit(self, collection: Collection) -> Collection:
+        """Write what is new, and return the collection as it lies on disk."""
+        seen = None if self.state is None else self.state.manifest
+        content = _content(collection, self.fields, seen, self.link)
+        commit(self.lock, content, seen, DRAFT)
+        self.state = reopen(self.lock.folder, self.state, DRAFT)
+        return collection.filled(self.state)
+
+    def publish(self) -> State:
+        """Let the draft take the place of the index."""
+        publish(self.lock)
+        return reopen(self.lock.folder, self.state)
+
+
+@contextmanager
+def drafting(folder: Path, fields: Fields, *, link: bool, wait: float = 0) -> Iterator[Draft]:
+    """Be the only writer of an index that is made anew.
+
+    Raises:
+        FileExistsError: If the folder holds something else than an index.
+        LockedError: If somebody else is writing to it.
+    """
+    check_is_index(folder)
+    with index_folder(folder, wait) as lock:
+        yield Draft(lock, fields, link)
+
+
+def _content(collection: Collection, fields: Fields, old: Manifest | None, link: bool) -> Content:
+    stages = collection.stages()
+    for stage in stages.values():
         name_of(stage)
     if old is None:
-        models, copies = _models(present, link)
+        models, copies = _models(stages, link)
     else:
         models = old.settings["models"]
-        copies = {name: folder / name for name in old.files if name.startswith("models/")}
+        copies = {name: _kept for name in old.files if name.startswith("models/")}
     settings = {
-        "search": {"key": search.key, "on": search.on},
-        "stages": {place: stage.record() for place, stage in present.items()},
+        "search": {"key": fields.key, "on": fields.on},
+        "stages": {place: stage.record() for place, stage in stages.items()},
         "models": models,
     }
-    return Content(settings, _tables(search), copies)
+    return Content(settings, collection.tables(), copies)
 
 
-def _models(stages: Mapping[str, Retriever], link: bool) -> tuple[dict[str, str], dict[str, Path]]:
+Copies = dict[str, Callable[[], Iterator[bytes]]]
+
+
+def _models(stages: Mapping[str, Retriever], link: bool) -> tuple[dict[str, str], Copies]:
     """Return each stage's model folder as the index names it, and the files to be copied."""
     models: dict[str, str] = {}
-    copies: dict[str, Path] = {}
+    copies: Copies = {}
     name = new_name()  # never used before: no copy is taken for one that lies there already
     for place, stage in stages.items():
-        if not isinstance(stage, Neural):
+        encoder = stage.encoder
+        if encoder is None:
             continue
-        source = stage.encoder.folder
-        copy = f"models/{stage.encoder.fingerprint}-{name}"
-        models[place] = str(source.resolve()) if link else copy
-        for file in COPIED:
-            if not link and (source / file).is_file():
-                copies[f"{copy}/{file}"] = source / file
+        if link:
+            if fingerprint(encoder.folder) != encoder.fingerprint:
+                raise CheckpointError(
+                    f"{str(encoder.folder)!r} holds another model than when it was loaded; save "
+                    "without a link, or load the model again"
+                )
+            models[place] = str(encoder.folder)
+            continue
+        models[place] = f"models/{encoder.fingerprint}-{name}"
+        copies |= {f"{models[place]}/{file}": read for file, read in encoder.contents().items()}
     return models, copies
 
 
-def _tables(search: Search) -> dict[str, Any]:
-    tables = {"keys": search.keys.rows, **placed(search.retriever, "retriever")}
-    if search.reranker is not None:
-        tables |= placed(search.reranker, "reranker")
-    return tables | ({} if search.kept is None else {"documents": search.kept.rows})
-
-
-def _stage(state: State, place: str, model: str | Path | None, threads: int | None) -> Retriever:
-    """Return an empty stage, of the model that wrote what is stored."""
-    record = state.manifest.settings["stages"].get(place)
-    if record is None:
-        raise CheckpointError(f"{str(state.folder)!r} has no {place}; index again with one")
-    kind = record["kind"]
-    if kind in LEXICAL:
-        if model is not None:
-            raise CheckpointError(
-                f"the {place} of {str(state.folder)!r} is {kind}; it takes no model"
-            )
-        return LEXICAL[kind].from_record(record)
-    if kind not in NEURAL:
-        raise CheckpointError(f"{str(state.folder)!r} has the unknown {place} {kind!r}")
-    own = model_folder(state.folder, state.manifest, place)
-    if own is None:
-        raise CheckpointError(f"{str(state.folder)!r} is damaged: its {place} has no model")
-    stage = NEURAL[kind].load(model or own, threads=threads)
-    stage.adopt(record, state.folder)
-    for name in state.manifest.files:
-        if name.startswith("models/"):
-            check_size(state.folder, name, state.manifest)
-    return stage
+def _kept() -> Iterator[bytes]:
+    raise AssertionError("a file that lies in the index is not copied again")

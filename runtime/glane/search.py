@@ -2,50 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from hashlib import blake2b
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Self
 
-import numpy as np
-from tqdm import tqdm
-
-from glane.evaluation.records import check_keys, is_key, read_records
+from glane import saved
+from glane.errors import GlaneError, IndexDamaged
+from glane.evaluation.records import as_key, read_records
 from glane.fusion import check_fusion
-from glane.fusion import fuse as fused
-from glane.hits import Hits, Key, Results, check_k
-from glane.model.preparation import check_texts, clean
+from glane.hits import Key, Results, check_k
+from glane.model.preparation import check_texts
+from glane.model.progress import bar
+from glane.retrievers.collection import Collection
 from glane.retrievers.contract import Reranker, Retriever
+from glane.saved import Draft, Fields
 from glane.store.documents import Documents
-from glane.store.names import Hashes, Names
-from glane.store.segments import places
-from glane.types import Ids, Mask
+from glane.store.lock import Lock
+from glane.store.manifest import read_manifest
+from glane.store.names import Names
+from glane.store.reading import State, damaged_files
+from glane.threads import Guard
 from glane.vectors import TermEmbeddings, TokenVectors
-
-if TYPE_CHECKING:
-    from glane.saved import Origin
-
 
 ENCODE_AT_ONCE = 512
 """Documents encoded before their vectors are put into the precision they are stored in."""
 
-HASH_BYTES = 16
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """What a `Search` is at one moment: replaced as a whole, never changed.
+
+    Attributes:
+        collection: What it answers from.
+        origin: The state of the index that it was loaded from or saved to last, or None.
+        is_saved: Whether that state holds all of the collection.
+    """
+
+    collection: Collection
+    origin: State | None = None
+    is_saved: bool = False
 
 
 class Search:
     """A retriever and, where wanted, a reranker over documents given as dictionaries.
 
-    Searching is safe from many threads; adding, deleting and saving are not.
-
-    Attributes:
-        retriever: First stage.
-        reranker: Second stage, or None.
-        key: Field of a document's id.
-        on: Fields that are searched.
-        keys: Id of each document, by its number.
-        kept: The documents themselves, or None where they are not kept.
-        origin: The index that it was loaded from or saved to last, or None.
+    It holds one state, which is made whole before it takes the place of the one before: a change
+    that fails, or is interrupted, leaves the old one. Searching is safe from many threads, also
+    while another one adds, deletes, compacts, saves or refreshes, and each answer is of one state.
+    Changes wait for one another. It works in a process that was forked; pickled, it is loaded
+    again from its index, or, where that does not hold all of it, taken along whole.
 
     >>> from glane import BM25, Search
     >>> search = Search(BM25(), key="id", on=["title", "text"])
@@ -70,45 +78,98 @@ class Search:
         """Make an empty search.
 
         Args:
-            retriever: Finds the candidates; it must be empty.
+            retriever: Finds the candidates; it must be empty, and stays so: the search goes on
+                with a snapshot of its own.
             reranker: Orders them anew; it must be empty, and not the retriever itself.
             key: Field that holds a document's id, a string or an integer.
             on: Field or fields that are searched, joined by a space.
             keep_documents: Whether the documents are stored too, for `documents` to return.
 
         Raises:
-            TypeError: If the reranker cannot rerank.
+            TypeError: If a stage does not keep the contract, or the reranker cannot rerank.
             ValueError: If there is no field, a stage already holds documents, or both stages are
                 one object.
         """
-        if reranker is not None and not isinstance(reranker, Reranker):
-            raise TypeError(f"reranker must have `rerank`, {type(reranker).__name__} has not")
-        if reranker is retriever:
-            raise ValueError("retriever and reranker must be two objects; load the model twice")
-        self.retriever = retriever
-        self.reranker = reranker
-        self.key = key
-        self.on = [on] if isinstance(on, str) else list(on)
-        if not self.on:
+        _check_stages(retriever, reranker)
+        fields = [on] if isinstance(on, str) else list(on)
+        if not fields:
             raise ValueError("on must name at least one field, got none")
-        if any(len(stage) for stage in self._stages()):
-            raise ValueError("retriever and reranker must be empty; add documents to the Search")
-        self.keys = Names()
-        self.kept = Documents() if keep_documents else None
-        self.origin: Origin | None = None
+        kept = Documents() if keep_documents else None
+        self._begin(Fields(key, fields), _Now(Collection(retriever, reranker, Names(), kept)))
+
+    def _begin(self, fields: Fields, now: _Now, threads: int | None = None) -> None:
+        self._fields = fields
+        self._threads = threads
+        self._now = now
+        self._changing = Guard()
+        self._lock: Lock | None = None
+        self._draft: Draft | None = None
+
+    @property
+    def retriever(self) -> Retriever:
+        """First stage, as it is now; a change of the search puts another in its place."""
+        return self._now.collection.retriever
+
+    @property
+    def reranker(self) -> Reranker | None:
+        """Second stage, likewise, or None."""
+        return self._now.collection.reranker
+
+    @property
+    def key(self) -> str:
+        """Field of a document's id."""
+        return self._fields.key
+
+    @property
+    def on(self) -> list[str]:
+        """Fields that are searched."""
+        return list(self._fields.on)
+
+    @property
+    def keys(self) -> Names:
+        """Id of each document, by its number."""
+        return self._now.collection.keys
+
+    @property
+    def kept(self) -> Documents | None:
+        """The documents themselves, or None where they are not kept."""
+        return self._now.collection.kept
+
+    @property
+    def origin(self) -> State | None:
+        """The state of the index that it was loaded from or saved to last, or None."""
+        return self._now.origin
 
     def __len__(self) -> int:
         """Return how many documents are stored."""
         return len(self.keys)
 
+    def __bool__(self) -> bool:
+        """Return True: an empty search is a search."""
+        return True
+
     def __contains__(self, key: object) -> bool:
-        return is_key(key) and bool(self.keys.find([key])[0] >= 0)
+        plain = as_key(key)
+        return plain is not None and bool(self.keys.find([plain])[0] >= 0)
+
+    def __repr__(self) -> str:
+        now = self._now
+        stages = ", ".join(map(repr, now.collection.stages().values()))
+        place = "" if now.origin is None else f", {str(now.origin.folder)!r}"
+        return f"Search({stages}, on={self.on}, {len(now.collection.keys)} documents{place})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        now = self._now
+        if now.origin is not None and now.is_saved:
+            return partial(type(self).load, threads=self._threads), (str(now.origin.folder),)
+        return _unpickled, (type(self), self._fields, now.collection, self._threads)
 
     def add(self, documents: Iterable[Mapping[str, Any]], *, progress: bool = False) -> int:
         """Store documents; one whose id is stored already replaces it.
 
-        One that is stored already with the very same text stays as it is and is not encoded again.
-        Nothing is stored where this raises.
+        One that is stored already with the very same text is not encoded again; where documents
+        are kept, a field that is not searched may still differ, and is then replaced. Nothing is
+        stored where this raises.
 
         Args:
             documents: Each with the key and the fields; a field that is missing or empty in some
@@ -116,54 +177,48 @@ class Search:
             progress: Whether a bar runs on standard error where that is a terminal.
 
         Returns:
-            How many were stored: those that are new or have another text.
+            How many were stored: those that are new or differ.
 
         Raises:
-            TypeError: If `documents` is one dictionary.
+            TypeError: If `documents` is one dictionary, or holds something else than dictionaries.
             ValueError: If a document lacks the key, a key is neither string nor integer, an id
-                stands twice, a field is no text, or a field of `on` is in none of the documents
-                (later additions may lack some of them, not all).
+                appears twice, a field is not text, or a field of `on` is in none of the documents
+                (later additions may lack some of them, not all); the message names the document.
         """
         if isinstance(documents, Mapping):
             raise TypeError("documents must be a list of dictionaries, got one dictionary")
         records = list(documents)
-        keys, texts = read_records(records, self.key, self.on, first=not self.keys.rows.next_id)
-        known = self.keys.find(keys)
-        hashes = content_hashes(texts if self.kept is None else self.kept.written(records))
-        new = np.flatnonzero(self._changed(known, hashes)).tolist()
-        if not new:
-            return 0
-        texts = [texts[place] for place in new]
-        encoded = [encode_documents(stage, texts, progress) for stage in self._stages()]
-        replaced = known[new]
-        self._forget(replaced[replaced >= 0])
-        for stage, vectors in zip(self._stages(), encoded, strict=True):
-            if stage.add(vectors)[0] != self.keys.rows.next_id:
-                raise ValueError("documents were added to a stage behind the back of this Search")
-        if self.kept is not None:
-            self.kept.add([records[place] for place in new])
-        self.keys.add([keys[place] for place in new], {"contents": hashes[new]})
-        return len(new)
+
+        def encode(stage: Retriever, texts: Sequence[str]) -> Any:  # noqa: ANN401
+            return encode_documents(stage, texts, progress)
+
+        with self._changing:
+            collection = self._now.collection.snapshot()
+            first = not collection.keys.rows.next_id
+            keys, texts = read_records(records, self.key, self._fields.on, first=first)
+            n_stored = collection.store(records, keys, texts, encode)
+            if n_stored:
+                self._now = replace(self._now, collection=collection, is_saved=False)
+        return n_stored
 
     def delete(self, keys: Iterable[Key]) -> None:
         """Forget documents.
 
         Raises:
             TypeError: If `keys` is one string, or holds something else than ids.
-            ValueError: If an id is unknown, or stands twice; nothing is deleted then.
+            ValueError: If an id is unknown, or appears twice; nothing is deleted then.
         """
-        numbers = self._numbers(keys)
-        if len(np.unique(numbers)) < len(numbers):
-            raise ValueError("an id stands twice among those to delete")
-        self._forget(numbers)
+        with self._changing:
+            collection = self._now.collection.snapshot()
+            collection.delete(keys)
+            self._now = replace(self._now, collection=collection, is_saved=False)
 
     def compact(self) -> None:
         """Drop what is left of deleted documents, and join what lies apart; answers stay."""
-        for stage in self._stages():
-            stage.compact()
-        self.keys.rows.compact()
-        if self.kept is not None:
-            self.kept.rows.compact()
+        with self._changing:
+            collection = self._now.collection.snapshot()
+            collection.compact()
+            self._now = replace(self._now, collection=collection, is_saved=False)
 
     def documents(self, keys: Iterable[Key]) -> list[dict[str, Any]]:
         """Return documents as they were added.
@@ -172,9 +227,12 @@ class Search:
             TypeError: If `keys` is one string, or holds something else than ids.
             ValueError: If an id is unknown, or documents are not kept.
         """
-        if self.kept is None:
+        now = self._now
+        if now.collection.kept is None:
             raise ValueError("documents are not kept; pass keep_documents=True")
-        return self.kept.get(self._numbers(keys))
+        numbers = now.collection.numbers(keys)
+        with _damage_named(now):
+            return now.collection.kept.get(numbers)
 
     def search(
         self,
@@ -200,27 +258,25 @@ class Search:
             TypeError: If `queries` is one string, or holds something else than strings.
             ValueError: If `k` or `candidates` is below 1, or fusion is asked for without a
                 reranker or with a wrong method or weight.
+            IndexDamaged: If files of the index turn out to be damaged.
         """
         texts = check_texts(queries, "queries")
-        check_k(k)
-        check_k(candidates, "candidates")
+        now = self._now
+        n_documents = max(1, len(now.collection.keys))
+        k = min(check_k(k), n_documents)
+        width = min(max(k, check_k(candidates, "candidates")), n_documents)
         if fuse != "none":
             check_fusion(fuse, fuse_weight)
-            if self.reranker is None:
+            if now.collection.reranker is None:
                 raise ValueError(f"fuse={fuse!r} needs a reranker")
-        if self.reranker is None:
-            return self._results(self.retriever.search(self.retriever.encode_queries(texts), k))
-        width = max(k, candidates)
-        first = self.retriever.search(self.retriever.encode_queries(texts), width)
-        second = self.reranker.rerank(self.reranker.encode_queries(texts), first, width)
-        if fuse == "none":
-            return self._results(Hits(second.ids[:, :k], second.scores[:, :k]))
-        return self._results(fused(first, second, k, fuse, fuse_weight))
+        with _damage_named(now):
+            hits = now.collection.rank(texts, k, width, fuse, fuse_weight)
+            return now.collection.named(hits)
 
     def save(self, folder: str | Path, *, link: bool = False) -> None:
         """Write into a folder: what is new where this was loaded from there, else everything.
 
-        The new state is there whole or not at all; who has the old one open goes on with it.
+        The new state is there whole or not at all; a reader of the old one goes on with it.
 
         Args:
             folder: New, empty, or an index; another index is replaced.
@@ -228,13 +284,26 @@ class Search:
                 copies; one that is changed goes on as it began.
 
         Raises:
+            TypeError: If a stage is of a class that an index would not find again.
             FileExistsError: If the folder holds something else than an index.
             LockedError: If somebody else is writing to it.
-            CheckpointError: If it was written to since this was loaded from there.
+            CheckpointError: If it was written to since this was loaded from there, or a model is
+                no longer what it was.
         """
-        from glane.saved import save
-
-        save(self, folder, link=link)
+        folder = Path(folder).resolve()
+        with self._changing:
+            now = self._now
+            if self._draft is not None and folder == self._draft.lock.folder:
+                self._now = _Now(self._draft.commit(now.collection), None)
+                return
+            seen = now.origin
+            if seen is not None and (seen.folder != folder or not _is_there(folder)):
+                seen = None
+            if self._lock is not None and folder == self._lock.folder:
+                state = saved.commit_to(self._lock, now.collection, self._fields, seen, link=link)
+            else:
+                state = saved.save(folder, now.collection, self._fields, seen, link=link)
+            self._now = _Now(now.collection.filled(state), state, is_saved=True)
 
     @classmethod
     def load(
@@ -244,77 +313,182 @@ class Search:
         model: str | Path | None = None,
         reranker: str | Path | None = None,
         threads: int | None = None,
-    ) -> Search:
+        verify: bool = False,
+    ) -> Self:
         """Load what `save` wrote.
+
+        Of each file the length is checked, of those up to 1 MiB also the checksum. Damage in the
+        middle of a longer one is met by a search, as `IndexDamaged` or, where numbers are still
+        numbers, as another answer; `verify` reads all and finds any.
 
         Args:
             folder: The index.
             model: Model folder for the retriever in place of the index's own copy.
             reranker: Model folder for the reranker, likewise.
             threads: Threads to compute with; by default what the process may use.
+            verify: Whether every file is read and compared with its checksum.
 
         Raises:
             CheckpointError: If the index is missing or damaged, or a model is not the one that
                 wrote it; the message then names both fingerprints.
         """
-        from glane.saved import load
-
-        return load(folder, {"retriever": model, "reranker": reranker}, threads)
+        models = {"retriever": model, "reranker": reranker}
+        opening = {"verify": True} if verify else {}
+        loaded = saved.load(folder, models, threads, **opening)
+        made = cls.__new__(cls)
+        made._begin(loaded.fields, _Now(loaded.collection, loaded.state, is_saved=True), threads)
+        return made
 
     @classmethod
+    @contextmanager
     def edit(
-        cls, folder: str | Path, *, threads: int | None = None
-    ) -> AbstractContextManager[Search]:
+        cls, folder: str | Path, *, threads: int | None = None, wait: float = 0
+    ) -> Iterator[Self]:
         """Load an index as its only writer; it is saved when the block ends without an error.
+
+        What is saved within the block, by `save` to the same folder, is committed then.
 
         Args:
             folder: The index.
             threads: Threads to compute with; by default what the process may use.
+            wait: Seconds to wait for another writer, at least 0.
 
         Raises:
             CheckpointError: If the index is missing or damaged.
-            LockedError: If somebody else is writing to it.
+            LockedError: If somebody else is still writing to it.
         """
-        from glane.saved import edit
+        folder = Path(folder).resolve()
+        with saved.editing(folder, wait) as lock:
+            search = cls.load(folder, threads=threads)
+            search._lock = lock
+            try:
+                yield search
+                search.save(folder)
+            finally:
+                search._lock = None
 
-        return edit(folder, threads)
+    @contextmanager
+    def building(
+        self, folder: str | Path, *, overwrite: bool = False, link: bool = False, wait: float = 0
+    ) -> Iterator[bool]:
+        """Make an index of this search, which is empty, chunk by chunk, as its only writer.
 
-    def _stages(self) -> list[Retriever]:
-        return [self.retriever] if self.reranker is None else [self.retriever, self.reranker]
+        What is saved to the folder within the block is a draft that no reader sees. It takes the
+        place of the index when the block ends without an error; else it stays, and the next
+        `building` of an equal search goes on from it: documents that are stored are not encoded
+        again.
 
-    def _numbers(self, keys: Iterable[Key]) -> Ids:
-        wanted = check_keys(keys)
-        numbers = self.keys.find(wanted)
-        if (numbers < 0).any():
-            raise ValueError(f"unknown document {wanted[int(numbers.argmin())]!r}")
-        return numbers
+        Args:
+            folder: New, empty, or an index.
+            overwrite: Whether an index that is there, or what another command left of one, may be
+                replaced.
+            link: Whether the index names its models' folders instead of holding copies.
+            wait: Seconds to wait for another writer, at least 0.
 
-    def _changed(self, known: Ids, hashes: Hashes) -> Mask:
-        """Return which documents are not stored, or with another content."""
-        changed = np.ones(len(known), np.bool_)
-        stored = np.flatnonzero(known >= 0)
-        found = places(self.keys.rows.parts, known[stored])
-        for place, (part, row) in zip(stored.tolist(), found, strict=True):
-            changed[place] = (part.arrays["contents"][row] != hashes[place]).any()
-        return changed
+        Yields:
+            Whether it goes on from a draft.
 
-    def _forget(self, numbers: Ids) -> None:
-        for stage in self._stages():
-            stage.delete(numbers)
-        self.keys.rows.delete(numbers)
-        if self.kept is not None:
-            self.kept.rows.delete(numbers)
+        Raises:
+            ValueError: If this search holds documents.
+            FileExistsError: If the folder holds something else than an index, or one that may not
+                be replaced.
+            LockedError: If somebody else is still writing to it.
+        """
+        if len(self):
+            raise ValueError(
+                f"an index is built of an empty search, this has {len(self)} documents"
+            )
+        folder = Path(folder).resolve()
+        with self._changing, saved.drafting(folder, self._fields, link=link, wait=wait) as draft:
+            self._now = _Now(draft.begin(self._now.collection, overwrite=overwrite))
+            self._draft = draft
+            try:
+                yield draft.state is not None
+                self.save(folder)
+                state = draft.publish()
+            finally:
+                self._draft = None
+            self._now = _Now(self._now.collection.filled(state), state, is_saved=True)
 
-    def _results(self, hits: Hits) -> Results:
-        rows = [hits.row(query) for query in range(len(hits.ids))]
-        ids = [self.keys.names(numbers) for numbers, _ in rows]
-        return Results(ids, [scores.tolist() for _, scores in rows])
+    @property
+    def is_stale(self) -> bool:
+        """Whether the index that this was loaded from or saved to has a newer state on disk.
+
+        Raises:
+            IndexDamaged: If the index is no longer there.
+        """
+        origin = self._now.origin
+        return origin is not None and read_manifest(origin.folder) != origin.manifest
+
+    def refresh(self) -> bool:
+        """Take the newest state of the index on disk; what is open stays open, models included.
+
+        Searches that are running go on with the state that they began with.
+
+        Returns:
+            Whether there was a newer one.
+
+        Raises:
+            ValueError: If this was neither loaded nor saved, or changed since: save it first.
+            CheckpointError: If the index is missing or damaged; the state stays as it is.
+        """
+        with self._changing:
+            now = self._now
+            if now.origin is None or not now.is_saved:
+                raise ValueError("only a search that is as its index was can be refreshed; save it")
+            if not self.is_stale:
+                return False
+            try:
+                models = {p: stage.encoder for p, stage in now.collection.stages().items()}
+                loaded = saved.load(now.origin.folder, models, self._threads, known=now.origin)
+            except GlaneError:  # of another model, or none: then it is loaded, or the error told
+                loaded = saved.load(now.origin.folder, {}, self._threads, known=now.origin)
+            self._fields = loaded.fields
+            self._now = _Now(loaded.collection, loaded.state, is_saved=True)
+        return True
 
 
-def content_hashes(texts: Sequence[str]) -> Hashes:
-    """Return numbers that differ where the text that is encoded differs, shape (n, 2)."""
-    digests = [blake2b(clean(text).encode(), digest_size=HASH_BYTES).digest() for text in texts]
-    return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
+def _unpickled(
+    kind: type[Search], fields: Fields, collection: Collection, threads: int | None
+) -> Search:
+    made = kind.__new__(kind)
+    made._begin(fields, _Now(collection), threads)
+    return made
+
+
+def _check_stages(retriever: Retriever, reranker: Reranker | None) -> None:
+    for name, stage in (("retriever", retriever), ("reranker", reranker)):
+        if stage is not None and not isinstance(stage, Retriever):
+            kind = type(stage).__name__
+            raise TypeError(f"{name} must keep the contract of `glane.Retriever`, {kind} does not")
+    if reranker is not None and not isinstance(reranker, Reranker):
+        raise TypeError(f"reranker must have `rerank`, {type(reranker).__name__} has not")
+    if reranker is retriever:
+        raise ValueError("retriever and reranker must be two objects; load the model twice")
+    if len(retriever) or (reranker is not None and len(reranker)):
+        raise ValueError("retriever and reranker must be empty; add documents to the Search")
+
+
+def _is_there(folder: Path) -> bool:
+    try:
+        read_manifest(folder)
+    except IndexDamaged:
+        return False
+    return True
+
+
+@contextmanager
+def _damage_named(now: _Now) -> Iterator[None]:
+    """Turn an error that damaged files have caused into one that names them."""
+    try:
+        yield
+    except GlaneError:
+        raise
+    except (ArithmeticError, LookupError, ValueError, MemoryError) as error:
+        origin = now.origin
+        if origin is None or not (damaged := damaged_files(origin.folder)):
+            raise
+        raise IndexDamaged(f"{str(origin.folder)!r} is damaged: {', '.join(damaged)}") from error
 
 
 def encode_documents(stage: Retriever, texts: Sequence[str], progress: bool) -> Any:  # noqa: ANN401
@@ -325,13 +499,11 @@ def encode_documents(stage: Retriever, texts: Sequence[str], progress: bool) -> 
         texts: Any strings.
         progress: Whether a bar runs on standard error where that is a terminal.
     """
-    name = type(stage).__name__
-    hidden = None if progress else True  # None: tqdm hides the bar where there is no terminal
     parts = []
-    with tqdm(total=len(texts), desc=f"{name} documents", disable=hidden, leave=False) as bar:
+    with bar(len(texts), f"{type(stage).__name__} documents", progress) as shown:
         for start in range(0, len(texts), ENCODE_AT_ONCE):
             vectors = stage.encode_documents(texts[start : start + ENCODE_AT_ONCE])
             halved = isinstance(vectors, TokenVectors | TermEmbeddings)
             parts.append(vectors.half() if halved else vectors)
-            bar.update(len(vectors))
+            shown.update(len(vectors))
     return type(parts[0]).concatenate(parts)

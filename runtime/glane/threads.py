@@ -4,7 +4,26 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from pathlib import Path
+
+
+class Guard:
+    """A lock whose owner can be copied and pickled: what is made of it has a lock of its own."""
+
+    def __init__(self) -> None:
+        """Make it open."""
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+    def __reduce__(self) -> tuple[type[Guard], tuple[()]]:
+        return Guard, ()
+
 
 CGROUP = Path("/sys/fs/cgroup")
 

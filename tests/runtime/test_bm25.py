@@ -1,4 +1,5 @@
 import math
+import pickle
 from collections import Counter
 from pathlib import Path
 
@@ -196,25 +197,24 @@ def test_a_manifest_that_is_not_ours_is_refused(tmp_path: Path, content: bytes) 
         BM25.load(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["ids", "indptr", "list_rows", "hashes"])
+@pytest.mark.parametrize("name", ["retriever", "retriever.terms"])
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", None], ids=["empty", "cut", "missing"])
 def test_damaged_arrays_are_refused(tmp_path: Path, name: str, content: bytes | None) -> None:
     filled(BM25()).save(tmp_path / "bm25")
-    path = next((tmp_path / "bm25" / "segments").glob(f"*/{name}.npy"))
+    path = next((tmp_path / "bm25" / "segments").glob(f"{name}-*.safetensors"))
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"{name}\.npy' (is damaged|cannot be read)"):
+    with pytest.raises(ValueError, match=r"safetensors' (is damaged|cannot be read)"):
         BM25.load(tmp_path / "bm25")
 
 
 def test_a_pickle_is_refused(tmp_path: Path) -> None:
     filled(BM25()).save(tmp_path / "bm25")
-    path = next((tmp_path / "bm25" / "segments").glob("*/ids.npy"))
+    path = next((tmp_path / "bm25" / "segments").glob("retriever-*.safetensors"))
     size = path.stat().st_size
-    np.save(path, np.array([{}], dtype=object), allow_pickle=True)
-    path.write_bytes(path.read_bytes()[:size].ljust(size, b"\0"))
-    with pytest.raises(ValueError, match=r"ids\.npy' cannot be read"):
+    path.write_bytes(pickle.dumps(np.array([{}], dtype=object))[:size].ljust(size, b"\0"))
+    with pytest.raises(ValueError, match=r"safetensors' is damaged"):
         BM25.load(tmp_path / "bm25")
 
 

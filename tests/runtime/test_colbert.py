@@ -203,8 +203,8 @@ def test_saved_and_loaded_it_stores_and_answers_as_before(
 
 def test_a_folder_without_vectors_is_refused(tmp_path: Path) -> None:
     filled().save(tmp_path / "index")
-    next((tmp_path / "index").rglob("tokens.values.npy")).unlink()
-    for name, folder in [("gone", tmp_path / "gone"), ("values.npy", tmp_path / "index")]:
+    next((tmp_path / "index").rglob("retriever-*.safetensors")).unlink()
+    for name, folder in [("gone", tmp_path / "gone"), ("safetensors", tmp_path / "index")]:
         with pytest.raises(CheckpointError, match=name):
             ColBERT.load(FIXTURES / "colbert", folder)
 

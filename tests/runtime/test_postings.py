@@ -7,9 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glane.postings.inverted import InvertedLists, contenders
+from glane.postings.joining import LISTS, join_lists
 from glane.postings.postings import Postings, Weighting
 from glane.retrievers.bm25 import Formula, Variant
 from glane.retrievers.tfidf import weigh_tfidf
+from glane.store.columns import whole as read
+from glane.store.segments import Segment
 from glane.vectors import SparseVectors
 
 ROWS = st.lists(
@@ -63,26 +66,36 @@ def test_any_sequence_scores_as_a_fresh_build_of_what_remains(
         np.testing.assert_array_equal(hits.scores, wanted.scores)
 
 
-@given(st.lists(ROWS, min_size=1, max_size=4), st.integers(0, 2**24))
+@given(st.lists(ROWS, min_size=1, max_size=4), st.integers(0, 2**24), st.integers(1, 5))
 def test_joined_lists_are_those_of_the_rows_that_are_left(
-    parts: list[list[dict[int, float]]], chosen: int
+    parts: list[list[dict[int, float]]], chosen: int, block: int
 ) -> None:
     rows = [row for part in parts for row in part]
     alive = np.array([bool(chosen >> place & 1) for place in range(len(rows))], np.bool_)
     cuts = np.cumsum([len(part) for part in parts])[:-1]
-    lists = [
-        InvertedLists.invert(vectors(part)).kept(own)
+    segments = [
+        segment_of(part).without(np.flatnonzero(~own))
         for part, own in zip(parts, np.split(alive, cuts), strict=True)
     ]
-    n_rows = [int(own.sum()) for own in np.split(alive, cuts)]
-    joined = InvertedLists.join(lists, n_rows)
-    whole = InvertedLists.invert(
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("glane.postings.joining.BLOCK_POSTINGS", block)
+        patch.setattr("glane.store.columns.BLOCK_BYTES", 4 * block)
+        columns = join_lists(segments)
+        joined = InvertedLists(*(read(columns[name]) for name in LISTS))
+    wanted = InvertedLists.invert(
         vectors([row for row, left in zip(rows, alive, strict=True) if left])
     )
-    np.testing.assert_array_equal(joined.terms, whole.terms)
+    np.testing.assert_array_equal(joined.terms, wanted.terms)
     for term in range(12):
-        for found, wanted in zip(joined.of(term), whole.of(term), strict=True):
-            np.testing.assert_array_equal(found, wanted)
+        for found, own in zip(joined.of(term), wanted.of(term), strict=True):
+            np.testing.assert_array_equal(found, own)
+
+
+def segment_of(rows: list[dict[int, float]]) -> Segment:
+    """Return the inverted lists of some rows as a segment holds them."""
+    lists = InvertedLists.invert(vectors(rows))
+    arrays = (lists.terms, lists.offsets, lists.rows, lists.values)
+    return Segment(np.arange(len(rows)), dict(zip(LISTS, arrays, strict=True)))
 
 
 @given(

@@ -122,7 +122,7 @@ def test_a_document_added_again_replaces_the_old() -> None:
 @pytest.mark.parametrize(
     ("documents", "message"),
     [
-        ([{"id": "a", "text": "x"}, {"id": "a", "text": "y"}], "'a' stands twice"),
+        ([{"id": "a", "text": "x"}, {"id": "a", "text": "y"}], "'a' appears twice"),
         ([{"text": "x"}], "position 0 has no key 'id'"),
         ([{"id": 1.5, "text": "x"}], "must be a string or an integer, got float"),
         ([{"id": True, "text": "x"}], "must be a string or an integer, got bool"),
@@ -146,7 +146,7 @@ def test_an_unknown_document_cannot_be_deleted() -> None:
     search.add(DOCUMENTS)
     with pytest.raises(ValueError, match="unknown document 'nobody'"):
         search.delete(["leaf", "nobody"])
-    with pytest.raises(ValueError, match="stands twice"):
+    with pytest.raises(ValueError, match="appears twice"):
         search.delete(["leaf", "leaf"])
     assert len(search) == 5
 
@@ -231,21 +231,21 @@ def test_a_model_changed_inside_the_index_is_refused(tmp_path: Path) -> None:
     search.save(tmp_path / "index")
     path = next((tmp_path / "index" / "models").glob("*/model.onnx"))
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(CheckpointError, match="was written by the model"):
+    with pytest.raises(CheckpointError, match=r"model\.onnx' is damaged"):
         Search.load(tmp_path / "index")
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "hashes.npy"])
+@pytest.mark.parametrize("name", ["manifest.json", "keys-*.safetensors"])
 def test_a_damaged_index_is_refused_by_name(name: str, tmp_path: Path) -> None:
     search = lexical()
     search.add(DOCUMENTS)
     search.save(tmp_path / "index")
     path = next((tmp_path / "index").rglob(name))
     path.write_text("{")
-    with pytest.raises(CheckpointError, match=name):
+    with pytest.raises(CheckpointError, match=path.name):
         Search.load(tmp_path / "index")
     path.unlink()
-    with pytest.raises(CheckpointError, match=name):
+    with pytest.raises(CheckpointError, match=path.name):
         Search.load(tmp_path / "index")
 
 

@@ -167,11 +167,12 @@ def test_a_model_of_another_kind_is_refused() -> None:
         Splade.load(FIXTURES / "colbert")
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "ids.npy", "list_values.npy"])
+@pytest.mark.parametrize("name", ["manifest.json", "retriever-*.safetensors"])
 def test_a_damaged_index_is_refused(name: str, tmp_path: Path) -> None:
     splade = load()
     splade.add(splade.encode_documents(TEXTS))
     splade.save(tmp_path)
-    next(tmp_path.rglob(name)).write_bytes(b"{")
-    with pytest.raises(CheckpointError, match=f"{name}' is damaged"):
+    path = next(tmp_path.rglob(name))
+    path.write_bytes(b"{")
+    with pytest.raises(CheckpointError, match=f"{path.name}' is damaged"):
         Splade.load(FIXTURES / "splade", tmp_path)

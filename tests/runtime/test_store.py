@@ -163,11 +163,11 @@ def test_numbers_are_never_given_twice_and_kept_through_compaction(tmp_path: Pat
 
 def test_a_small_change_writes_little(tmp_path: Path) -> None:
     folder = filled(tmp_path / "index", [{"id": i, "text": f"tea {i}"} for i in range(500)])
-    before = {path: path.stat().st_ino for path in folder.rglob("*.npy")}
+    before = {path: path.stat().st_ino for path in folder.rglob("*.safetensors")}
     with Search.edit(folder) as search:
         search.add([{"id": "new", "text": "leaf"}])
         search.delete([3])
-    after = {path: path.stat().st_ino for path in folder.rglob("*.npy")}
+    after = {path: path.stat().st_ino for path in folder.rglob("*.safetensors")}
     assert before.items() <= after.items()
     new = sum(path.stat().st_size for path in after.keys() - before.keys())
     assert new < sum(path.stat().st_size for path in before) / 5
@@ -186,7 +186,8 @@ def test_lists_that_were_read_are_given_back(
     assert taken > 0
     monkeypatch.setattr(postings, "TOUCHED_BYTES", 0)
     assert given_back.search(["tea leaf"]) == answers
-    assert resident_lists(folder) - before <= taken
+    del kept  # what is left is the other's alone
+    assert resident_lists(folder) < taken / 2
     assert given_back.search(["tea leaf"]) == answers
 
 
@@ -195,7 +196,7 @@ def resident_lists(folder: Path) -> int:
     total, counts = 0, False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-            counts = str(folder) in line and "list_rows" in line
+            counts = str(folder) in line and "/retriever-" in line
         elif counts and line.startswith("Rss:"):
             total += int(line.split()[1]) * 1024
     return total
@@ -206,7 +207,7 @@ def test_files_of_deleted_numbers_stay_few(tmp_path: Path) -> None:
     for number in range(30):
         with Search.edit(folder) as search:
             search.delete([number])
-    assert len(list(folder.rglob("keys-deleted-*.npy"))) <= 8
+    assert len(list(folder.rglob("keys-deleted-*.safetensors"))) <= 8
     assert len(Search.load(folder)) == 70
 
 
@@ -246,7 +247,7 @@ def test_an_index_made_anew_is_not_taken_for_the_old_one(tmp_path: Path) -> None
 def test_a_writer_that_is_refused_leaves_the_others_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, make = tmp_path / "index", store_writing._make_index_folder
+    folder, make = tmp_path / "index", store_writing.make_index_folder
     with contextlib.ExitStack() as other:
 
         def make_and_lose(path: Path) -> bool:
@@ -254,7 +255,7 @@ def test_a_writer_that_is_refused_leaves_the_others_folder(
             other.enter_context(writing(path))
             return made
 
-        monkeypatch.setattr(store_writing, "_make_index_folder", make_and_lose)
+        monkeypatch.setattr(store_writing, "make_index_folder", make_and_lose)
         with pytest.raises(LockedError, match="is being written to by process"):
             filled(folder)
         assert folder.is_dir()
@@ -264,7 +265,7 @@ def test_a_folder_of_others_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     for name in ("lock", "models/mine.bin"):
         (tmp_path / name).write_text("mine")
-    with pytest.raises(FileExistsError, match="exists already, and is no index"):
+    with pytest.raises(FileExistsError, match="exists already, and is not an index"):
         filled(tmp_path)
     assert (tmp_path / "models" / "mine.bin").read_text() == "mine"
 
@@ -340,9 +341,9 @@ def test_a_flipped_byte_in_any_file_is_found_by_name(tmp_path: Path) -> None:
 
 def test_a_damaged_header_is_refused_in_one_way(tmp_path: Path) -> None:
     folder = filled(tmp_path / "index")
-    path = next(folder.rglob("ids.npy"))
+    path = next(folder.rglob("keys-*.safetensors"))
     content = path.read_bytes()
-    for place, bit in product(range(content.index(b"\n")), range(8)):
+    for place, bit in product(range(8 + int.from_bytes(content[:8], "little")), range(8)):
         flipped = bytearray(content)
         flipped[place] ^= 1 << bit
         path.write_bytes(flipped)
@@ -356,8 +357,8 @@ def test_damage_is_not_reported_of_files_that_a_writer_removes(
     folder = filled(tmp_path / "index")
     read, first = read_manifest, list[Manifest]()
 
-    def read_and_commit(path: Path) -> Manifest:
-        manifest = read(path)
+    def read_and_commit(path: Path, name: str = "manifest.json") -> Manifest:
+        manifest = read(path, name)
         if not first:
             first.append(manifest)
             with Search.edit(folder) as search:
@@ -373,7 +374,7 @@ def test_a_truncated_or_missing_file_is_found_at_opening(tmp_path: Path) -> None
     folder = filled(tmp_path / "index")
     with Search.edit(folder) as search:
         search.delete(["leaf"])
-    for path in sorted(folder.rglob("*.npy")):
+    for path in sorted(folder.rglob("*.safetensors")):
         content = path.read_bytes()
         path.write_bytes(content[:-1])
         with pytest.raises(CheckpointError, match=f"{path.name}' is damaged: it has"):
@@ -389,7 +390,7 @@ def test_a_truncated_or_missing_file_is_found_at_opening(tmp_path: Path) -> None
 def test_a_newer_manifest_is_refused_by_number(tmp_path: Path) -> None:
     folder = filled(tmp_path / "index")
     record = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(record | {"format_version": 2}))
+    (folder / "manifest.json").write_text(json.dumps(record | {"format_version": 3}))
     for call in (
         Search.load,
         damaged_files,
@@ -397,7 +398,7 @@ def test_a_newer_manifest_is_refused_by_number(tmp_path: Path) -> None:
         Search.load(filled(tmp_path / "x")).save,
     ):
         with pytest.raises(
-            CheckpointError, match="format_version 2; this version of glane reads 1"
+            CheckpointError, match="format_version 3; this version of glane reads 1 and 2"
         ):
             call(folder)
 

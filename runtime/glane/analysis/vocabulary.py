@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from glane.store.names import Names
+from glane.types import Ids
 
 
 class Vocabulary:
@@ -46,6 +51,20 @@ class Vocabulary:
         return [
             str(next(stored)) if number < first else self._new[number - first] for number in numbers
         ]
+
+    def only(self, used: Ids) -> Vocabulary:
+        """Return a vocabulary of some terms, numbered anew in the order of their numbers.
+
+        Args:
+            used: Their numbers, rising; all others that are ready to be saved are left out.
+        """
+        made = Vocabulary()
+        rows = self.names.rows.snapshot()
+        rows.delete(np.setdiff1d(np.arange(rows.next_id), used))
+        joined = rows.joined(rows.parts)
+        renumbered = [replace(part, ids=np.arange(len(part.ids))) for part in joined]
+        made.names.rows.fill(tuple(renumbered), len(used))
+        return made
 
     def flush(self) -> None:
         """Put the new terms among those that are saved."""

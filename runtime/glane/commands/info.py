@@ -9,7 +9,7 @@ from typing import Any
 
 from glane.errors import CheckpointError
 from glane.model.checkpoint import CHECKPOINT_FILES, Checkpoint, ModelInfo, fingerprint
-from glane.saved import STAGES
+from glane.retrievers.collection import STAGES
 from glane.store.manifest import MANIFEST, Manifest, read_manifest
 from glane.store.reading import damaged_files
 

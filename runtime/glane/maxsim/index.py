@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,18 @@ from glane.hits import Hits, best, check_k
 from glane.maxsim.kernel import maxsim_scores
 from glane.maxsim.outlines import LEVELS, condensed, left_by_second, n_left_by_first, outlines
 from glane.maxsim.pooling import check_factor, pool
-from glane.maxsim.quantization import CodedVectors, CodeKind, TokenCodes, check_kind, encode
+from glane.maxsim.quantization import (
+    CodedVectors,
+    CodeKind,
+    TokenCodes,
+    check_kind,
+    check_tokens,
+    encode,
+)
+from glane.store.columns import Column
 from glane.store.segments import (
     Arrays,
+    Columns,
     Parts,
     Segment,
     Segments,
@@ -25,8 +35,8 @@ from glane.store.segments import (
     n_left,
     split,
 )
-from glane.types import Ids, Scores
-from glane.vectors import TokenVectors, check_width
+from glane.types import Ids, Scores, unshared
+from glane.vectors import TokenVectors
 
 QUERIES_AT_ONCE = 8
 
@@ -88,22 +98,25 @@ class MaxSimIndex:
         return len(self.rows)
 
     def add(self, vectors: TokenVectors) -> Ids:
-        """Store documents and return their numbers.
+        """Store documents and return their numbers; the arrays given are not kept.
 
         Raises:
-            ValueError: If the vectors have another width than the index.
+            TypeError: If `vectors` are not `TokenVectors`.
+            ValueError: If they have another width than the index, offsets that fall, or a
+                component that is not finite or larger than 65,504.
         """
-        check_width(vectors.dim, self.dim)
+        check_tokens(vectors, self.dim, "vectors")
         storage = self.storage
         tokens = encode(pool(vectors, storage.pool), storage.kind)
         made = outlines(vectors) if storage.outlines else []
-        return self.rows.add(document_arrays(tokens, made), len(vectors))
+        arrays = unshared(document_arrays(tokens, made), vectors.offsets, vectors.values)
+        return self.rows.add(arrays, len(vectors))
 
     def delete(self, ids: Ids) -> None:
         """Forget documents.
 
         Raises:
-            ValueError: If a number is not stored, or stands twice; nothing is deleted then.
+            ValueError: If a number is not stored, or appears twice; nothing is deleted then.
         """
         self.rows.delete(ids)
 
@@ -117,10 +130,11 @@ class MaxSimIndex:
             Shape (n_queries, k), best first; equal scores by lower number.
 
         Raises:
-            ValueError: If `k` is below 1, or the queries have another width than the index.
+            TypeError: If `k` is not an integer, or `queries` are not `TokenVectors`.
+            ValueError: If `k` is below 1, or the queries are broken, as in `add`.
         """
-        check_k(k)
-        check_width(queries.dim, self.dim)
+        k = check_k(k)
+        check_tokens(queries, self.dim, "queries")
         parts, threads = self.rows.parts, self.threads
         choose = self.storage.outlines and n_left(parts) > EXACT_UP_TO
         rows: list[tuple[Ids, Scores]] = []
@@ -143,10 +157,16 @@ class MaxSimIndex:
         parts = self.rows.parts
 
         def score(query: TokenVectors, ids: Ids) -> Scores:
-            check_width(query.dim, self.dim)
+            check_tokens(query, self.dim, "queries")
             return _score(parts, query, ids, tokens_of, self.threads)
 
         return score
+
+    def snapshot(self) -> Self:
+        """Return an equal index; changes of one leave the other alone, and nothing is copied."""
+        made = copy(self)
+        made.rows = self.rows.snapshot()
+        return made
 
     def tables(self) -> dict[str, Segments]:
         """Return what is stored."""
@@ -211,12 +231,12 @@ def outline_of(arrays: Arrays, level: int) -> CodedVectors:
     return _coded(arrays, f"outline{level}")
 
 
-def join_documents(parts: Sequence[Segment]) -> Arrays:
+def join_documents(parts: Sequence[Segment]) -> Columns:
     """Return the arrays of the documents that are left in some segments, in order."""
     groups: dict[str, list[str]] = {}
     for name in parts[0].arrays:
         groups.setdefault(name.partition(".")[0], []).append(name)
-    joined: dict[str, npt.NDArray[Any]] = {}
+    joined: dict[str, npt.NDArray[Any] | Column] = {}
     for group, names in groups.items():
         offsets = f"{group}.offsets"
         joined |= join_ragged(parts, offsets, *(name for name in names if name != offsets))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from glane.ragged import join_lengths
-from glane.types import Ids, Mask, Scores
-from glane.vectors import SparseVectors
+from glane.ragged import check_rising
+from glane.types import MOST, Ids, Scores, check_size
+from glane.vectors import SparseVectors, check_type
 
 SAMPLE_STEP = 64
 """At most every 64th score is looked at to guess the threshold of the k best."""
@@ -36,6 +35,9 @@ class InvertedLists:
     def invert(cls, vectors: SparseVectors) -> InvertedLists:
         """Sort the postings by term, by row within a term.
 
+        Raises:
+            ValueError: If a term appears twice in a row.
+
         >>> vectors = SparseVectors(np.int64([0, 2, 3]), np.int32([4, 0, 4]), np.float32([5, 6, 7]))
         >>> lists = InvertedLists.invert(vectors)
         >>> lists.terms, lists.offsets, lists.rows
@@ -48,46 +50,17 @@ class InvertedLists:
         keys |= np.arange(len(keys), dtype=np.uint64)
         keys.sort()
         order = (keys & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
-        rows = np.repeat(np.arange(len(vectors), dtype=np.int32), np.diff(vectors.indptr))
-        lengths = np.bincount(vectors.indices, minlength=0)
-        terms = np.flatnonzero(lengths)
-        offsets = join_lengths(lengths[terms])
-        return cls(terms.astype(np.int32), offsets, rows[order], vectors.values[order])
-
-    @classmethod
-    def join(cls, parts: Sequence[InvertedLists], n_rows: Sequence[int]) -> InvertedLists:
-        """Return the lists of the rows of all parts, in order; nothing is sorted.
-
-        Args:
-            parts: Any number of lists.
-            n_rows: How many rows each part has, those without a term included.
-        """
-        terms = np.unique(np.concatenate([np.empty(0, np.int32), *(part.terms for part in parts)]))
-        own = [np.searchsorted(terms, part.terms) for part in parts]
-        lengths = np.zeros((len(parts) + 1, len(terms)), np.int64)
-        for number, part in enumerate(parts):
-            lengths[number + 1, own[number]] = np.diff(part.offsets)
-        offsets = join_lengths(lengths.sum(0))
-        begins = offsets[:-1] + lengths.cumsum(0)  # of each part's stretch of each term
-        rows, values = np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.float32)
-        first = 0
-        for number, part in enumerate(parts):
-            shift = begins[number, own[number]] - part.offsets[:-1]
-            places = np.repeat(shift, np.diff(part.offsets))
-            places += np.arange(len(places))
-            rows[places] = part.rows + np.int32(first)
-            values[places] = part.values
-            first += n_rows[number]
-        return cls(terms, offsets, rows, values)
-
-    def kept(self, alive: Mask) -> InvertedLists:
-        """Return the lists of some rows, which are then counted anew."""
-        keep = alive[self.rows]
-        rows = (alive.cumsum(dtype=np.int32) - np.int32(1))[self.rows[keep]]
-        ends = join_lengths(keep.astype(np.int64))[self.offsets]
-        lengths = np.diff(ends)
-        left = lengths > 0
-        return InvertedLists(self.terms[left], join_lengths(lengths[left]), rows, self.values[keep])
+        rows = np.repeat(np.arange(len(vectors), dtype=np.int32), np.diff(vectors.indptr))[order]
+        keys >>= bits
+        begins = np.flatnonzero(np.diff(keys, prepend=~keys[:1]))
+        terms = keys[begins].astype(np.int32)
+        twice = np.diff(rows, prepend=-1) == 0
+        twice[begins] = False
+        if twice.any():
+            place = int(twice.argmax())
+            raise ValueError(f"term {keys[place]} appears twice in row {rows[place]}")
+        offsets = np.append(begins, len(keys)).astype(np.int64, copy=False)
+        return cls(terms, offsets, rows, vectors.values[order])
 
     def of(self, term: int) -> tuple[npt.NDArray[np.int32], Scores]:
         """Return rows and values of one term."""
@@ -96,6 +69,40 @@ class InvertedLists:
             return np.empty(0, np.int32), np.empty(0, np.float32)
         stretch = slice(self.offsets[place], self.offsets[place + 1])
         return self.rows[stretch], self.values[stretch]
+
+
+def check_terms(vectors: SparseVectors, name: str, most: float = MOST) -> None:
+    """Refuse terms and weights that cannot be stored or searched with.
+
+    Args:
+        vectors: What was given.
+        name: What they are called.
+        most: Largest size of a weight.
+
+    Raises:
+        TypeError: If they are not `SparseVectors`.
+        ValueError: If their offsets fall, a term's number is below 0, or a weight is not finite or
+            larger than `most`.
+    """
+    check_type(vectors, SparseVectors, name)
+    check_rising(vectors.indptr, name)
+    if vectors.indices.min(initial=0) < 0:
+        raise ValueError(f"{name} must hold terms of at least 0, got {vectors.indices.min()}")
+    check_size(vectors.values, vectors.indptr, name, most)
+
+
+def check_counts(vectors: SparseVectors, name: str, most: float = MOST) -> None:
+    """Refuse terms and weights that cannot be stored: as `check_terms`, and weights up to 0.
+
+    Raises:
+        TypeError: If they are not `SparseVectors`.
+        ValueError: If they are broken, or a weight is not above 0.
+    """
+    check_terms(vectors, name, most)
+    if vectors.values.min(initial=1) <= 0:
+        place = int((vectors.values <= 0).argmax())
+        row = int(np.searchsorted(vectors.indptr, place, side="right")) - 1
+        raise ValueError(f"{name} must be above 0, got {vectors.values[place]} in row {row}")
 
 
 def contenders(scores: Scores, k: int) -> Ids:

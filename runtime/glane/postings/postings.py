@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import cached_property, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from glane.hits import Hits, check_k
-from glane.postings.inverted import InvertedLists, contenders
+from glane.postings.inverted import InvertedLists, check_counts, check_terms, contenders
+from glane.postings.joining import LISTS, join_lists
 from glane.ragged import join_lengths
-from glane.store.arrays import release
-from glane.store.segments import Arrays, Parts, Segment, Segments, join_ragged, split
-from glane.types import Floats, Ids, Scores
+from glane.store.columns import Column, column_of, release
+from glane.store.segments import (
+    Arrays,
+    Columns,
+    Parts,
+    Segment,
+    Segments,
+    join_ragged,
+    join_rows,
+    split,
+)
+from glane.threads import Guard
+from glane.types import MOST, Floats, Ids, Scores, unshared
 from glane.vectors import SparseVectors
 
 CACHE_BYTES = 1 << 27
@@ -31,7 +42,6 @@ DENSE_SHARE = 8
 """A term in more than one of so many documents is added as a dense array, which is faster."""
 
 FORWARD = ("indptr", "indices", "values")
-LISTS = ("list_terms", "list_offsets", "list_rows", "list_values")
 
 
 class Statistics:
@@ -105,16 +115,21 @@ class Postings:
         rows: Where the counts are stored, by document and by term.
     """
 
-    def __init__(self, weighting: Weighting, beside: Sequence[str] = ()) -> None:
+    def __init__(
+        self, weighting: Weighting, beside: Sequence[str] = (), most: float = MOST
+    ) -> None:
         """Make an empty index.
 
         Args:
             weighting: Called after each change; gives the function that weighs a term's counts.
             beside: Names of further arrays, which are stored with one row for each posting.
+            most: Largest count or weight.
         """
         self._weighting = weighting
-        self._lock = threading.Lock()
-        self.rows = Segments(partial(_join, beside=beside))
+        self._lock = Guard()
+        self._beside = tuple(beside)
+        self._most = most
+        self.rows = Segments(partial(_join, beside=self._beside))
         self._snapshot: _Snapshot | None = None
 
     def __len__(self) -> int:
@@ -129,7 +144,13 @@ class Postings:
 
         Returns:
             Their numbers, int64, shape (n,), in order.
+
+        Raises:
+            TypeError: If `counts` are not `SparseVectors`.
+            ValueError: If offsets fall, a term appears twice in a row or is below 0, or a count is
+                not above 0, not finite or too large.
         """
+        check_counts(counts, "vectors", self._most)
         forward = (counts.indptr, counts.indices, counts.values)
         arrays: Arrays = {
             **dict(zip(FORWARD, forward, strict=True)),
@@ -137,13 +158,13 @@ class Postings:
             **_named(InvertedLists.invert(counts)),
             **(beside or {}),
         }
-        return self.rows.add(arrays, len(counts))
+        return self.rows.add(unshared(arrays, *forward), len(counts))
 
     def delete(self, ids: Ids) -> None:
         """Forget documents; nothing is deleted where one is unknown.
 
         Raises:
-            ValueError: If a number is not stored, or stands twice.
+            ValueError: If a number is not stored, or appears twice.
         """
         self.rows.delete(ids)
 
@@ -153,8 +174,13 @@ class Postings:
         Args:
             queries: Shape (n_queries, n_terms); terms are added in their order in the row.
             k: At least 1; a document without a term of the query is no hit.
+
+        Raises:
+            TypeError: If `k` is not an integer, or `queries` are not `SparseVectors`.
+            ValueError: If `k` is below 1, or the queries are broken.
         """
-        check_k(k)
+        k = check_k(k)
+        check_terms(queries, "queries", self._most)
         return self._now().search(queries, k)
 
     def statistics(self) -> Statistics:
@@ -168,6 +194,30 @@ class Postings:
     def tables(self) -> dict[str, Segments]:
         """Return what is stored."""
         return {"": self.rows}
+
+    def snapshot(self) -> Self:
+        """Return an equal index; changes of one leave the other alone, and nothing is copied."""
+        made = copy(self)
+        made.rows = self.rows.snapshot()
+        return made
+
+    def renumber(self, used: Ids) -> None:
+        """Give terms new numbers, 0 for the first of those that are used, and so on.
+
+        Args:
+            used: Numbers of the terms that some document has which is left, rising.
+        """
+        parts = self.rows.parts
+        if not parts:
+            return
+        top = max(int(part.whole("list_terms")[-1:].max(initial=-1)) for part in parts)
+        ranks = np.searchsorted(used, np.arange(1 + top), side="right") - 1
+        join = partial(_join, beside=self._beside, renumber=ranks.astype(np.int32))
+        renumbered = Segments(join).joined(parts)
+        self.rows.fill(renumbered, self.rows.next_id)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_snapshot": None}
 
     def _now(self) -> _Snapshot:
         """Return the index as it is now; later changes leave it alone."""
@@ -282,11 +332,11 @@ def _lengths(counts: SparseVectors) -> npt.NDArray[np.float64]:
     return lengths.astype(np.float64, copy=False)
 
 
-def _join(parts: Sequence[Segment], beside: Sequence[str]) -> Arrays:
-    lists = [
-        _lists(part) if part.alive is None else _lists(part).kept(part.alive) for part in parts
-    ]
-    n_rows = [part.n_rows - part.n_deleted for part in parts]
-    lengths = np.concatenate([part.arrays["lengths"][part.kept] for part in parts])
-    rows = join_ragged(parts, *FORWARD, *beside)
-    return {**rows, "lengths": lengths, **_named(InvertedLists.join(lists, n_rows))}
+def _join(
+    parts: Sequence[Segment], beside: Sequence[str], renumber: npt.NDArray[np.int32] | None = None
+) -> Columns:
+    columns = dict(join_ragged(parts, *FORWARD, *beside))
+    if renumber is not None:
+        old = column_of(columns["indices"])
+        columns["indices"] = Column(old.dtype, old.shape, lambda: map(renumber.take, old.blocks()))
+    return {**columns, **join_rows(parts, "lengths"), **join_lists(parts, renumber)}

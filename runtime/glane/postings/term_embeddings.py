@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
+from typing import Self
 
 import numpy as np
 
 from glane.hits import Hits, check_k, rerank
 from glane.maxsim.quantization import widened
+from glane.postings.inverted import check_terms
 from glane.postings.postings import Postings, forward, weigh_as_it_is
 from glane.ragged import take_rows
 from glane.store.segments import Segment, Segments, locate, split
-from glane.types import Ids, Scores
-from glane.vectors import TermEmbeddings, check_width
+from glane.types import Ids, Scores, check_size
+from glane.vectors import TermEmbeddings, check_type, check_width
 
 CANDIDATES = 1000
 """Documents that the weights of terms choose for the vectors to order."""
@@ -68,19 +71,22 @@ class TermEmbeddingIndex:
         return self._postings.n_terms()
 
     def add(self, vectors: TermEmbeddings) -> Ids:
-        """Store documents and return their numbers.
+        """Store documents and return their numbers; the arrays given are not kept.
 
         Raises:
-            ValueError: If the vectors have another width than the index.
+            TypeError: If `vectors` are not `TermEmbeddings`.
+            ValueError: If they have another width than the index, a term appears twice in a row,
+                a weight is not above 0, or a number is not finite or larger than 65,504.
         """
-        check_width(vectors.dim, self.dim)
-        return self._postings.add(vectors.terms, {"embeddings": vectors.half().embeddings})
+        _check(vectors, self.dim, "vectors")
+        embeddings = np.array(vectors.embeddings, np.float16)
+        return self._postings.add(vectors.terms, {"embeddings": embeddings})
 
     def delete(self, ids: Ids) -> None:
         """Forget documents.
 
         Raises:
-            ValueError: If a number is not stored, or stands twice; nothing is deleted then.
+            ValueError: If a number is not stored, or appears twice; nothing is deleted then.
         """
         self._postings.delete(ids)
 
@@ -91,9 +97,11 @@ class TermEmbeddingIndex:
             Shape (n_queries, k), best first; equal scores by lower number.
 
         Raises:
-            ValueError: If `k` is below 1.
+            TypeError: If `k` is not an integer, or `queries` are not `TermEmbeddings`.
+            ValueError: If `k` is below 1, or the queries are broken, as in `add`.
         """
-        check_k(k)
+        k = check_k(k)
+        _check(queries, self.dim, "queries")
         hits = self._postings.search(queries.terms, max(k, self.candidates))
         return rerank(queries, hits, k, self.scorer())
 
@@ -106,15 +114,29 @@ class TermEmbeddingIndex:
         parts = self._postings.rows.parts
 
         def score(query: TermEmbeddings, ids: Ids) -> Scores:
+            _check(query, self.dim, "queries")
             places = split(parts, locate(parts, ids))
             scores = [sparse_embed_scores(query, _vectors(part), rows) for part, rows in places]
             return np.concatenate([np.empty(0, np.float32), *scores])
 
         return score
 
+    def snapshot(self) -> Self:
+        """Return an equal index; changes of one leave the other alone, and nothing is copied."""
+        made = copy(self)
+        made._postings = self._postings.snapshot()
+        return made
+
     def tables(self) -> dict[str, Segments]:
         """Return what is stored: the vectors beside the terms."""
         return {"": self._postings.rows}
+
+
+def _check(vectors: TermEmbeddings, dim: int, name: str) -> None:
+    check_type(vectors, TermEmbeddings, name)
+    check_width(vectors.dim, dim)
+    check_terms(vectors.terms, name)
+    check_size(vectors.embeddings, vectors.terms.indptr, name)
 
 
 def _vectors(part: Segment) -> TermEmbeddings:

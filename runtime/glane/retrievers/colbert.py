@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -52,14 +52,17 @@ class ColBERT(NeuralReranker[TokenVectors, MaxSimIndex]):
         """Return which model's vectors are stored, and how, as JSON."""
         return {**super().record(), "storage": asdict(self.index.storage)}
 
-    def adopt(self, record: Mapping[str, Any], index: str | Path) -> None:
-        """Get ready, while empty, for the vectors of an index; refuse those of another model.
-
-        Raises:
-            CheckpointError: The message names both fingerprints.
-        """
-        super().adopt(record, index)
-        self.store_as(TokenStorage(**record["storage"]))
+    @classmethod
+    def from_record(
+        cls,
+        record: Mapping[str, Any],
+        model: str | Path | Encoder | None = None,
+        threads: int | None = None,
+    ) -> Self:
+        """Make the empty retriever that `record` told of; see `Neural.from_record`."""
+        made = super().from_record(record, model, threads)
+        made.store_as(TokenStorage(**record["storage"]))
+        return made
 
     def _encode(self, texts: Sequence[str], role: Role, progress: bool) -> TokenVectors:
         rows = list(self.encoder.map(texts, role, _counted_vectors, progress=progress))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -15,14 +15,21 @@ import numpy as np
 
 from glane.analysis.analyzer import CACHED_LENGTH, Analyzer
 from glane.analysis.vocabulary import Vocabulary
+from glane.errors import CheckpointError
 from glane.hits import Hits, check_k
+from glane.model.encoder import Encoder
 from glane.model.preparation import check_texts
+from glane.postings.inverted import check_terms
 from glane.postings.postings import Postings, Weighting
 from glane.store.reading import open_state
 from glane.store.segments import Segments
 from glane.store.stage import load_tables, record_of, save_retriever
+from glane.threads import Guard
 from glane.types import Ids
 from glane.vectors import SparseVectors
+
+MOST_COUNT = 2.0**31
+"""Largest count of a term in a text."""
 
 
 class Lexical(ABC):
@@ -34,6 +41,10 @@ class Lexical(ABC):
 
     kind: ClassVar[str]
 
+    @property
+    def encoder(self) -> None:
+        """None: words need no model."""
+
     def __init__(self, analyzer: Analyzer, weighting: Weighting) -> None:
         """Make an empty retriever.
 
@@ -44,11 +55,16 @@ class Lexical(ABC):
         """
         self.analyzer = analyzer
         self._vocabulary = Vocabulary()
-        self._vocabulary_lock = threading.Lock()
-        self._postings = Postings(weighting)
+        self._vocabulary_lock = Guard()
+        self._postings = Postings(weighting, most=MOST_COUNT)
 
     def __len__(self) -> int:
         return len(self._postings)
+
+    def __repr__(self) -> str:
+        given = {**self.settings(), "analyzer": self.analyzer}
+        shown = "".join(f", {name}={value!r}" for name, value in given.items())
+        return f"{type(self).__name__}({len(self)} documents{shown})"
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
@@ -102,7 +118,9 @@ class Lexical(ABC):
             Their numbers, int64, in order of writing; a number is never given twice.
 
         Raises:
-            ValueError: If the vectors have another vocabulary.
+            TypeError: If `vectors` are not `SparseVectors`.
+            ValueError: If they have another vocabulary, a term appears twice in a row, or a count
+                is not above 0 and finite.
         """
         self._check_vocabulary(vectors, "vectors")
         return self._postings.add(vectors)
@@ -111,13 +129,33 @@ class Lexical(ABC):
         """Forget documents; the others then score as if these had never been added.
 
         Raises:
-            ValueError: If a number is not stored or stands twice; then nothing is deleted.
+            ValueError: If a number is not stored or appears twice; then nothing is deleted.
         """
         self._postings.delete(ids)
 
     def compact(self) -> None:
-        """Drop what is left of deleted documents; numbers and scores stay."""
+        """Drop what is left of deleted documents; numbers and scores stay.
+
+        Terms that no document holds any more are forgotten, and the others numbered anew: counts
+        that were encoded before have another vocabulary.
+        """
+        with self._vocabulary_lock:
+            self._vocabulary.flush()
+            used = np.flatnonzero(self._postings.statistics().frequencies)
+            if len(used) < len(self._vocabulary):
+                postings = self._postings.snapshot()
+                postings.renumber(used)
+                self._postings, self._vocabulary = postings, self._vocabulary.only(used)
         self._postings.rows.compact()
+
+    def snapshot(self) -> Self:
+        """Return an equal retriever; changes of one leave the other alone, and nothing is copied.
+
+        Both grow one vocabulary: terms are numbered in it until `compact` makes a new one.
+        """
+        made = copy(self)
+        made._postings = self._postings.snapshot()
+        return made
 
     def search(self, queries: SparseVectors, k: int) -> Hits:
         """Return the k best documents for each query.
@@ -131,7 +169,8 @@ class Lexical(ABC):
             lower id. A row with fewer than k hits ends in id -1 and score -inf.
 
         Raises:
-            ValueError: If k is below 1, or `queries` has another vocabulary.
+            TypeError: If k is not an integer, or `queries` are not `SparseVectors`.
+            ValueError: If k is below 1, or `queries` has another vocabulary or is broken.
         """
         check_k(k)
         self._check_vocabulary(queries, "queries")
@@ -154,8 +193,24 @@ class Lexical(ABC):
         return {"": self._postings.rows, "terms": self._vocabulary.names.rows}
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """Make the empty retriever that `record` told of."""
+    def from_record(
+        cls,
+        record: Mapping[str, Any],
+        model: str | Path | Encoder | None = None,
+        threads: int | None = None,
+    ) -> Self:
+        """Make the empty retriever that `record` told of.
+
+        Args:
+            record: From `record`.
+            model: None: words need no model.
+            threads: Not used.
+
+        Raises:
+            CheckpointError: If a model is given.
+        """
+        if model is not None:
+            raise CheckpointError(f"a {cls.kind} takes no model, got {str(model)!r}")
         return cls(**record["settings"], analyzer=Analyzer(**record["analyzer"]))
 
     def save(self, folder: str | Path) -> None:
@@ -185,6 +240,7 @@ class Lexical(ABC):
         return queries
 
     def _check_vocabulary(self, vectors: SparseVectors, name: str) -> None:
+        check_terms(vectors, name, MOST_COUNT)
         highest = int(vectors.indices.max(initial=-1))
         if highest >= len(self._vocabulary):
             raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -39,6 +40,10 @@ class VectorIndex(Protocol):
         """Return the k best documents for each query."""
         ...
 
+    def snapshot(self) -> Self:
+        """Return an equal index; changes of one leave the other alone, and nothing is copied."""
+        ...
+
     def tables(self) -> dict[str, Segments]:
         """Return what is stored, by name."""
         ...
@@ -71,6 +76,7 @@ class Neural(ABC, Generic[V, I]):
     """
 
     kind: ClassVar[Kind]
+    encoder: Encoder
 
     def __init__(self, encoder: Encoder) -> None:
         """Put an empty index behind an encoder; `load` is the usual way.
@@ -96,11 +102,12 @@ class Neural(ABC, Generic[V, I]):
             CheckpointError: If model or vectors are missing or damaged, the model is of another
                 kind, or another made the vectors; the message then names both fingerprints.
         """
-        made = cls(Encoder(model, cls.kind, threads))
-        if index is not None:
-            state = open_state(index)
-            made.adopt(record_of(state, "retriever", cls.kind), index)
-            load_tables(made, state, "retriever")
+        encoder = Encoder(model, cls.kind, threads)
+        if index is None:
+            return cls(encoder)
+        state = open_state(index)
+        made = cls.from_record(record_of(state, "retriever", cls.kind), encoder)
+        load_tables(made, state, "retriever")
         return made
 
     def save(self, folder: str | Path) -> None:
@@ -122,22 +129,39 @@ class Neural(ABC, Generic[V, I]):
         """Return what is stored."""
         return self.index.tables()
 
-    def adopt(self, record: Mapping[str, Any], index: str | Path) -> None:
-        """Get ready, while empty, for the vectors of an index; refuse those of another model.
+    @classmethod
+    def from_record(
+        cls,
+        record: Mapping[str, Any],
+        model: str | Path | Encoder | None = None,
+        threads: int | None = None,
+    ) -> Self:
+        """Make the empty retriever that `record` told of.
 
         Args:
-            record: What the `record` of who wrote it returned.
-            index: The index, for the message.
+            record: From `record`.
+            model: The model that made what is stored: its folder, or loaded.
+            threads: Threads to compute with where the model is loaded here.
 
         Raises:
-            CheckpointError: The message names both fingerprints.
+            CheckpointError: If there is no model, or it is another; the message then names both
+                fingerprints.
         """
-        if record["fingerprint"] != self.encoder.fingerprint:
+        if model is None:
+            raise CheckpointError(f"a {cls.kind} needs the model that made what is stored")
+        encoder = model if isinstance(model, Encoder) else Encoder(model, cls.kind, threads)
+        if record["fingerprint"] != encoder.fingerprint:
             raise CheckpointError(
-                f"{str(index)!r} was written by the model {record['fingerprint']}, but "
-                f"{str(self.encoder.folder)!r} is {self.encoder.fingerprint}; use that model, or "
-                "index again"
+                f"what is stored was written by the model {record['fingerprint']}, but "
+                f"{str(encoder.folder)!r} is {encoder.fingerprint}; use that model, or index again"
             )
+        return cls(encoder)
+
+    def snapshot(self) -> Self:
+        """Return an equal retriever: changes of one leave the other alone; nothing is copied."""
+        made = copy(self)
+        made.index = self.index.snapshot()
+        return made
 
     def compact(self) -> None:
         """Drop what is left of deleted documents; numbers stay."""
@@ -147,6 +171,10 @@ class Neural(ABC, Generic[V, I]):
     def __len__(self) -> int:
         """Return how many documents are stored."""
         return len(self.index)
+
+    def __repr__(self) -> str:
+        folder = str(self.encoder.folder)
+        return f"{type(self).__name__}({len(self)} documents, model={folder!r})"
 
     def encode_queries(self, queries: Sequence[str], *, progress: bool = False) -> V:
         """Return the vectors of queries.
@@ -191,7 +219,7 @@ class Neural(ABC, Generic[V, I]):
         """Forget documents.
 
         Raises:
-            ValueError: If a number is not stored, or stands twice; nothing is deleted then.
+            ValueError: If a number is not stored, or appears twice; nothing is deleted then.
         """
         self.index.delete(ids)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from glane.errors import CheckpointError
@@ -13,6 +14,9 @@ from glane.retrievers.sparse_embed import SparseEmbed
 from glane.retrievers.splade import Splade
 from glane.retrievers.tfidf import TfIdf
 
+GROUP = "glane.retrievers"
+"""Entry points of other packages: the name is the retriever's `kind`, the value its class."""
+
 LEXICAL: dict[str, type[BM25] | type[TfIdf]] = {"bm25": BM25, "tfidf": TfIdf}
 NEURAL: dict[str, type[ColBERT] | type[Splade] | type[SparseEmbed]] = {
     "splade": Splade,
@@ -23,6 +27,39 @@ RERANKERS: dict[str, type[ColBERT] | type[SparseEmbed]] = {
     "sparse-embed": SparseEmbed,
     "colbert": ColBERT,
 }
+
+
+def names() -> list[str]:
+    """Return the names of all retrievers, those of other packages last."""
+    return list(dict.fromkeys([*LEXICAL, *NEURAL, *sorted(entry_points(group=GROUP).names)]))
+
+
+def find(name: str) -> type[Retriever]:
+    """Return the class of a retriever; those of glane go before others of the same name.
+
+    Raises:
+        ValueError: If there is none of that name, or it does not keep the contract.
+    """
+    own: dict[str, type[Retriever]] = {**LEXICAL, **NEURAL}
+    if name in own:
+        return own[name]
+    found = entry_points(group=GROUP, name=name)
+    if not found:
+        raise ValueError(f"unknown retriever {name!r}; there are {names()}")
+    kind: type[Retriever] = next(iter(found)).load()
+    missing = [each for each in MEMBERS if not hasattr(kind, each)]
+    if missing:
+        raise ValueError(f"the class of the retriever {name!r} lacks {', '.join(missing)}")
+    if getattr(kind, "kind", None) != name:
+        raise ValueError(f"{kind.__name__}, the retriever {name!r}, must have `kind` = {name!r}")
+    return kind
+
+
+MEMBERS = (
+    *("encode_documents", "encode_queries", "add", "delete", "search", "compact", "snapshot"),
+    *("record", "from_record", "tables", "__len__"),
+)
+"""What a retriever's class has, besides its `kind`."""
 
 
 def load_reranker(model: str | Path, threads: int | None = None) -> ColBERT | SparseEmbed:
@@ -41,12 +78,16 @@ def load_reranker(model: str | Path, threads: int | None = None) -> ColBERT | Sp
 
 
 def name_of(retriever: Retriever) -> str:
-    """Return the name by which the command line and an index know a retriever.
+    """Return the name by which the command line and an index find a retriever's very class.
 
     Raises:
-        TypeError: If it is none of glane's.
+        TypeError: If they would find another or none; a subclass would come back as its parent.
     """
-    for name, kind in {**LEXICAL, **NEURAL}.items():
-        if isinstance(retriever, kind):
-            return name
-    raise TypeError(f"{type(retriever).__name__} is none of {[*LEXICAL, *NEURAL]}")
+    kind = type(retriever)
+    name = getattr(kind, "kind", None)
+    if name in names() and find(str(name)) is kind:
+        return str(name)
+    raise TypeError(
+        f"{kind.__name__} cannot be saved: an index would not find its class again; give it a "
+        f"`kind` of its own, and name it in an entry point of the group {GROUP!r}"
+    )

@@ -5,8 +5,10 @@ What is written is on the disk once it is synced, and where it is written once i
 
 from __future__ import annotations
 
+import ctypes
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -21,9 +23,10 @@ def write(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     Raises:
         FileExistsError: If it is there already.
     """
-    with path.open("xb") as file:
+    with path.open("xb") as file, _named(path):
         for chunk in chunks:
             file.write(chunk)
+        file.flush()
 
 
 def sync(path: Path) -> None:
@@ -51,9 +54,46 @@ def remove_folder(path: Path) -> None:
     path.rmdir()
 
 
+def exchange(first: Path, second: Path) -> None:
+    """Let two folders have each other's names, at once where the system can do that.
+
+    Where it cannot, the second is put aside for a moment, and back if the first cannot be renamed.
+    """
+    if not _exchanged(first, second):
+        aside = first.with_name(first.name + "-old")
+        os.replace(second, aside)
+        try:
+            os.replace(first, second)
+        except BaseException:
+            os.replace(aside, second)
+            raise
+        os.replace(aside, first)
+
+
+def _exchanged(first: Path, second: Path) -> bool:
+    """Exchange two names by Linux's `renameat2`; return whether it can."""
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    return bool(rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in an error of the system that does not: a full disk, say."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with _named(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from glane.store import files
+
 
 @contextmanager
 def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
@@ -31,16 +33,23 @@ def new_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     try:
         temporary.chmod(0o777 & ~_umask())
         yield temporary
+        _sync_all(temporary)
         check_new(path, overwrite=overwrite)
         if path.exists():
-            aside = temporary.with_name(temporary.name + "-old")
-            os.replace(path, aside)
-            os.replace(temporary, path)
-            shutil.rmtree(aside)
+            files.exchange(temporary, path)
         else:
             os.replace(temporary, path)
+        files.sync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync_all(folder: Path) -> None:
+    """Wait until all that lies below a folder is on the disk, files before their folders."""
+    for below, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            files.sync(Path(below) / name)
+        files.sync_folder(Path(below))
 
 
 def check_new(path: str | Path, *, overwrite: bool = False) -> None:

@@ -7,13 +7,15 @@ and a million names are no dictionary in memory.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from hashlib import blake2b
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from glane.ragged import join_lengths
-from glane.store.segments import Arrays, Segment, Segments, join_ragged, places
+from glane.store.segments import Arrays, Columns, Segment, Segments, join_ragged, join_rows, places
 from glane.types import Ids
 
 Name = str | int
@@ -30,6 +32,12 @@ class Names:
     def __init__(self) -> None:
         """Make it empty."""
         self.rows = Segments(_join)
+
+    def snapshot(self) -> Self:
+        """Return the same, to be changed; the one leaves the other alone, and nothing is copied."""
+        made = copy(self)
+        made.rows = self.rows.snapshot()
+        return made
 
     def __len__(self) -> int:
         """Return how many names are left."""
@@ -98,19 +106,19 @@ def _hashes(written: Sequence[bytes]) -> Hashes:
     return np.frombuffer(digests, np.dtype("<u8")).astype(np.uint64)
 
 
-def _join(parts: Sequence[Segment]) -> Arrays:
-    ragged = join_ragged(parts, "offsets", "text")
+def _join(parts: Sequence[Segment]) -> Columns:
     hashes = np.concatenate([_in_order(part)[part.kept] for part in parts])
     order = np.argsort(hashes, kind="stable")
-    ragged |= {"hashes": hashes[order], "order": order.astype(np.int32)}
-    beside = [name for name in parts[0].arrays if name not in ragged]
-    return ragged | {
-        name: np.concatenate([part.arrays[name][part.kept] for part in parts]) for name in beside
+    own = ("offsets", "text", "hashes", "order")
+    return {
+        **join_ragged(parts, "offsets", "text"),
+        **{"hashes": hashes[order], "order": order.astype(np.int32)},
+        **join_rows(parts, *(name for name in parts[0].arrays if name not in own)),
     }
 
 
 def _in_order(part: Segment) -> Hashes:
     """Return the hash of each row."""
     hashes = np.empty(part.n_rows, np.uint64)
-    hashes[part.arrays["order"]] = part.arrays["hashes"]
+    hashes[part.whole("order")] = part.whole("hashes")
     return hashes

@@ -7,18 +7,21 @@ The same in memory and on disk, where the arrays are mapped. What an index store
 from __future__ import annotations
 
 import secrets
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from glane.ragged import join_offsets, take_rows
+from glane.ragged import join_lengths
+from glane.store.columns import Column, Pending, column_of, columns_of, whole
 from glane.types import Ids, Mask
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+Columns = Mapping[str, npt.NDArray[Any] | Column]
 
 
 def new_name() -> str:
@@ -36,6 +39,7 @@ class Segment:
         alive: Shape (n_rows,), False where a row was deleted; None where none was.
         n_deleted: How many were.
         name: What it is called on a disk.
+        in_memory: Whether the arrays lie in memory: neither mapped nor still to be made.
     """
 
     ids: Ids
@@ -43,6 +47,7 @@ class Segment:
     alive: Mask | None = None
     n_deleted: int = 0
     name: str = field(default_factory=new_name)
+    in_memory: bool = True
 
     @property
     def n_rows(self) -> int:
@@ -60,18 +65,30 @@ class Segment:
         alive[rows] = False
         return replace(self, alive=alive, n_deleted=self.n_deleted + len(rows))
 
+    def column(self, name: str) -> Column:
+        """Return one of its arrays to be read in blocks."""
+        return column_of(columns_of(self.arrays)[name])
+
+    def whole(self, name: str) -> npt.NDArray[Any]:
+        """Return one of its smaller arrays, the others not made where they are not."""
+        return whole(columns_of(self.arrays)[name])
+
 
 Parts = tuple[Segment, ...]
-Join = Callable[[Sequence[Segment]], Arrays]
-"""Returns the arrays of the rows that are left in some segments, in order."""
+Join = Callable[[Sequence[Segment]], Columns]
+"""Returns the arrays of the rows that are left in some segments, in order, to be made block by
+block; it reads the segments by `Segment.column` and `Segment.whole`."""
 
 
 class Segments:
     """Rows numbered in order of writing; a number is never given twice.
 
     A new segment is joined with those before it that are no larger, so that there are never more
-    than a logarithm of the rows; all is joined where half of the rows are deleted. `parts` is a
-    state that no later change touches: who searches takes it once.
+    than a logarithm of the rows; all is joined where half of the rows are deleted. What lies in
+    memory is joined at once, what lies on a disk while it is written.
+
+    `parts` is a state that no later change touches, and `snapshot` another table that begins with
+    it: who searches takes either once. Changing one table is for one thread at a time.
     """
 
     def __init__(self, join: Join) -> None:
@@ -81,7 +98,6 @@ class Segments:
             join: How the arrays of several segments become those of one.
         """
         self._join = join
-        self._lock = threading.Lock()
         self.parts: Parts = ()
         self.next_id = 0
 
@@ -89,57 +105,81 @@ class Segments:
         """Return how many rows are left."""
         return n_left(self.parts)
 
+    def snapshot(self) -> Self:
+        """Return an equal table; changes of one leave the other alone, and nothing is copied."""
+        return copy(self)
+
     def add(self, arrays: Arrays, n_rows: int) -> Ids:
         """Store rows and return their numbers."""
-        with self._lock:
-            ids = np.arange(self.next_id, self.next_id + n_rows)
-            self.next_id += n_rows
-            if n_rows:
-                self.parts = self._merged((*self.parts, Segment(ids, arrays)))
+        ids = np.arange(self.next_id, self.next_id + n_rows)
+        if n_rows:
+            self.parts = self._merged((*self.parts, Segment(ids, arrays)))
+        self.next_id += n_rows
         return ids
 
     def delete(self, ids: Ids) -> None:
         """Forget rows.
 
         Raises:
-            ValueError: If a number is not stored, or stands twice; nothing is deleted then.
+            ValueError: If a number is not stored, or appears twice; nothing is deleted then.
         """
         wanted = np.asarray(ids, np.int64).ravel()
-        with self._lock:
-            rows = locate(self.parts, wanted)
-            if len(np.unique(wanted)) < len(wanted):
-                raise ValueError(f"ids must differ, got {wanted.tolist()}")
-            parts = [
-                part.without(own) if len(own) else part for part, own in split(self.parts, rows)
-            ]
-            self.parts = self._tidied(tuple(parts))
+        rows = locate(self.parts, wanted)
+        if len(np.unique(wanted)) < len(wanted):
+            raise ValueError(f"ids must differ, got {wanted.tolist()}")
+        parts = [part.without(own) if len(own) else part for part, own in split(self.parts, rows)]
+        self.parts = self._tidied(tuple(parts))
+
+    def copy_rows(self, ids: Ids) -> Ids:
+        """Store rows again, as they are, under new numbers, which are returned.
+
+        Args:
+            ids: Numbers of stored rows, rising.
+        """
+        chosen = [
+            replace(part, alive=_only(part, own), n_deleted=part.n_rows - len(own))
+            for part, own in split(self.parts, locate(self.parts, ids))
+            if len(own)
+        ]
+        return self.add({name: whole(each) for name, each in self._join(chosen).items()}, len(ids))
 
     def compact(self) -> None:
         """Join everything into one segment without deleted rows."""
-        with self._lock:
-            if len(self.parts) > 1 or any(part.n_deleted for part in self.parts):
-                self.parts = self._joined(self.parts)
+        if len(self.parts) > 1 or any(part.n_deleted for part in self.parts):
+            self.parts = self.joined(self.parts)
 
     def fill(self, parts: Parts, next_id: int) -> None:
         """Take over the state of another, such as one on disk."""
-        with self._lock:
-            self.parts, self.next_id = parts, next_id
+        self.parts, self.next_id = parts, next_id
+
+    def joined(self, parts: Parts) -> Parts:
+        """Return one segment in place of several, none where no row is left."""
+        ids = np.concatenate([np.empty(0, np.int64), *(part.ids[part.kept] for part in parts)])
+        if not len(ids):
+            return ()
+        pending = Pending(self._join(parts))
+        if not all(part.in_memory for part in parts):
+            return (Segment(ids, pending, in_memory=False),)
+        return (Segment(ids, {name: whole(each) for name, each in pending.columns.items()}),)
 
     def _merged(self, parts: Parts) -> Parts:
         first, size = len(parts) - 1, parts[-1].n_rows
         while first and parts[first - 1].n_rows <= size:
             first -= 1
             size += parts[first].n_rows
-        return parts if first == len(parts) - 1 else (*parts[:first], *self._joined(parts[first:]))
+        return parts if first == len(parts) - 1 else (*parts[:first], *self.joined(parts[first:]))
 
     def _tidied(self, parts: Parts) -> Parts:
         parts = tuple(part for part in parts if part.n_deleted < part.n_rows)
         n_rows = sum(part.n_rows for part in parts)
-        return self._joined(parts) if 2 * n_left(parts) < n_rows else parts
+        return self.joined(parts) if 2 * n_left(parts) < n_rows else parts
 
-    def _joined(self, parts: Parts) -> Parts:
-        ids = np.concatenate([part.ids[part.kept] for part in parts])
-        return (Segment(ids, self._join(parts)),) if len(ids) else ()
+
+def _only(part: Segment, rows: Ids) -> Mask:
+    """Return a mask of some rows of a segment."""
+    mask = np.zeros(part.n_rows, np.bool_)
+    mask[rows] = True
+    return mask
 
 
 def n_left(parts: Parts) -> int:
@@ -196,9 +236,7 @@ def places(parts: Parts, ids: Ids | Sequence[int]) -> list[tuple[Segment, int]]:
     return [(parts[owner], row) for owner, row in pairs]
 
 
-def join_ragged(
-    parts: Sequence[Segment], offsets: str, *elements: str
-) -> dict[str, npt.NDArray[Any]]:
+def join_ragged(parts: Sequence[Segment], offsets: str, *elements: str) -> Columns:
     """Return ragged arrays of the rows that are left, back to back.
 
     Args:
@@ -206,9 +244,52 @@ def join_ragged(
         offsets: Name of the array that says where each row begins.
         elements: Names of the arrays that it cuts.
     """
-    taken = [take_rows(part.arrays[offsets], part.kept) for part in parts]
-    joined = {offsets: join_offsets([own for own, _ in taken])}
+    begins = [part.whole(offsets) for part in parts]
+    lengths = [np.diff(own)[part.kept] for part, own in zip(parts, begins, strict=True)]
+    joined = join_lengths(np.concatenate(lengths))
+    columns: dict[str, npt.NDArray[Any] | Column] = {offsets: joined}
     for name in elements:
-        chosen = [part.arrays[name][at] for part, (_, at) in zip(parts, taken, strict=True)]
-        joined[name] = np.concatenate(chosen)
-    return joined
+        blocks = partial(_kept_elements, parts, begins, name)
+        columns[name] = _column_like(parts[0].column(name), int(joined[-1]), blocks)
+    return columns
+
+
+def join_rows(parts: Sequence[Segment], *names: str) -> Columns:
+    """Return arrays that have one row for each row of a segment, of the rows that are left."""
+    n_rows = n_left(tuple(parts))
+    return {
+        name: _column_like(parts[0].column(name), n_rows, partial(_kept_rows, parts, name))
+        for name in names
+    }
+
+
+def _column_like(
+    column: Column, length: int, blocks: Callable[[], Iterator[npt.NDArray[Any]]]
+) -> Column:
+    return Column(column.dtype, (length, *column.shape[1:]), blocks)
+
+
+def _kept_elements(
+    parts: Sequence[Segment], begins: Sequence[Ids], name: str
+) -> Iterator[npt.NDArray[Any]]:
+    for part, offsets in zip(parts, begins, strict=True):
+        start = 0
+        for block in part.column(name).blocks():
+            if part.alive is None:
+                yield block
+                continue
+            stop = start + len(block)
+            first, last = np.searchsorted(offsets, [start, stop], side="right") - 1
+            ends = offsets[first : last + 2].clip(start, stop)
+            alive = part.alive[first : first + len(ends) - 1]
+            yield block[np.repeat(alive, np.diff(ends))]
+            start = stop
+
+
+def _kept_rows(parts: Sequence[Segment], name: str) -> Iterator[npt.NDArray[Any]]:
+    for part in parts:
+        start = 0
+        for block in part.column(name).blocks():
+            alive = None if part.alive is None else part.alive[start : start + len(block)]
+            yield block if alive is None else block[alive]
+            start += len(block)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
-from glane.errors import CheckpointError
+from glane.errors import IndexDamaged
 from glane.store.reading import State
 from glane.store.segments import Segments
 from glane.store.writing import Content, save
@@ -48,21 +48,29 @@ def load_tables(retriever: Stored, state: State, place: str) -> None:
     """Fill an empty retriever with what is stored of it.
 
     Raises:
-        CheckpointError: If the index has no such table.
+        IndexDamaged: If the index has no such table.
     """
     for name, rows in placed(retriever, place).items():
         state.fill(name, rows)
 
 
-def record_of(state: State, place: str, kind: str) -> dict[str, Any]:
+def record_of(state: State, place: str, kind: str | None = None) -> dict[str, Any]:
     """Return what an index says of a stage.
 
+    Args:
+        state: The index.
+        place: The stage, "retriever" or "reranker".
+        kind: The kind that it must be; None for any.
+
     Raises:
-        CheckpointError: If it has none, or one of another kind.
+        IndexDamaged: If it has none, or one of another kind.
     """
-    record = state.manifest.settings["stages"].get(place)
+    stages = state.manifest.settings.get("stages")
+    record = stages.get(place) if isinstance(stages, dict) else None
     if record is None:
-        raise CheckpointError(f"{str(state.folder)!r} has no {place}; index again with one")
-    if record["kind"] != kind:
-        raise CheckpointError(f"{str(state.folder)!r} must hold {kind!r}, got {record['kind']!r}")
+        raise IndexDamaged(f"{str(state.folder)!r} has no {place}; index again with one")
+    if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
+        raise IndexDamaged(f"{str(state.folder)!r} is damaged: its {place} has no kind")
+    if kind is not None and record["kind"] != kind:
+        raise IndexDamaged(f"{str(state.folder)!r} must hold {kind!r}, got {record['kind']!r}")
     return dict(record)

@@ -6,23 +6,23 @@ removes what no manifest names.
 
 from __future__ import annotations
 
-import io
 import json
-import shutil
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from glane.errors import CheckpointError
+from glane.errors import IndexDamaged
 from glane.store import files
-from glane.store.arrays import read_array
-from glane.store.lock import LOCK, writing
+from glane.store.arrays import file_chunks
+from glane.store.columns import columns_of
+from glane.store.lock import Lock, writing
 from glane.store.manifest import (
+    DRAFT,
     MANIFEST,
     FileEntry,
     Manifest,
@@ -30,14 +30,14 @@ from glane.store.manifest import (
     TableEntry,
     read_manifest,
     segment_folder,
+    segment_path,
 )
+from glane.store.reading import deleted_numbers
 from glane.store.segments import Segment, Segments, new_name
+from glane.store.sweeping import leave, make_index_folder, manifest_there, sweep, undo
 
-NEW_MANIFEST = f"{MANIFEST}.new"
 DELETED_FILES = 8
 """Files of deleted numbers that a table has at most; then they are joined into one."""
-
-CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,44 @@ class Content:
     Attributes:
         settings: What makes the stages that search it, as JSON.
         tables: What is stored, by name.
-        copies: Further files by their path in the index, and where they are copied from.
+        copies: Further files by their path in the index, and what yields the content of each;
+            one that lies there already is not written again.
     """
 
     settings: Mapping[str, Any]
     tables: Mapping[str, Segments]
-    copies: Mapping[str, Path] = field(default_factory=dict)
+    copies: Mapping[str, Callable[[], Iterator[bytes]]] = field(default_factory=dict)
+
+
+@contextmanager
+def index_folder(folder: str | Path, wait: float = 0) -> Iterator[Lock]:
+    """Be the only writer of an index, made where there is none, while the block runs.
+
+    What was made is removed again where the block ends in an error and nothing was committed.
+
+    Args:
+        folder: New, empty, or an index.
+        wait: Seconds to wait for another writer.
+
+    Raises:
+        FileExistsError: If the folder holds something else than an index.
+        LockedError: If somebody else is writing to it.
+    """
+    folder = Path(folder)
+    made = make_index_folder(folder)
+    with ExitStack() as stack:
+        try:
+            lock = stack.enter_context(writing(folder, wait))
+        except OSError:
+            if made and not any(folder.iterdir()):
+                files.remove_folder(folder)
+            raise
+        try:
+            yield lock
+        except BaseException:
+            if made and lock.holds():
+                leave(folder)
+            raise
 
 
 def save(folder: str | Path, content: Content, seen: Manifest | None = None) -> Manifest:
@@ -67,62 +99,81 @@ def save(folder: str | Path, content: Content, seen: Manifest | None = None) -> 
         FileExistsError: If the folder holds something else than an index.
         LockedError: If somebody else is writing to it.
     """
-    folder = Path(folder)
-    made = _make_index_folder(folder)
-    with writing(folder):
-        try:
-            return commit(folder, content, seen)
-        except BaseException:
-            if made and not (folder / MANIFEST).exists():
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
+    with index_folder(folder) as lock:
+        return commit(lock, content, seen)
 
 
-def commit(folder: Path, content: Content, seen: Manifest | None) -> Manifest:
-    """Write what is new, and commit; the caller is the only writer.
+def commit(lock: Lock, content: Content, seen: Manifest | None, name: str = MANIFEST) -> Manifest:
+    """Write what is new, and commit.
 
     Args:
-        folder: An index, or an empty folder.
+        lock: Of an index, or of an empty folder.
         content: What the index is to hold; segments that it has already are not written again.
         seen: The state that `content` goes on from; None where it replaces what is there.
+        name: `MANIFEST`, or `DRAFT` for a state that readers do not see.
 
     Returns:
         The new state.
 
     Raises:
-        CheckpointError: If somebody else has written in the meantime, or the manifest that is
-            there is damaged or of a newer version.
+        IndexDamaged: If somebody else has written in the meantime, or the manifest that is there
+            is damaged or of a newer version.
+        CheckpointError: If a model's file was written to since it was opened.
         OSError: If the disk is full or cannot be written to; the index is then as before, or,
             where that happens only after the commit, in the new state.
     """
-    old = read_manifest(folder) if (folder / MANIFEST).exists() else None
+    folder = lock.folder
+    old = manifest_there(folder, name)
     if seen is not None and old != seen:
         found = 0 if old is None else old.generation
-        raise CheckpointError(
+        raise IndexDamaged(
             f"{str(folder)!r} was written to since it was opened, at generation "
             f"{seen.generation}: it is at {found}; load it again"
         )
-    _sweep(folder, old)
+    sweep(lock)
+    base = old or manifest_there(folder, MANIFEST) or Manifest(0, {}, {}, {})
+    writer = _Writer(folder, base, follows=seen is not None)
+    new_manifest = folder / f"{name}.new"
     try:
-        new = _Writer(folder, old, follows=seen is not None).write(content)
-        files.write(folder / NEW_MANIFEST, [new.to_bytes()])
-        files.sync(folder / NEW_MANIFEST)
-    except BaseException:
-        _sweep(folder, old)
+        new = writer.write(content)
+        files.write(new_manifest, [new.to_bytes()])
+        files.sync(new_manifest)
+    except BaseException as error:
+        undo(lock, [*writer.made, new_manifest])
+        if isinstance(error, OSError) and error.errno is not None:
+            raise type(error)(
+                error.errno, f"{error.strerror}; the index is as before", error.filename
+            ) from None
         raise
-    files.replace(folder / NEW_MANIFEST, folder / MANIFEST)
+    files.replace(new_manifest, folder / name)
     files.sync_folder(folder)
-    _sweep(folder, new)
+    if seen is None and name == MANIFEST and (folder / DRAFT).exists():
+        files.remove(folder / DRAFT)
+    sweep(lock)
     return new
+
+
+def publish(lock: Lock) -> Manifest:
+    """Let the draft take the place of the index: the commit of all that was written to it.
+
+    Raises:
+        IndexDamaged: If there is none, or it is damaged.
+    """
+    draft = read_manifest(lock.folder, DRAFT)
+    files.replace(lock.folder / DRAFT, lock.folder / MANIFEST)
+    files.sync_folder(lock.folder)
+    sweep(lock)
+    return draft
 
 
 class _Writer:
     """Writes the files of one commit."""
 
-    def __init__(self, folder: Path, old: Manifest | None, *, follows: bool) -> None:
+    def __init__(self, folder: Path, old: Manifest, *, follows: bool) -> None:
         self.folder = folder
-        self.old = Manifest(0, {}, {}, {}) if old is None else old
+        self.old = old
         self.follows = follows
+        self.made: list[Path] = []
         self.files: dict[str, FileEntry] = {}
         self.folders: set[Path] = set()
 
@@ -144,11 +195,11 @@ class _Writer:
         before = self.old.tables.get(name, TableEntry(0, [], []))
         stored = {entry.name for entry in before.segments}
         for part in parts:
-            below = segment_folder(name, part.name)
             if part.name in stored:
-                self._keep(below)
+                self._keep(name, part.name)
             else:
-                self._segment(self.folder / below, part)
+                path = self.folder / segment_path(name, part.name)
+                self._file(path, file_chunks({"ids": part.ids, **columns_of(part.arrays)}))
         return TableEntry(
             next_id,
             [SegmentEntry(part.name, part.n_rows, part.n_deleted) for part in parts],
@@ -157,10 +208,10 @@ class _Writer:
 
     def _deleted(self, name: str, parts: tuple[Segment, ...], before: list[str]) -> list[str]:
         """Return the files of deleted numbers: those there are, and one of the new ones."""
-        nothing = np.empty(0, np.int64)
         gone = [part.ids[~part.alive] for part in parts if part.alive is not None]
-        deleted = np.concatenate([nothing, *gone])
-        known = np.concatenate([nothing, *(read_array(self.folder / file) for file in before)])
+        deleted = np.concatenate([np.empty(0, np.int64), *gone])
+        table = TableEntry(0, [], before)
+        known = deleted_numbers(self.folder, self.old, table)
         new = np.setdiff1d(deleted, known)
         if len(before) >= DELETED_FILES or len(known) > 2 * len(deleted):
             before, new = [], deleted
@@ -168,36 +219,24 @@ class _Writer:
             self.files[file] = self.old.files[file]
         if not len(new):
             return before
-        file = f"segments/{name}-deleted-{new_name()}.npy"
-        self._array(self.folder / file, new)
+        file = f"segments/{name}-deleted-{new_name()}.safetensors"
+        self._file(self.folder / file, file_chunks({"ids": new}))
         return [*before, file]
 
-    def _segment(self, folder: Path, part: Segment) -> None:
-        self._make_folder(folder)
-        self._array(folder / "ids.npy", part.ids)
-        for name, array in part.arrays.items():
-            self._array(folder / f"{name}.npy", array)
+    def _keep(self, table: str, name: str) -> None:
+        path, below = segment_path(table, name), segment_folder(table, name) + "/"
+        for file, entry in self.old.files.items():
+            if file == path or file.startswith(below):
+                self.files[file] = entry
 
-    def _keep(self, below: str) -> None:
-        self.files |= {
-            name: entry for name, entry in self.old.files.items() if name.startswith(f"{below}/")
-        }
-
-    def _copy(self, name: str, source: Path) -> None:
+    def _copy(self, name: str, content: Callable[[], Iterator[bytes]]) -> None:
         if name in self.old.files:
             self.files[name] = self.old.files[name]
             return
         path = self.folder / name
         self._make_folder(path.parent.parent)
         self._make_folder(path.parent)
-        self._file(path, _blocks(source))
-
-    def _array(self, path: Path, array: npt.NDArray[Any]) -> None:
-        header = io.BytesIO()
-        array = np.ascontiguousarray(array)
-        description = np.lib.format.header_data_from_array_1_0(array)
-        np.lib.format.write_array_header_1_0(header, description)
-        self._file(path, iter([header.getvalue(), array.reshape(-1).view(np.uint8).data]))
+        self._file(path, content())
 
     def _file(self, path: Path, chunks: Iterator[bytes | memoryview]) -> None:
         n_bytes = checksum = 0
@@ -209,6 +248,7 @@ class _Writer:
                 checksum = zlib.crc32(chunk, checksum)
                 yield chunk
 
+        self.made.append(path)
         files.write(path, counted())
         files.sync(path)
         name = path.relative_to(self.folder).as_posix()
@@ -217,49 +257,6 @@ class _Writer:
 
     def _make_folder(self, path: Path) -> None:
         if not path.is_dir():
+            self.made.append(path)
             files.make_folder(path)
         self.folders.add(path)
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while block := file.read(CHUNK):
-            yield block
-
-
-def _sweep(folder: Path, manifest: Manifest | None) -> None:
-    """Remove what lies where an index writes, and the manifest does not name."""
-    named = set() if manifest is None else {folder / name for name in manifest.files}
-    named |= {parent for path in named for parent in path.parents}
-    below = [path for top in ("segments", "models") for path in (folder / top).rglob("*")]
-    unnamed = [path for path in sorted(below, reverse=True) if path not in named]
-    unnamed += [path for path in [folder / NEW_MANIFEST] if path.exists()]
-    if unnamed:
-        files.sync_folder(folder)  # the manifest that is there stays there, before others' files go
-    for path in unnamed:
-        if path.is_dir() and not path.is_symlink():
-            files.remove_folder(path)
-        else:
-            files.remove(path)
-
-
-def _make_index_folder(folder: Path) -> bool:
-    """Make a folder for an index where there is none; return whether it was made."""
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        files.make_folder(folder)
-        files.sync_folder(folder.parent)
-        return True
-    if not folder.is_dir() or not _is_ours(folder):
-        raise FileExistsError(f"{str(folder)!r} exists already, and is no index")
-    return False
-
-
-def _is_ours(folder: Path) -> bool:
-    """Return whether a folder is empty, an index, or what a stopped writer left of its first."""
-    if (folder / MANIFEST).is_file():
-        return True
-    left = {path.name for path in folder.iterdir()}
-    if "segments" in left:
-        left -= {"segments", "models", NEW_MANIFEST}
-    return left <= {LOCK}

@@ -1,0 +1,221 @@
+"""Documents in every stage of a search, under one numbering: stored, deleted, ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from glane.evaluation.records import check_keys
+from glane.fusion import fuse as fused
+from glane.hits import Hits, Key, Results
+from glane.model.preparation import clean
+from glane.retrievers.contract import Reranker, Retriever
+from glane.store.documents import Documents
+from glane.store.names import Hashes, Names
+from glane.store.reading import State
+from glane.store.segments import Segments, places
+from glane.store.stage import placed
+from glane.types import Ids, Mask
+
+STAGES = ("retriever", "reranker")
+
+HASH_BYTES = 16
+
+Encode = Callable[[Retriever, Sequence[str]], Any]
+"""Makes what a stage stores of some texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """All that a search answers from: a document has one number in every part.
+
+    Attributes:
+        retriever: First stage.
+        reranker: Second stage, or None.
+        keys: Id of each document, by its number.
+        kept: The documents themselves, or None where they are not kept.
+    """
+
+    retriever: Retriever
+    reranker: Reranker | None
+    keys: Names
+    kept: Documents | None
+
+    def stages(self) -> dict[str, Retriever]:
+        """Return the stages that there are, by their place."""
+        pairs = zip(STAGES, (self.retriever, self.reranker), strict=True)
+        return {place: stage for place, stage in pairs if stage is not None}
+
+    def snapshot(self) -> Collection:
+        """Return an equal collection to be changed; nothing is copied."""
+        reranker = None if self.reranker is None else self.reranker.snapshot()
+        kept = None if self.kept is None else self.kept.snapshot()
+        return Collection(self.retriever.snapshot(), reranker, self.keys.snapshot(), kept)
+
+    def tables(self) -> dict[str, Segments]:
+        """Return what is stored, by the names that it has in an index."""
+        tables = {"keys": self.keys.rows}
+        for place, stage in self.stages().items():
+            tables |= placed(stage, place)
+        return tables | ({} if self.kept is None else {"documents": self.kept.rows})
+
+    def filled(self, state: State) -> Collection:
+        """Return an equal collection whose tables are those of an index."""
+        made = self.snapshot()
+        for name, rows in made.tables().items():
+            state.fill(name, rows)
+        return made
+
+    def n_unsaved_bytes(self) -> int:
+        """Return the bytes of what lies in memory and not yet on a disk."""
+        return sum(
+            array.nbytes
+            for rows in self.tables().values()
+            for part in rows.parts
+            if part.in_memory
+            for array in (part.ids, *part.arrays.values())
+        )
+
+    def numbers(self, keys: Iterable[Key]) -> Ids:
+        """Return the numbers of stored documents.
+
+        Raises:
+            TypeError: If `keys` is one string, or holds something else than ids.
+            ValueError: If an id is unknown.
+        """
+        wanted = check_keys(keys)
+        numbers = self.keys.find(wanted)
+        if (numbers < 0).any():
+            raise ValueError(f"unknown document {wanted[int(numbers.argmin())]!r}")
+        return numbers
+
+    def store(
+        self,
+        records: Sequence[Mapping[str, Any]],
+        keys: Sequence[Key],
+        texts: Sequence[str],
+        encode: Encode,
+    ) -> int:
+        """Store documents; return how many are new or differ from what was stored.
+
+        One with another text is encoded; of one that is kept and differs otherwise, what was
+        encoded is stored again under a new number.
+
+        Args:
+            records: The documents.
+            keys: Id of each, no id twice.
+            texts: What is searched of each.
+            encode: Makes what a stage stores.
+
+        Raises:
+            ValueError: If a document cannot be kept as it is, or the stages number documents
+                differently.
+        """
+        written = None if self.kept is None else self.kept.written(records)
+        known = self.keys.find(keys)
+        hashes = content_hashes(texts)
+        is_new = self._is_new(known, hashes)
+        again = self._again(records, known, is_new)
+        new = np.flatnonzero(is_new)
+        chosen = [texts[row] for row in new.tolist()]
+        encoded = [encode(stage, chosen) if chosen else None for stage in self.stages().values()]
+        for stage, vectors in zip(self.stages().values(), encoded, strict=True):
+            if len(again):
+                stage.tables()[""].copy_rows(known[again])
+            if vectors is not None:
+                stage.add(vectors)
+        stored: Ids = np.concatenate([again, new])
+        if not len(stored):
+            return 0
+        if self.kept is not None and written is not None:
+            self.kept.add([written[row] for row in stored.tolist()])
+        beside = {"contents": hashes[stored]}
+        self.keys.add([keys[row] for row in stored.tolist()], beside)
+        self._forget(known[stored][known[stored] >= 0])
+        if len({rows.next_id for rows in self._document_tables()}) > 1:
+            raise ValueError("a stage numbered the documents otherwise than by 0, 1, 2, ...")
+        return len(stored)
+
+    def delete(self, keys: Iterable[Key]) -> None:
+        """Forget documents.
+
+        Raises:
+            TypeError: If `keys` is one string, or holds something else than ids.
+            ValueError: If an id is unknown, or appears twice.
+        """
+        numbers = self.numbers(keys)
+        if len(np.unique(numbers)) < len(numbers):
+            raise ValueError("an id appears twice among those to delete")
+        self._forget(numbers)
+
+    def compact(self) -> None:
+        """Drop what is left of deleted documents, and join what lies apart; answers stay."""
+        for stage in self.stages().values():
+            stage.compact()
+        self.keys.rows.compact()
+        if self.kept is not None:
+            self.kept.rows.compact()
+
+    def rank(self, texts: list[str], k: int, width: int, fuse: str, weight: float) -> Hits:
+        """Return the k best documents for each query.
+
+        Args:
+            texts: The queries.
+            k: Documents wanted.
+            width: Documents that the retriever hands to the reranker.
+            fuse: "none", or a method of `glane.fusion.fuse`.
+            weight: Share of the retriever's score in it.
+        """
+        queries = self.retriever.encode_queries(texts)
+        if self.reranker is None:
+            return self.retriever.search(queries, k)
+        first = self.retriever.search(queries, width)
+        second = self.reranker.rerank(self.reranker.encode_queries(texts), first, width)
+        if fuse == "none":
+            return Hits(second.ids[:, :k], second.scores[:, :k])
+        return fused(first, second, k, "rrf" if fuse == "rrf" else "relative", weight)
+
+    def named(self, hits: Hits) -> Results:
+        """Return hits by the documents' ids."""
+        rows = [hits.row(query) for query in range(len(hits.ids))]
+        ids = [self.keys.names(numbers) for numbers, _ in rows]
+        return Results(ids, [scores.tolist() for _, scores in rows])
+
+    def _is_new(self, known: Ids, hashes: Hashes) -> Mask:
+        """Return which documents are not stored, or with another text."""
+        is_new = np.ones(len(known), np.bool_)
+        stored = np.flatnonzero(known >= 0)
+        found = places(self.keys.rows.parts, known[stored])
+        for place, (part, row) in zip(stored.tolist(), found, strict=True):
+            is_new[place] = (part.arrays["contents"][row] != hashes[place]).any()
+        return is_new
+
+    def _again(self, records: Sequence[Mapping[str, Any]], known: Ids, is_new: Mask) -> Ids:
+        """Return which documents are kept and differ in what is not searched, by rising number."""
+        if self.kept is None:
+            return np.empty(0, np.int64)
+        rows = np.flatnonzero(~is_new)
+        rows = rows[~self.kept.equal(known[rows], [records[row] for row in rows.tolist()])]
+        return rows[np.argsort(known[rows])]
+
+    def _document_tables(self) -> list[Segments]:
+        kept = [] if self.kept is None else [self.kept.rows]
+        stages = [stage.tables()[""] for stage in self.stages().values()]
+        return [self.keys.rows, *stages, *kept]
+
+    def _forget(self, numbers: Ids) -> None:
+        for stage in self.stages().values():
+            stage.delete(numbers)
+        self.keys.rows.delete(numbers)
+        if self.kept is not None:
+            self.kept.rows.delete(numbers)
+
+
+def content_hashes(texts: Sequence[str]) -> Hashes:
+    """Return numbers that differ where the text that is encoded differs, shape (n, 2)."""
+    digests = [blake2b(clean(text).encode(), digest_size=HASH_BYTES).digest() for text in texts]
+    return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
