@@ -1,4 +1,4 @@
-"""Rows of different lengths laid back to back: the arithmetic of their offsets."""
+"""Rows of different lengths laid back to back: their offsets, checked and reckoned with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import overload
 
 import numpy as np
 
-from glane.types import Ids
+from glane.types import Ids, checked_array
 
 Rows = slice | Ids
 """Some rows: a slice of step 1, or an array of row numbers."""
@@ -45,6 +45,10 @@ def take_rows(offsets: Ids, rows: Rows) -> tuple[Ids, slice | Ids]:
     Returns:
         New offsets, shape (n_chosen + 1,), and the elements' positions.
 
+    Raises:
+        TypeError: If `rows` is a single number.
+        IndexError: If a row is not there.
+
     >>> take_rows(np.array([0, 2, 5]), np.array([1, 0]))
     (array([0, 3, 5]), array([2, 3, 4, 0, 1]))
     """
@@ -53,8 +57,50 @@ def take_rows(offsets: Ids, rows: Rows) -> tuple[Ids, slice | Ids]:
         start, stop, _ = rows.indices(n_rows)
         chosen = offsets[start : max(start, stop) + 1]
         return chosen - chosen[0], slice(int(chosen[0]), int(chosen[-1]))
-    numbers = np.arange(n_rows)[rows]
+    numbers = np.arange(n_rows)[rows if isinstance(rows, slice) else _row_numbers(rows)]
     lengths = np.diff(offsets)[numbers]
     taken = join_lengths(lengths)
     shift = np.repeat(offsets[numbers] - taken[:-1], lengths)
     return taken, np.arange(taken[-1]) + shift
+
+
+def _row_numbers(rows: Ids) -> Ids:
+    numbers = np.asarray(rows)
+    if numbers.ndim != 1:
+        got = f"got {type(rows).__name__}: {rows!r}"
+        raise TypeError(f"rows are taken by a slice or an array of numbers, as in [0:1]; {got}")
+    return numbers if numbers.size else numbers.astype(np.int64)
+
+
+def checked_offsets(offsets: Ids, name: str, length: int) -> Ids:
+    """Return offsets as int64; whether they fall in between is left to `check_rising`.
+
+    Args:
+        offsets: What was given.
+        name: What they are called.
+        length: Of the arrays that they cut.
+
+    Raises:
+        TypeError: If they are not an array.
+        ValueError: If they do not begin with 0 and end with the length.
+    """
+    plain = checked_array(offsets, name, 1, "iu")
+    if len(plain) == 0:
+        raise ValueError(f"{name} must begin with 0, got none; no rows are np.array([0])")
+    if plain[0] != 0 or plain[-1] != length:
+        got = f"got {plain[0]} and {plain[-1]}"
+        raise ValueError(f"{name} must begin with 0 and end with the {length} values; {got}")
+    return plain.astype(np.int64, copy=False)
+
+
+def check_rising(offsets: Ids, name: str) -> None:
+    """Refuse offsets of which one is lower than the one before it.
+
+    Raises:
+        ValueError: The message names the row.
+    """
+    lengths = np.diff(offsets)
+    if len(lengths) and lengths.min() < 0:
+        row = int(np.argmax(lengths < 0))
+        end = f"row {row} begins at {offsets[row]} and ends at {offsets[row + 1]}"
+        raise ValueError(f"offsets of {name} must not fall, but {end}")

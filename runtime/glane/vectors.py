@@ -2,6 +2,9 @@
 
 All keep rows of different lengths back to back, with offsets that say where each begins, as
 compressed sparse rows do. Rows can be taken, put together, saved and mapped back.
+
+What costs no time is checked when one is made: axes, types, lengths. An index checks the rest of
+what it stores and is searched with, so that a broken number never ranks first.
 """
 
 from __future__ import annotations
@@ -10,17 +13,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from glane.ragged import Rows, join_offsets, take_rows
+from glane.errors import CheckpointError
+from glane.ragged import (
+    Rows,
+    checked_offsets,
+    join_offsets,
+    take_rows,
+)
 from glane.store.arrays import load_arrays, save_arrays
-from glane.types import Floats, Ids
+from glane.types import Floats, Ids, as_int32, as_type, checked_array, single_or_half
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SparseVectors:
     """Terms and weights of n texts.
 
@@ -28,11 +37,26 @@ class SparseVectors:
         indptr: int64, shape (n + 1,), first 0; row i lies at `indptr[i]:indptr[i + 1]`.
         indices: int32, shape (n_terms,), term numbers, each at most once in a row.
         values: float32, shape (n_terms,), weight or count of each term.
+
+    Raises:
+        TypeError: If one is not an array.
+        ValueError: If they have other axes or lengths; types that fit are converted.
     """
 
     indptr: Ids
     indices: npt.NDArray[np.int32]
     values: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        indices = as_int32(checked_array(self.indices, "indices", 1, "iu"), "indices")
+        values = as_type(checked_array(self.values, "values", 1, "iuf"), np.float32)
+        if len(indices) != len(values):
+            raise ValueError(f"got {len(indices)} indices for {len(values)} values")
+        indptr = checked_offsets(self.indptr, "indptr", len(indices))
+        _put(self, indptr=indptr, indices=indices, values=values)
+
+    def __repr__(self) -> str:
+        return f"SparseVectors({len(self)} rows, {len(self.indices)} terms)"
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -70,20 +94,33 @@ class SparseVectors:
         Raises:
             CheckpointError: If a file is missing or damaged.
         """
-        return cls(*load_arrays(folder, "indptr", "indices", "values"))
+        return _loaded(cls, folder, "indptr", "indices", "values")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TokenVectors:
     """One vector per token of n texts.
 
     Attributes:
         offsets: int64, shape (n + 1,), first 0; text i has tokens `offsets[i]:offsets[i + 1]`.
         values: float32 or float16, shape (n_tokens, dim), each of length 1.
+
+    Raises:
+        TypeError: If one is not an array.
+        ValueError: If they have other axes or lengths; wider floats become float32.
     """
 
     offsets: Ids
     values: Floats
+
+    def __post_init__(self) -> None:
+        values = checked_array(self.values, "values", 2, "f")
+        offsets = checked_offsets(self.offsets, "offsets", len(values))
+        _put(self, offsets=offsets, values=single_or_half(values))
+
+    def __repr__(self) -> str:
+        shape = f"{len(self)} rows, {len(self.values)} tokens of width {self.dim}"
+        return f"TokenVectors({shape}, {self.values.dtype})"
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -100,7 +137,7 @@ class TokenVectors:
 
     def half(self) -> TokenVectors:
         """Return the same vectors in float16, the precision they are stored in."""
-        return TokenVectors(self.offsets, self.values.astype(np.float16, copy=False))
+        return TokenVectors(self.offsets, as_type(self.values, np.float16))
 
     @classmethod
     def concatenate(cls, parts: Sequence[TokenVectors]) -> TokenVectors:
@@ -127,20 +164,37 @@ class TokenVectors:
         Raises:
             CheckpointError: If a file is missing or damaged.
         """
-        return cls(*load_arrays(folder, "offsets", "values"))
+        return _loaded(cls, folder, "offsets", "values")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TermEmbeddings:
     """Terms with weights, and one vector per term, of n texts.
 
     Attributes:
         terms: Terms and weights.
         embeddings: float32 or float16, shape (n_terms, dim), one for each entry of `terms.indices`.
+
+    Raises:
+        TypeError: If `terms` are not `SparseVectors`, or `embeddings` not an array.
+        ValueError: If these have other axes or lengths; wider floats become float32.
     """
 
     terms: SparseVectors
     embeddings: Floats
+
+    def __post_init__(self) -> None:
+        check_type(self.terms, SparseVectors, "terms")
+        embeddings = checked_array(self.embeddings, "embeddings", 2, "f")
+        if len(embeddings) != len(self.terms.indices):
+            raise ValueError(
+                f"got {len(embeddings)} embeddings for {len(self.terms.indices)} terms"
+            )
+        _put(self, embeddings=single_or_half(embeddings))
+
+    def __repr__(self) -> str:
+        shape = f"{len(self)} rows, {len(self.embeddings)} terms of width {self.dim}"
+        return f"TermEmbeddings({shape}, {self.embeddings.dtype})"
 
     def __len__(self) -> int:
         return len(self.terms)
@@ -157,7 +211,7 @@ class TermEmbeddings:
 
     def half(self) -> TermEmbeddings:
         """Return the same with vectors in float16, the precision they are stored in."""
-        return TermEmbeddings(self.terms, self.embeddings.astype(np.float16, copy=False))
+        return TermEmbeddings(self.terms, as_type(self.embeddings, np.float16))
 
     @classmethod
     def concatenate(cls, parts: Sequence[TermEmbeddings]) -> TermEmbeddings:
@@ -183,8 +237,8 @@ class TermEmbeddings:
         Raises:
             CheckpointError: If a file is missing or damaged.
         """
-        *terms, embeddings = load_arrays(folder, "indptr", "indices", "values", "embeddings")
-        return cls(SparseVectors(*terms), embeddings)
+        names = ("indptr", "indices", "values", "embeddings")
+        return _loaded(lambda *arrays: cls(SparseVectors(*arrays[:3]), arrays[3]), folder, *names)
 
 
 class Vectors(Protocol):
@@ -205,6 +259,7 @@ class Vectors(Protocol):
 
 
 V = TypeVar("V", bound=Vectors)
+T = TypeVar("T")
 
 
 def check_width(dim: int, expected: int) -> None:
@@ -215,3 +270,28 @@ def check_width(dim: int, expected: int) -> None:
     """
     if dim != expected:
         raise ValueError(f"vectors must have width {expected}, got {dim}")
+
+
+def check_type(vectors: object, kind: type, name: str) -> None:
+    """Refuse something else than a container of one kind.
+
+    Raises:
+        TypeError: If it is another type.
+    """
+    if not isinstance(vectors, kind):
+        raise TypeError(f"{name} must be {kind.__name__}, got {type(vectors).__name__}")
+
+
+def _put(owner: object, **arrays: npt.NDArray[Any]) -> None:
+    """Set fields of a frozen dataclass."""
+    for name, array in arrays.items():
+        object.__setattr__(owner, name, array)
+
+
+def _loaded(make: Callable[..., T], folder: str | Path, *names: str) -> T:
+    """Return what is made of the arrays of a folder."""
+    arrays = load_arrays(folder, *names)
+    try:
+        return make(*arrays)
+    except ValueError as error:
+        raise CheckpointError(f"{str(folder)!r} is damaged: {error}") from None

@@ -83,3 +83,33 @@ def test_the_vectors_given_are_not_changed() -> None:
 def test_a_factor_below_1_is_refused() -> None:
     with pytest.raises(ValueError, match="pool must be at least 1, got 0"):
         check_factor(0)
+
+
+NUMBERS = [0.0, 1.0, -1.0, 1e20, -1e20, 3e38, np.inf, -np.inf, np.nan]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(*[st.sampled_from(NUMBERS)] * 2), max_size=12), st.integers(1, 13))
+def test_the_hierarchy_ends_whatever_the_numbers(
+    rows: list[tuple[float, float]], n_clusters: int
+) -> None:
+    values = np.array(rows, np.float32).reshape(len(rows), 2)
+    merges = ward(values)
+    assert merges.shape == (max(0, len(rows) - 1), 2)
+    assert len(np.unique(merges[:, 0])) == len(merges)  # each cluster is merged away once
+    assert (merges[:, 0] > merges[:, 1]).all()
+    with np.errstate(all="ignore"):
+        assert len(clusters(values, merges, n_clusters).sizes) == min(len(rows), n_clusters)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.integers(1, 5))
+def test_repeated_vectors_are_merged_first(tokens: list[int], n_clusters: int) -> None:
+    distinct = unit([4], 8, seed=5).values
+    values = distinct[tokens]
+    found = clusters(values, ward(values), max(n_clusters, len(set(tokens))))
+    assert found.sizes.sum() == len(tokens)
+    if n_clusters <= len(set(tokens)):
+        order = list(dict.fromkeys(tokens))
+        assert found.sizes.tolist() == [tokens.count(token) for token in order]
+        np.testing.assert_allclose(found.means, distinct[order], atol=1e-6)

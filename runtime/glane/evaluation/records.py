@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeGuard
+from operator import index
+from typing import Any
+
+import numpy as np
 
 from glane.evaluation.dataset import join_fields
 from glane.store.names import Name
@@ -21,14 +24,14 @@ def read_records(
         first: Whether no others were added before: each field must then be in some document.
 
     Raises:
-        ValueError: If an id is missing, of another type, or stands twice, a field is no text, or
+        ValueError: If an id is missing, of another type, or appears twice, a field is no text, or
             is in none of the documents.
     """
     keys = [_key(record, key, place) for place, record in enumerate(records)]
     seen: set[Name] = set()
     for found in keys:
         if found in seen:
-            raise ValueError(f"document {found!r} stands twice")
+            raise ValueError(f"document {found!r} appears twice")
         seen.add(found)
     missing = [field for field in on if not any(field in record for record in records)]
     if records and missing and (missing == list(on) or first):
@@ -36,32 +39,41 @@ def read_records(
     return keys, [join_fields(record, list(on)) for record in records]
 
 
-def is_key(key: object) -> TypeGuard[Name]:
-    """Return whether something may be a document's id: a string or an integer."""
-    return isinstance(key, str | int) and not isinstance(key, bool)
+def as_key(key: object) -> Name | None:
+    """Return a document's id as a plain string or integer; None where it is neither.
+
+    Numpy's integers and strings are taken, booleans are not.
+    """
+    if isinstance(key, str):
+        return str.__str__(key)
+    if isinstance(key, int | np.integer) and not isinstance(key, bool):
+        return index(key)
+    return None
 
 
 def check_keys(keys: Iterable[Name]) -> list[Name]:
-    """Return ids as a list.
+    """Return ids as a list of plain strings and integers.
 
     Raises:
         TypeError: If it is one string, or holds something else than strings and integers.
     """
-    if isinstance(keys, str):
+    if isinstance(keys, str | bytes):
         raise TypeError(f"ids must be a list, got one string {keys!r}")
-    found = list(keys)
-    for key in found:
-        if not is_key(key):
-            kind = type(key).__name__
-            raise TypeError(f"an id must be a string or an integer, got {kind}: {key!r}")
-    return found
+    return [_plain(key, f"the id at position {place}") for place, key in enumerate(keys)]
 
 
 def _key(record: Mapping[str, Any], field: str, place: int) -> Name:
     if field not in record:
         raise ValueError(f"the document at position {place} has no key {field!r}: {list(record)}")
-    key = record[field]
-    if not is_key(key):
+    try:
+        return _plain(record[field], f"the key {field!r} of the document at position {place}")
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+
+
+def _plain(key: object, name: str) -> Name:
+    found = as_key(key)
+    if found is None:
         kind = type(key).__name__
-        raise ValueError(f"the key {field!r} must be a string or an integer, got {kind}: {key!r}")
-    return key
+        raise TypeError(f"{name} must be a string or an integer, got {kind}: {key!r}")
+    return found

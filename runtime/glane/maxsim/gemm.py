@@ -59,10 +59,10 @@ def _product(session: InferenceSession, rows: Floats, columns: Floats) -> Scores
 def _columns_at_once(dim: int) -> int:
     """Return the largest power of two of columns that fit into a tile, at least 2.
 
-    >>> _columns_at_once(128), _columns_at_once(384)
-    (128, 32)
+    >>> _columns_at_once(128), _columns_at_once(384), _columns_at_once(20_000)
+    (128, 32, 2)
     """
-    return max(2, 1 << (TILE // dim).bit_length() - 1)
+    return max(2, 1 << (TILE // dim or 1).bit_length() - 1)
 
 
 def _two(vectors: Floats) -> Floats:

@@ -75,18 +75,20 @@ def ward(values: Floats) -> Ids:
     Merging clusters a and b costs n_a · n_b / (n_a + n_b) · |mean_a - mean_b|² (Ward, 1963). All
     pairs that are each other's nearest are merged at once: since a joint cluster never lies closer
     to a third than its parts did, that gives the very hierarchy of merging the cheapest pair
-    again and again, in a few rounds.
+    again and again, in a few rounds. Vectors that are the very same are merged first, at no cost.
 
     Args:
-        values: float32, shape (n, dim), finite.
+        values: float32, shape (n, dim); if their squares are too large for float32, or a number is
+            not finite, the hierarchy is some other one.
 
     Returns:
         Shape (n - 1, 2) (none for n = 0): merges, cheapest first, of the cluster whose first
         vector has the left number into the cluster whose first vector has the right one.
     """
-    means, sizes = values.copy(), np.ones(len(values), np.float32)
-    names = np.arange(len(values))
-    costs, merges = [np.empty(0, np.float32)], [np.empty((0, 2), np.int64)]
+    names, merged = _distinct(values)
+    sizes = np.bincount(merged[:, 1], minlength=len(values))[names].astype(np.float32) + 1
+    means = values[names]
+    costs, merges = [np.full(len(merged), -1, np.float32)], [merged]
     while len(names) > 1:
         pairwise = _costs(means, sizes)
         rows, nearest = np.arange(len(names)), pairwise.argmin(axis=1)
@@ -95,13 +97,26 @@ def ward(values: Floats) -> Ids:
         costs.append(pairwise[left, right])
         merges.append(np.stack([names[right], names[left]], axis=1))
         joint = sizes[left] + sizes[right]
-        means[left] += (sizes[right] / joint)[:, None] * (means[right] - means[left])
+        with np.errstate(over="ignore", invalid="ignore"):
+            means[left] += (sizes[right] / joint)[:, None] * (means[right] - means[left])
         sizes[left] = joint
         stays = np.ones(len(names), np.bool_)
         stays[right] = False
         means, sizes, names = means[stays], sizes[stays], names[stays]
     order = np.argsort(np.concatenate(costs), kind="stable")
     return np.concatenate(merges)[order]
+
+
+def _distinct(values: Floats) -> tuple[Ids, Ids]:
+    """Return the first of each vector, and the merges of its repetitions into it.
+
+    Left to the rounds, each of many equal vectors would have the same nearest, and a round of all
+    pairs would merge two of them.
+    """
+    seen: dict[bytes, int] = {}
+    first = np.array([seen.setdefault(row.tobytes(), n) for n, row in enumerate(values)], np.int64)
+    again = np.flatnonzero(first != np.arange(len(values)))
+    return np.array(list(seen.values()), np.int64), np.stack([again, first[again]], axis=1)
 
 
 def clusters(values: Floats, merges: Ids, n_clusters: int) -> Clusters:
@@ -123,11 +138,16 @@ def clusters(values: Floats, merges: Ids, n_clusters: int) -> Clusters:
 
 
 def _costs(means: Floats, sizes: Floats) -> Floats:
-    """Return the cost of merging each pair, symmetric; infinite on the diagonal."""
-    products = means @ means.T
-    squares = np.diag(products)
-    distances = squares[:, None] + squares - 2 * products
-    costs = distances * (sizes[:, None] * sizes / (sizes[:, None] + sizes))
-    costs = np.minimum(costs, costs.T)
+    """Return the cost of merging each pair, symmetric; infinite on the diagonal alone.
+
+    What is too large for float32, or not a number, costs the most that a number can: in each round
+    some pair is then each other's nearest, and the rounds end.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        products = means @ means.T
+        squares = np.diag(products)
+        distances = squares[:, None] + squares - 2 * products
+        costs = distances * (sizes[:, None] * sizes / (sizes[:, None] + sizes))
+    costs = np.fmin(np.fmin(costs, costs.T), np.finfo(np.float32).max)
     np.fill_diagonal(costs, np.inf)
     return costs

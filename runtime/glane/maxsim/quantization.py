@@ -11,9 +11,9 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
-from glane.ragged import Rows, take_rows
-from glane.types import Floats, Ids
-from glane.vectors import TokenVectors
+from glane.ragged import Rows, check_rising, checked_offsets, take_rows
+from glane.types import Floats, Ids, check_size, checked_array
+from glane.vectors import TokenVectors, check_type, check_width
 
 CodeKind = Literal["float16", "int8", "int4"]
 
@@ -28,7 +28,7 @@ INT4_MIDDLE = np.float32(7.5)
 """The 16 codes of int4 stand for -7.5 to 7.5 steps: none is wasted on a second 0."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class CodedVectors:
     """Token vectors of n texts, a small integer for each component.
 
@@ -37,11 +37,25 @@ class CodedVectors:
         codes: int8, shape (n_tokens, dim); or uint8, shape (n_tokens, dim / 2), two components in
             a byte, the first half of them in the lower bits.
         scales: float16, shape (n_tokens,), at least 0: the length of one step of a code.
+
+    Raises:
+        ValueError: If the arrays have other axes, types or lengths.
     """
 
     offsets: Ids
     codes: npt.NDArray[np.int8] | npt.NDArray[np.uint8]
     scales: npt.NDArray[np.float16]
+
+    def __post_init__(self) -> None:
+        checked_array(self.codes, "codes", 2, "iu")
+        checked_array(self.scales, "scales", 1, "f")
+        checked_offsets(self.offsets, "offsets", len(self.codes))
+        if len(self.scales) != len(self.codes):
+            raise ValueError(f"got {len(self.scales)} scales for {len(self.codes)} vectors")
+
+    def __repr__(self) -> str:
+        shape = f"{len(self)} rows, {len(self.codes)} tokens of width {self.dim}"
+        return f"CodedVectors({shape}, {self.codes.dtype})"
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -194,3 +208,22 @@ def check_kind(kind: str, dim: int) -> None:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
     if kind == "int4" and dim % 2:
         raise ValueError(f"int4 holds vectors of even width, got {dim}; use int8")
+
+
+def check_tokens(vectors: TokenVectors, dim: int, name: str) -> None:
+    """Refuse token vectors that cannot be stored or searched with.
+
+    Args:
+        vectors: What was given.
+        dim: Width that they must have.
+        name: What they are called.
+
+    Raises:
+        TypeError: If they are not `TokenVectors`.
+        ValueError: If they have another width, offsets that fall, or a component that is not
+            finite or larger than 65,504.
+    """
+    check_type(vectors, TokenVectors, name)
+    check_width(vectors.dim, dim)
+    check_rising(vectors.offsets, name)
+    check_size(vectors.values, vectors.offsets, name)
