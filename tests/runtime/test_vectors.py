@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glane.errors import CheckpointError
+from glane.maxsim.quantization import CodedVectors
 from glane.ragged import join_lengths, join_offsets, take_rows
 from glane.store.arrays import read_array
 from glane.vectors import SparseVectors, TermEmbeddings, TokenVectors
@@ -215,3 +216,103 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="cannot be read: "):
             read_array(tmp_path / "values.npy", mapped=mapped)
     assert not (tmp_path / "sprung").exists()
+
+
+ONE, TWO = np.array([0, 1]), np.array([0, 2])
+HALF, SINGLE, DOUBLE = np.float16, np.float32, np.float64
+
+
+@pytest.mark.parametrize("offsets", [[], [0], [0, 3], [1, 2], [0, 2, 1], [-1, 2], [2]], ids=str)
+def test_offsets_that_do_not_fit_the_values_are_refused(offsets: list[int]) -> None:
+    cuts = np.array(offsets, np.int64)
+    with pytest.raises(ValueError, match="must begin with 0"):
+        SparseVectors(cuts, np.arange(2, dtype=np.int32), np.ones(2, SINGLE))
+    with pytest.raises(ValueError, match="must begin with 0"):
+        TokenVectors(cuts, np.ones((2, 3), SINGLE))
+    with pytest.raises(ValueError, match="must begin with 0"):
+        CodedVectors(cuts, np.ones((2, 3), np.int8), np.ones(2, HALF))
+
+
+WRONG: dict[str, tuple[type, tuple[Any, ...], type[Exception], str]] = {
+    "a list for an array": (TokenVectors, ([0, 1], np.ones((1, 3))), TypeError, "got list"),
+    "floats as offsets": (TokenVectors, (ONE * 1.0, np.ones((1, 3))), ValueError, "got float64"),
+    "offsets of 2 axes": (TokenVectors, (ONE[None], np.ones((1, 3))), ValueError, "along 1 axis"),
+    "one vector": (TokenVectors, (TWO, np.ones(2)), ValueError, r"along 2 axes, got float64"),
+    "integers as vectors": (TokenVectors, (ONE, np.ones((1, 3), int)), ValueError, "hold floats"),
+    "objects": (TokenVectors, (ONE, np.array([[None]])), ValueError, "hold floats .* got object"),
+    "complex numbers": (TokenVectors, (ONE, np.ones((1, 2), complex)), ValueError, "hold floats"),
+    "fewer weights than terms": (SparseVectors, (TWO, TWO, np.ones(1)), ValueError, "2 indices"),
+    "floats as terms": (SparseVectors, (ONE, np.ones(1), np.ones(1)), ValueError, "hold integers"),
+    "terms beyond int32": (SparseVectors, (ONE, np.array([2**31]), np.ones(1)), ValueError, "fit"),
+    "booleans as counts": (SparseVectors, (ONE, ONE[:1], np.array([True])), ValueError, "numbers"),
+    "other terms": (TermEmbeddings, (ONE, np.ones((1, 3))), TypeError, "must be SparseVectors"),
+    "floats as codes": (CodedVectors, (ONE, np.ones((1, 3)), np.ones(1, HALF)), ValueError, "int"),
+    "fewer scales": (
+        CodedVectors,
+        (ONE, np.ones((1, 3), np.int8), np.ones(0)),
+        ValueError,
+        "0 sca",
+    ),
+}
+
+
+@pytest.mark.parametrize(("made", "given", "error", "message"), WRONG.values(), ids=WRONG.keys())
+def test_arrays_of_another_form_are_refused(
+    made: type, given: tuple[Any, ...], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        made(*given)
+
+
+def test_embeddings_and_terms_must_be_as_many() -> None:
+    with pytest.raises(ValueError, match="got 3 embeddings for 2 terms"):
+        TermEmbeddings(sparse([[1, 2]]), np.ones((3, 2), SINGLE))
+
+
+@given(RAGGED, st.sampled_from([np.int64, np.int32, np.uint8, np.uint64]))
+def test_numbers_of_other_types_become_the_types_told(rows: Lists, kind: type) -> None:
+    wanted = sparse(rows)
+    given: Any = (wanted.indptr.astype(kind), wanted.indices.astype(kind), wanted.values.astype(DOUBLE))
+    assert sparse_lists(SparseVectors(*given)) == rows
+    both = TokenVectors(given[0], tokens(rows).values.astype(DOUBLE))
+    assert token_lists(both) == rows
+    assert both.values.dtype == SINGLE
+
+
+@pytest.mark.parametrize("rows", [0, -1, np.int64(0), None, 1.0, np.zeros((1, 1), int)], ids=str)
+def test_a_single_row_is_taken_by_a_slice(rows: Any) -> None:  # noqa: ANN401
+    for vectors in (sparse([[1]]), tokens([[1]]), embedded([[1]])):
+        with pytest.raises(TypeError, match=r"rows are taken by a slice .* as in \[0:1\]; got"):
+            vectors[rows]
+
+
+def test_lists_and_masks_take_rows_too() -> None:
+    vectors: Any = sparse([[1], [2], [3]])
+    assert sparse_lists(vectors[[2, 0]]) == [[3], [1]]
+    assert sparse_lists(vectors[(2, 0)]) == [[3], [1]]
+    assert sparse_lists(vectors[np.array([True, False, True])]) == [[1], [3]]
+    assert sparse_lists(vectors[[]]) == []
+
+
+def test_what_is_too_large_for_half_becomes_infinite_without_a_warning() -> None:
+    assert np.isinf(TokenVectors(ONE, np.full((1, 2), 7e4, SINGLE)).half().values).all()
+    assert np.isinf(TokenVectors(ONE, np.full((1, 2), 1e300)).values).all()
+
+
+def test_vectors_are_shown_in_a_line_without_their_numbers() -> None:
+    assert repr(sparse([[1, 2], []])) == "SparseVectors(2 rows, 2 terms)"
+    assert repr(tokens([[1, 2], []])) == "TokenVectors(2 rows, 2 tokens of width 2, float32)"
+    assert repr(embedded([[7]]).half()) == "TermEmbeddings(1 rows, 1 terms of width 2, float16)"
+    coded = CodedVectors(TWO, np.ones((2, 3), np.uint8), np.ones(2, HALF))
+    assert repr(coded) == "CodedVectors(1 rows, 2 tokens of width 6, uint8)"
+
+
+def test_a_saved_array_of_another_form_is_damage(tmp_path: Path) -> None:
+    tokens([[1, 2]]).save(tmp_path)
+    np.save(tmp_path / "values.npy", np.ones(2, SINGLE))
+    with pytest.raises(CheckpointError, match="is damaged: values must hold floats along 2 axes"):
+        TokenVectors.load(tmp_path)
+    embedded([[1, 2]]).save(tmp_path)
+    np.save(tmp_path / "indptr.npy", np.array([1, 2]))
+    with pytest.raises(CheckpointError, match="is damaged: indptr must begin with 0"):
+        TermEmbeddings.load(tmp_path)
