@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from glane import BM25, CheckpointError, Hits, SparseEmbed, SparseVectors, Splade, TermEmbeddings
 from glane.hits import rerank
 from glane.model.scoring import sparse_embed_score
-from glane.postings.term_embeddings import TermEmbeddingIndex, sparse_embed_scores
+from glane.postings.term_embeddings import CANDIDATES, TermEmbeddingIndex, sparse_embed_scores
 from glane.ragged import join_lengths
 from glane.types import Ids, Scores
 
@@ -172,3 +172,38 @@ def test_kept_vectors_can_be_given_again(tmp_path: Path) -> None:
     queries = model.encode_queries(["snow and sea", ""])
     for found, wanted in zip(again.search(queries, 9), model.search(queries, 9), strict=True):
         np.testing.assert_array_equal(found, wanted)
+
+
+def test_the_number_of_candidates_is_kept_with_the_index(tmp_path: Path) -> None:
+    folder, model = tmp_path / "index", FIXTURES / "sparse-embed"
+    retriever = SparseEmbed.load(model)
+    retriever.add(retriever.encode_documents(TEXTS))
+    queries = retriever.encode_queries(["river", "snow"])
+    for candidates in (CANDIDATES, 1, np.int64(3)):
+        retriever.index.candidates = candidates
+        retriever.save(folder)
+        loaded = SparseEmbed.load(model, folder)
+        assert loaded.index.candidates == candidates
+        assert type(loaded.index.candidates) is int
+        found, wanted = loaded.search(queries, 1), retriever.search(queries, 1)
+        assert found.to_lists() == wanted.to_lists()
+    record = {**retriever.record()}
+    del record["candidates"]  # as it was written before the number was kept
+    assert SparseEmbed.from_record(record, model).index.candidates == CANDIDATES
+
+
+@pytest.mark.parametrize(("candidates", "error"), [(0, ValueError), (2.5, TypeError)])
+def test_a_wrong_number_of_candidates_is_refused(candidates: int, error: type[Exception]) -> None:
+    retriever = SparseEmbed.load(FIXTURES / "sparse-embed")
+    retriever.index.candidates = candidates
+    with pytest.raises(error, match="candidates must be"):
+        retriever.search(retriever.encode_queries(["snow"]), 1)
+    with pytest.raises(error, match="candidates must be"):
+        retriever.record()
+
+
+def test_a_query_of_any_term_takes_no_room_for_the_terms_below() -> None:
+    index = TermEmbeddingIndex(2)
+    index.add(random_rows([{1, 2}], 2))
+    query = random_rows([{2, 2**31 - 1}], 2)
+    assert index.search(query, 10**10).row(0)[0].tolist() == [0]

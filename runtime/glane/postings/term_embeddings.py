@@ -34,8 +34,9 @@ def sparse_embed_scores(query: TermEmbeddings, documents: TermEmbeddings, rows: 
     """
     offsets, positions = take_rows(documents.terms.indptr, rows)
     terms, asked = documents.terms.indices[positions], query.terms.indices
-    place = np.full(1 + max(terms.max(initial=0), asked.max(initial=0)), -1)
-    place[asked] = np.arange(len(asked))
+    place = np.full(1 + terms.max(initial=0), -1)
+    known = np.flatnonzero(asked < len(place))
+    place[asked[known]] = known
     matches = place[terms]
     shared = np.flatnonzero(matches >= 0)
     left = widened(query.embeddings)[matches[shared]]
@@ -98,11 +99,12 @@ class TermEmbeddingIndex:
 
         Raises:
             TypeError: If `k` is not an integer, or `queries` are not `TermEmbeddings`.
-            ValueError: If `k` is below 1, or the queries are broken, as in `add`.
+            ValueError: If `k` or `candidates` is below 1, or the queries are broken, as in `add`.
         """
         k = check_k(k)
         _check(queries, self.dim, "queries")
-        hits = self._postings.search(queries.terms, max(k, self.candidates))
+        candidates = max(k, check_k(self.candidates, "candidates"))
+        hits = self._postings.search(queries.terms, candidates)
         return rerank(queries, hits, k, self.scorer())
 
     def scorer(self) -> Callable[[TermEmbeddings, Ids], Scores]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
+from glane.hits import check_k
 from glane.model.encoder import Encoder
 from glane.model.preparation import Batch, Role
-from glane.postings.term_embeddings import TermEmbeddingIndex, sparse_embed_scores
+from glane.postings.term_embeddings import CANDIDATES, TermEmbeddingIndex, sparse_embed_scores
 from glane.retrievers.neural import NeuralReranker
 from glane.retrievers.splade import active_terms, decode
 from glane.vectors import SparseVectors, TermEmbeddings
@@ -20,8 +22,8 @@ class SparseEmbed(NeuralReranker[TermEmbeddings, TermEmbeddingIndex]):
 
     After Kong et al., "SparseEmbed", SIGIR 2023. A row holds a text's terms and weights, as
     Splade's, and one float32 vector per term, stored as float16. Searching, the weights choose
-    `index.candidates` documents (1,000, or k where that is more), as Splade would; the score is
-    then the sum over shared terms of the product of their vectors
+    `index.candidates` documents (1,000, or k where that is more), as Splade would; an index keeps
+    that number. The score is then the sum over shared terms of the product of their vectors
     (`glane.model.scoring.sparse_embed_score`). A document that shares no term is no hit, and as a
     candidate scores 0.
 
@@ -34,6 +36,22 @@ class SparseEmbed(NeuralReranker[TermEmbeddings, TermEmbeddingIndex]):
     """
 
     kind = "sparse-embed"
+
+    def record(self) -> dict[str, Any]:
+        """Return which model's vectors are stored, and how many candidates are chosen, as JSON."""
+        return {**super().record(), "candidates": check_k(self.index.candidates, "candidates")}
+
+    @classmethod
+    def from_record(
+        cls,
+        record: Mapping[str, Any],
+        model: str | Path | Encoder | None = None,
+        threads: int | None = None,
+    ) -> Self:
+        """Make the empty retriever that `record` told of; see `Neural.from_record`."""
+        made = super().from_record(record, model, threads)
+        made.index.candidates = record.get("candidates", CANDIDATES)  # older records have none
+        return made
 
     def decode(self, vectors: TermEmbeddings) -> list[dict[str, float]]:
         """Return the terms of each row by their names, with their weights, heaviest first."""
