@@ -113,8 +113,8 @@ def test_wrong_calls_are_refused() -> None:
     with pytest.raises(ValueError, match="got 1 queries for 3 rows of hits"):
         rerank(queries, Hits.empty(3, 1), 1, index.scorer())
     for unknown in (0, 2):
+        hits = Hits(np.array([[unknown]]), np.zeros((1, 1), np.float32))
         with pytest.raises(ValueError, match=f"unknown document {unknown}; it is not stored"):
-            hits = Hits(np.array([[unknown]]), np.zeros((1, 1), np.float32))
             rerank(queries, hits, 1, index.scorer())
     assert len(index) == 1
     assert index.n_terms() == 1
@@ -179,8 +179,8 @@ def test_the_number_of_candidates_is_kept_with_the_index(tmp_path: Path) -> None
     retriever = SparseEmbed.load(model)
     retriever.add(retriever.encode_documents(TEXTS))
     queries = retriever.encode_queries(["river", "snow"])
-    for candidates in (CANDIDATES, 1, np.int64(3)):
-        retriever.index.candidates = candidates
+    for candidates in (CANDIDATES, 1, 3):
+        retriever.index.candidates = np.int64(candidates)  # type: ignore[assignment]
         retriever.save(folder)
         loaded = SparseEmbed.load(model, folder)
         assert loaded.index.candidates == candidates
