@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import numpy as np
+
 from glane import saved
 from glane.errors import GlaneError, IndexDamaged
 from glane.evaluation.records import as_key, read_records
@@ -25,6 +27,7 @@ from glane.store.manifest import read_manifest
 from glane.store.names import Names
 from glane.store.reading import State, damaged_files
 from glane.threads import Guard
+from glane.types import Ids
 from glane.vectors import TermEmbeddings, TokenVectors
 
 ENCODE_AT_ONCE = 512
@@ -219,6 +222,29 @@ class Search:
             collection = self._now.collection.snapshot()
             collection.compact()
             self._now = replace(self._now, collection=collection, is_saved=False)
+
+    def numbers(self, keys: Iterable[Key]) -> Ids:
+        """Return the numbers of stored documents, which their stages know them by.
+
+        Raises:
+            TypeError: If `keys` is one string, or holds something else than ids.
+            ValueError: If an id is unknown.
+        """
+        return self._now.collection.numbers(keys)
+
+    def stages(self) -> dict[str, Retriever]:
+        """Return the stages that there are, by their place, "retriever" and "reranker"."""
+        return self._now.collection.stages()
+
+    def keep_only(self, numbers: Ids) -> None:
+        """Delete all documents but those of some numbers, of which none may be unknown."""
+        others = np.setdiff1d(self._now.collection.stored(), numbers)
+        if len(others):
+            self.delete(self.keys.names(others))
+
+    def n_unsaved_bytes(self) -> int:
+        """Return the bytes of what was stored and lies in memory alone."""
+        return self._now.collection.n_unsaved_bytes()
 
     def documents(self, keys: Iterable[Key]) -> list[dict[str, Any]]:
         """Return documents as they were added.

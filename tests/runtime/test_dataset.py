@@ -81,7 +81,7 @@ BAD_CORPUS: list[tuple[bytes, str]] = [
     (b"[" * 200_000, "line 1: not JSON: "),
     (b"[]", "line 1: must be an object, got list"),
     (b"null", "line 1: must be an object, got NoneType"),
-    (GOOD.encode() + GOOD.encode(), "line 2: `_id` 'd1' stands twice"),
+    (GOOD.encode() + GOOD.encode(), "line 2: `_id` 'd1' appears twice"),
     (b'{"_id": 1, "text": "x"}', "line 1: needs `_id` and `text` as strings"),
     (b'{"_id": "d1"}', "line 1: needs `_id` and `text` as strings"),
     (b'{"_id": "d1", "text": "x", "title": 3}', "line 1: field 'title' must be text, got int: 3"),

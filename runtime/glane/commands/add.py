@@ -5,8 +5,14 @@ from __future__ import annotations
 import argparse
 import time
 
-from glane.commands.index import add_documents_argument, cut_texts, read_documents
-from glane.commands.stages import n_truncated, stage_names
+from glane.commands.documents import (
+    add_documents_argument,
+    add_wait_argument,
+    check_documents,
+    store_documents,
+)
+from glane.commands.stages import stage_names
+from glane.commands.told import cut_texts, empty_texts, truncated
 from glane.search import Search
 
 
@@ -14,24 +20,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("index", metavar="INDEX", help="folder written by `glane index`")
     add_documents_argument(parser)
+    add_wait_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, object]:
-    """Add and save."""
+    """Check the documents, then encode and commit them chunk by chunk.
+
+    Stopped, the index has what was committed, and the same command goes on from there.
+    """
     start = time.perf_counter()
-    with Search.edit(arguments.index, threads=arguments.threads) as search:
+    editing = Search.edit(arguments.index, threads=arguments.threads, wait=arguments.wait)
+    with editing as search:
+        checked = check_documents(arguments.documents, search)
         n_before = len(search)
-        documents = list(read_documents(arguments.documents))
-        n_written = search.add(documents, progress=True)
+        stored = store_documents(arguments.documents, search, checked, arguments.index)
         n_added = len(search) - n_before
     return {
         "index": arguments.index,
         **stage_names(search),
         "n_documents": len(search),
         "n_added": n_added,
-        "n_replaced": n_written - n_added,
-        "n_unchanged": len(documents) - n_written,
-        "n_truncated": n_truncated(search),
+        "n_replaced": stored.n_written - n_added,
+        "n_unchanged": checked.n_documents - stored.n_written,
+        "n_empty": checked.n_empty,
+        **truncated(search),
         "seconds": round(time.perf_counter() - start, 3),
     }
 
@@ -43,4 +55,4 @@ def show(result: dict[str, object]) -> str:
         f"{result['n_unchanged']} unchanged, {result['n_documents']} documents now, "
         f"{result['seconds']} s"
     )
-    return line + cut_texts(result)
+    return line + empty_texts(result) + cut_texts(result)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 import time
 
+from glane.commands.documents import add_wait_argument
 from glane.search import Search
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("index", metavar="INDEX", help="folder written by `glane index`")
+    add_wait_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, object]:
     """Compact and save."""
     start = time.perf_counter()
-    with Search.edit(arguments.index, threads=arguments.threads) as search:
+    with Search.edit(arguments.index, threads=arguments.threads, wait=arguments.wait) as search:
         search.compact()
         n_documents = len(search)
     return {

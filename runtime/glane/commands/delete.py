@@ -6,6 +6,7 @@ import argparse
 import re
 import time
 
+from glane.commands.documents import add_wait_argument
 from glane.search import Search
 from glane.store.names import Name
 
@@ -16,13 +17,14 @@ INTEGER = re.compile("0|-?[1-9][0-9]{0,99}")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("index", metavar="INDEX", help="folder written by `glane index`")
+    add_wait_argument(parser)
     parser.add_argument("ids", metavar="ID", nargs="+", help="a document's id")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, object]:
     """Delete and save."""
     start = time.perf_counter()
-    with Search.edit(arguments.index, threads=arguments.threads) as search:
+    with Search.edit(arguments.index, threads=arguments.threads, wait=arguments.wait) as search:
         search.delete([_key(search, text) for text in arguments.ids])
         n_documents = len(search)
     return {

@@ -12,9 +12,9 @@ from glane.commands.stages import (
     add_fusion_arguments,
     add_stage_arguments,
     build_search,
-    n_truncated,
     stage_names,
 )
+from glane.commands.told import cut_texts, truncated
 from glane.evaluation.dataset import Dataset, read_beir
 from glane.evaluation.measures import DEFAULT_METRICS, Evaluation, evaluate
 from glane.search import Search
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "fuse_weight": arguments.fuse_weight,
         "n_documents": len(search),
         "n_queries": len(dataset.queries),
-        "n_truncated": n_truncated(search),
+        **truncated(search),
         "metrics": {name: round(value, 6) for name, value in evaluation.metrics.items()},
         "seconds": {"index": round(built - start, 3), "search": round(evaluation.seconds, 3)},
         "latency_ms": dict(evaluation.latency_ms),
@@ -88,7 +88,7 @@ def show(result: dict[str, Any]) -> str:
         f"  index {seconds['index']:.1f} s, search {seconds['search']:.1f} s, "
         f"a query {latency['p50']:.1f} ms (95 in 100: {latency['p95']:.1f} ms)"
     )
-    return "\n".join([head, *rows])
+    return "\n".join([head, *rows]) + cut_texts(result)
 
 
 def _search(arguments: argparse.Namespace, dataset: Dataset) -> Search:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
-from typing import Any
 
-from glane.commands.stages import add_stage_arguments, build_search, n_truncated, stage_names
-from glane.evaluation.dataset import read_jsonl
-from glane.store.folders import check_new
+from glane.commands.documents import (
+    add_documents_argument,
+    add_wait_argument,
+    check_documents,
+    store_documents,
+)
+from glane.commands.stages import add_stage_arguments, build_search, stage_names
+from glane.commands.told import cut_texts, empty_texts, truncated
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,24 +29,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--link", action="store_true", help="name the models' folders instead of copying them"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an index that is there")
+    add_wait_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, object]:
-    """Read, encode and save."""
-    check_new(arguments.index, overwrite=arguments.overwrite)
+    """Check the documents, then encode and write them chunk by chunk.
+
+    Stopped, it leaves a draft that no reader sees, and the same command goes on from there.
+    """
     start = time.perf_counter()
     search = build_search(
         arguments, arguments.key, arguments.on.split(","), arguments.keep_documents
     )
-    search.add(read_documents(arguments.documents), progress=True)
-    if not len(search):
-        raise ValueError(f"{arguments.documents!r} is empty; expected one JSON object a line")
-    search.save(arguments.index, link=arguments.link)
+    building = search.building(
+        arguments.index,
+        overwrite=arguments.overwrite,
+        link=arguments.link,
+        wait=arguments.wait,
+    )
+    with building as goes_on:
+        checked = check_documents(arguments.documents, search)
+        if not checked.n_documents:
+            raise ValueError(f"{arguments.documents!r} is empty; expected one JSON object a line")
+        stored = store_documents(arguments.documents, search, checked, arguments.index)
+        if goes_on:
+            search.keep_only(stored.numbers)
     return {
         "index": arguments.index,
         **stage_names(search),
         "n_documents": len(search),
-        "n_truncated": n_truncated(search),
+        "n_empty": checked.n_empty,
+        **truncated(search),
         "seconds": round(time.perf_counter() - start, 3),
     }
 
@@ -52,22 +68,4 @@ def show(result: dict[str, object]) -> str:
     """Return the result as text for a person."""
     stages = " + ".join(str(result[s]) for s in ("retriever", "reranker") if result[s])
     line = f"{result['index']}: {result['n_documents']} documents, {stages}, {result['seconds']} s"
-    return line + cut_texts(result)
-
-
-def cut_texts(result: dict[str, object]) -> str:
-    """Return a line on texts that were cut, begun by a line break; nothing where none was."""
-    n = result["n_truncated"]
-    return f"\n{n} texts were longer than the model reads, and were cut" if n else ""
-
-
-def add_documents_argument(parser: argparse.ArgumentParser) -> None:
-    """Declare the file of documents."""
-    parser.add_argument(
-        "--documents", required=True, metavar="FILE", help="JSON lines, one document a line"
-    )
-
-
-def read_documents(path: str) -> Iterator[dict[str, Any]]:
-    """Yield the documents of a file."""
-    return (record for _, record in read_jsonl(path))
+    return line + empty_texts(result) + cut_texts(result)

@@ -12,8 +12,7 @@ from glane.maxsim.index import TokenStorage
 from glane.maxsim.quantization import KINDS
 from glane.retrievers.colbert import ColBERT
 from glane.retrievers.contract import Reranker, Retriever
-from glane.retrievers.neural import Neural
-from glane.retrievers.registry import LEXICAL, NEURAL, load_reranker
+from glane.retrievers.registry import LEXICAL, NEURAL, find, load_reranker, names
 from glane.retrievers.sparse_embed import SparseEmbed
 from glane.retrievers.splade import Splade
 from glane.search import Search
@@ -23,7 +22,7 @@ from glane.vectors import TermEmbeddings
 def add_stage_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Declare retriever, reranker and the analysis of text."""
     group = parser.add_argument_group("stages")
-    group.add_argument("--retriever", choices=[*LEXICAL, *NEURAL], required=required)
+    group.add_argument("--retriever", choices=names(), required=required)
     group.add_argument("--model", metavar="MODEL", help="exported model of a neural retriever")
     group.add_argument("--reranker", metavar="MODEL", help="exported model that reranks")
     group.add_argument("--token-vectors", choices=KINDS, help="how ColBERT's are stored")
@@ -70,14 +69,6 @@ def stage_names(search: Search) -> dict[str, str | None]:
     }
 
 
-def n_truncated(search: Search) -> int:
-    """Return how many documents were cut at a model's length since the search was made."""
-    stages = (search.retriever, search.reranker)
-    return sum(
-        stage.encoder.n_truncated["document"] for stage in stages if isinstance(stage, Neural)
-    )
-
-
 def active_terms(retriever: Retriever, queries: Sequence[str]) -> dict[str, float] | None:
     """Return how many terms a query and a stored document have on average, if a model gave them."""
     if not isinstance(retriever, Splade | SparseEmbed):
@@ -91,15 +82,19 @@ def active_terms(retriever: Retriever, queries: Sequence[str]) -> dict[str, floa
 
 
 def _retriever(arguments: argparse.Namespace) -> Retriever:
-    name = arguments.retriever
+    name, analysis = arguments.retriever, _analysis(arguments)
+    if name not in LEXICAL and analysis:
+        raise ValueError(f"--retriever {name} takes no --analyzer, --language or --ngrams")
     if name in NEURAL:
         if not arguments.model:
             raise ValueError(f"--retriever {name} needs --model")
         return NEURAL[name].load(arguments.model, threads=arguments.threads)
+    if name not in LEXICAL:
+        return find(name).from_record({"kind": name}, arguments.model, arguments.threads)
     if arguments.model:
         raise ValueError(f"--retriever {name} takes no --model; did you mean --reranker?")
     default = LEXICAL[name]().analyzer
-    return LEXICAL[name](analyzer=replace(default, **_analysis(arguments)))
+    return LEXICAL[name](analyzer=replace(default, **analysis))
 
 
 def _store_token_vectors(

@@ -32,7 +32,7 @@ def read_beir(folder: str | Path, split: str) -> Dataset:
 
     Raises:
         FileNotFoundError: If a file is missing; a missing split names those that are there.
-        ValueError: If a line is malformed, an id stands twice, or a judgement names an unknown
+        ValueError: If a line is malformed, an id appears twice, or a judgement names an unknown
             id; the message holds the file and the line.
     """
     folder = Path(folder)
@@ -90,7 +90,7 @@ def _texts(path: Path) -> dict[str, str]:
         if not isinstance(id, str) or not isinstance(record.get("text"), str):
             raise ValueError(f"{str(path)!r}, line {number}: needs `_id` and `text` as strings")
         if id in texts:
-            raise ValueError(f"{str(path)!r}, line {number}: `_id` {id!r} stands twice")
+            raise ValueError(f"{str(path)!r}, line {number}: `_id` {id!r} appears twice")
         try:
             texts[id] = join_fields(record, ("title", "text"))
         except ValueError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import index
 from typing import Any
 
@@ -27,16 +27,63 @@ def read_records(
         ValueError: If an id is missing, of another type, or appears twice, a field is no text, or
             is in none of the documents.
     """
-    keys = [_key(record, key, place) for place, record in enumerate(records)]
+    keys, texts = [], []
     seen: set[Name] = set()
-    for found in keys:
+    for place, record in enumerate(records):
+        found, text = read_record(record, key, on, f"the document at position {place}")
         if found in seen:
             raise ValueError(f"document {found!r} appears twice")
         seen.add(found)
-    missing = [field for field in on if not any(field in record for record in records)]
-    if records and missing and (missing == list(on) or first):
+        keys.append(found)
+        texts.append(text)
+    if records:
+        check_fields(on, {field for record in records for field in record}, first=first)
+    return keys, texts
+
+
+def check_fields(on: Sequence[str], there: Collection[str], *, first: bool) -> None:
+    """Refuse documents of which none has a field that is searched.
+
+    Args:
+        on: The fields that are searched.
+        there: The fields that some document has.
+        first: Whether no others were added before: each field must then be in some document;
+            later, one of them is enough.
+
+    Raises:
+        ValueError: If a field is missing.
+    """
+    missing = [field for field in on if field not in there]
+    if missing and (missing == list(on) or first):
         raise ValueError(f"no document has the field {missing[0]!r}; `on` is {list(on)}")
-    return keys, [join_fields(record, list(on)) for record in records]
+
+
+def read_record(
+    record: Mapping[str, Any], key: str, on: Sequence[str], where: str
+) -> tuple[Name, str]:
+    """Return id and text of one document.
+
+    Args:
+        record: The document.
+        key: Field of the id.
+        on: Fields of the text; one that is missing or empty is empty text.
+        where: How messages call the document.
+
+    Raises:
+        TypeError: If it is not a dictionary.
+        ValueError: If the id is missing or of another type, or a field is not text.
+    """
+    if not isinstance(record, Mapping):
+        kind = type(record).__name__
+        raise TypeError(f"documents must be dictionaries, got {kind} for {where}: {record!r:.60}")
+    if key not in record:
+        raise ValueError(f"{where} has no key {key!r}: it has {list(record)}")
+    try:
+        found = _plain(record[key], f"the key {key!r} of {where}")
+        return found, join_fields(record, list(on))
+    except (TypeError, ValueError) as error:
+        name = "" if where in str(error) else f"{where}, id {record[key]!r}: "
+        raise ValueError(f"{name}{error}") from None
 
 
 def as_key(key: object) -> Name | None:
@@ -60,15 +107,6 @@ def check_keys(keys: Iterable[Name]) -> list[Name]:
     if isinstance(keys, str | bytes):
         raise TypeError(f"ids must be a list, got one string {keys!r}")
     return [_plain(key, f"the id at position {place}") for place, key in enumerate(keys)]
-
-
-def _key(record: Mapping[str, Any], field: str, place: int) -> Name:
-    if field not in record:
-        raise ValueError(f"the document at position {place} has no key {field!r}: {list(record)}")
-    try:
-        return _plain(record[field], f"the key {field!r} of the document at position {place}")
-    except TypeError as error:
-        raise ValueError(str(error)) from None
 
 
 def _plain(key: object, name: str) -> Name:

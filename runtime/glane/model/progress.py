@@ -23,7 +23,7 @@ class _Hidden:
 
 
 @contextmanager
-def bar(total: int, desc: str, shown: bool = True) -> Iterator[Bar]:
+def bar(total: int | None, desc: str, shown: bool = True) -> Iterator[Bar]:
     """Show a bar while the block runs; nothing is loaded for one that is hidden.
 
     Args:

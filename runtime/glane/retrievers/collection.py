@@ -80,6 +80,11 @@ class Collection:
             for array in (part.ids, *part.arrays.values())
         )
 
+    def stored(self) -> Ids:
+        """Return the numbers of all documents, rising."""
+        own = [part.ids[part.kept] for part in self.keys.rows.parts]
+        return np.concatenate([np.empty(0, np.int64), *own])
+
     def numbers(self, keys: Iterable[Key]) -> Ids:
         """Return the numbers of stored documents.
 

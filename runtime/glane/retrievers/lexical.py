@@ -41,9 +41,7 @@ class Lexical(ABC):
 
     kind: ClassVar[str]
 
-    @property
-    def encoder(self) -> None:
-        """None: words need no model."""
+    encoder = None
 
     def __init__(self, analyzer: Analyzer, weighting: Weighting) -> None:
         """Make an empty retriever.
