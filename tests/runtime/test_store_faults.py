@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,14 +17,16 @@ from typing import Any
 
 import pytest
 
-from glane import BM25, Search
+from glane import BM25, ColBERT, Search, Splade, TokenStorage
 from glane.store import files
+from glane.store.manifest import DRAFT, MANIFEST, read_manifest
 
 OPERATIONS = (
     *("make_folder", "write", "sync", "sync_folder"),
     *("replace", "remove", "remove_folder"),
 )
 QUERIES = ["tea", "leaf river", "stone", "water moss"]
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 Before = Callable[[str, tuple[Any, ...]], None]
 
@@ -37,8 +39,33 @@ def documents(first: int, last: int) -> list[dict[str, Any]]:
     ]
 
 
+def lexical() -> Search:
+    return Search(BM25(), keep_documents=True)
+
+
+def neural() -> Search:
+    """Two models, token vectors with outlines, and the documents."""
+    colbert = ColBERT.load(FIXTURES / "colbert-int8", threads=1)
+    colbert.store_as(TokenStorage(kind="int8", outlines=True))
+    splade = Splade.load(FIXTURES / "splade", threads=1)
+    return Search(splade, reranker=colbert, keep_documents=True)
+
+
+KINDS = {"lexical": lexical, "neural": neural}
+
+
+def edited(change: Callable[[Search], None], folder: Path, make: Callable[[], Search]) -> None:
+    with Search.edit(folder, threads=1) as search:
+        change(search)
+
+
 def add(search: Search) -> None:
     search.add([*documents(18, 30), {"id": "d3", "text": "water"}])
+
+
+def touch(search: Search) -> None:
+    """Change a field that is not searched: what was encoded is stored again."""
+    search.add([{**documents(5, 6)[0], "price": 3}, documents(40, 41)[0]])
 
 
 def delete(search: Search) -> None:
@@ -49,7 +76,26 @@ def compact(search: Search) -> None:
     search.compact()
 
 
-ACTIONS = pytest.mark.parametrize("action", [add, delete, compact], ids=lambda f: f.__name__)
+def replace(folder: Path, make: Callable[[], Search]) -> None:
+    """Another index in place of the old one, its models included."""
+    search = make()
+    search.add(documents(50, 58))
+    search.save(folder)
+
+
+def build(folder: Path, make: Callable[[], Search]) -> None:
+    """The same, chunk by chunk, as `glane index --overwrite` does."""
+    search = make()
+    with search.building(folder, overwrite=True):
+        for first in (60, 64):
+            search.add(documents(first, first + 4))
+            search.save(folder)
+
+
+Action = Callable[[Path, Callable[[], Search]], None]
+EDITS = {change.__name__: partial(edited, change) for change in (add, touch, delete, compact)}
+CHANGES: dict[str, Action] = {**EDITS, "replace": replace, "build": build}
+ACTIONS = pytest.mark.parametrize("action", CHANGES)
 
 
 @pytest.fixture(autouse=True)
@@ -58,11 +104,29 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_sync", lambda path: None)
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two segments, some rows of both deleted."""
-    folder = tmp_path_factory.mktemp("base") / "index"
-    search = Search(BM25(), keep_documents=True)
+@dataclass(frozen=True)
+class Case:
+    """An index to be changed.
+
+    Attributes:
+        folder: Two segments, some rows of both deleted.
+        make: Makes an empty search of its kind.
+    """
+
+    folder: Path
+    make: Callable[[], Search]
+
+
+@pytest.fixture(
+    scope="module", params=["lexical", pytest.param("neural", marks=pytest.mark.faults)]
+)
+def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    make = KINDS[request.param]
+    return Case(first_index(make, tmp_path_factory.mktemp("base") / "index"), make)
+
+
+def first_index(make: Callable[[], Search], folder: Path) -> Path:
+    search = make()
     search.add(documents(0, 14))
     search.delete(["d2"])
     search.save(folder)
@@ -78,26 +142,33 @@ def copy(folder: Path, target: Path) -> Path:
     return target
 
 
-def change(folder: Path, action: Callable[[Search], None]) -> None:
-    with Search.edit(folder) as search:
-        action(search)
-
-
 def state(folder: Path) -> object:
     """Everything that can be asked of an index."""
-    search = Search.load(folder)
+    search = Search.load(folder, threads=1)
     found = search.search(QUERIES, k=50)
     assert search.kept is not None
     return len(search), found, [search.documents(row) for row in found.ids]
 
 
 def check_next_write(folder: Path) -> None:
-    with Search.edit(folder) as search:
+    """Write once more; nothing may lie about that neither index nor draft names."""
+    with Search.edit(folder, threads=1) as search:
         before = len(search)
         search.add([{"id": "next", "text": "another one"}])
-    assert len(Search.load(folder)) == before + 1
-    named = {path.name for path in folder.iterdir()}
-    assert named == {"lock", "manifest.json", "segments"}
+    assert len(Search.load(folder, threads=1)) == before + 1
+    named = {"lock"}
+    for manifest in (MANIFEST, DRAFT):
+        if (folder / manifest).exists():
+            named |= {manifest, *read_manifest(folder, manifest).files}
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert there == named
+
+
+def check_next_build(folder: Path, make: Callable[[], Search], wanted: object) -> None:
+    """Do the build again: it goes on from what is there, and leaves nothing else."""
+    build(folder, make)
+    assert state(folder) == wanted
+    assert not (folder / DRAFT).exists()
 
 
 def intercept(patch: pytest.MonkeyPatch, before: Before) -> None:
@@ -130,8 +201,14 @@ def half_written(path: Path, chunks: Iterable[bytes]) -> None:
     path.write_bytes(content[: len(content) // 2])
 
 
-def killed_at(number: int, folder: Path, action: Callable[[Search], None]) -> None:
-    """Change an index in another process, which is killed ahead of one operation, or within it."""
+def killed_at(number: float, folder: Path, work: Callable[[], None]) -> None:
+    """Change an index in another process, which is killed ahead of one operation, or within it.
+
+    Args:
+        number: The operation; half of one more is in the midst of it, where it is a write.
+        folder: The index.
+        work: Changes it.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # threads, of which the child has none
         child = os.fork()
@@ -144,41 +221,59 @@ def killed_at(number: int, folder: Path, action: Callable[[Search], None]) -> No
 
     def kill(name: str, arguments: tuple[Any, ...]) -> None:
         nonlocal count
-        if count == number:
-            if name == "write":
+        if count == int(number):
+            if number > count:
                 half_written(*arguments)
             os.kill(os.getpid(), signal.SIGKILL)
         count += 1
 
     try:
         intercept(pytest.MonkeyPatch(), kill)
-        change(folder, action)
+        work()
     finally:
         os._exit(0)
 
 
+def places_to_be_killed_at(names: Sequence[str]) -> list[float]:
+    """Return each operation, and the midst of each write."""
+    halves = [number + 0.5 for number, name in enumerate(names) if name == "write"]
+    return sorted([*range(len(names)), *halves])
+
+
 @ACTIONS
 def test_a_writer_killed_at_any_operation_leaves_the_last_committed_state(
-    action: Callable[[Search], None], base: Path, tmp_path: Path
+    action: str, base: Case, tmp_path: Path
 ) -> None:
-    whole = copy(base, tmp_path / "whole")
-    names = [name for name, _ in recorded(partial(change, whole, action))]
-    before, after = state(base), state(whole)
-    committed = names.index("replace")
-    for number in range(len(names)):
-        folder = copy(base, tmp_path / f"killed-{number}")
-        killed_at(number, folder, action)
-        assert state(folder) == (after if number > committed else before), names[number]
+    change = CHANGES[action]
+    whole = copy(base.folder, tmp_path / "whole")
+    operations = recorded(partial(change, whole, base.make))
+    before, after = state(base.folder), state(whole)
+    names = [name for name, _ in operations]
+    committed = [
+        name == "replace" and arguments[1].name == MANIFEST for name, arguments in operations
+    ].index(True)
+    for number in places_to_be_killed_at(names):
+        folder = copy(base.folder, tmp_path / f"killed-{number}")
+        killed_at(number, folder, partial(change, folder, base.make))
+        assert state(folder) == (after if number > committed else before), names[int(number)]
+        if action == "build" and number <= committed:
+            check_next_build(folder, base.make, after)
         check_next_write(folder)
         shutil.rmtree(folder)
 
 
-def test_there_are_enough_places_to_be_killed_at(base: Path, tmp_path: Path) -> None:
+@pytest.mark.faults
+def test_there_are_enough_places_for_faults(tmp_path: Path) -> None:
+    """Kills, power cuts and full disks on the index that has all: models, documents, vectors."""
     count = 0
-    for action in (add, delete, compact):
-        work = partial(change, copy(base, tmp_path / action.__name__), action)
-        count += len(recorded(work))
-    assert count >= 200
+    folder = first_index(neural, tmp_path / "index")
+    for action, change in CHANGES.items():
+        whole = copy(folder, tmp_path / action)
+        operations = recorded(partial(change, whole, neural))
+        names = [name for name, _ in operations]
+        cuts = list(states_after_power_cut(folder, whole, operations))
+        count += len(places_to_be_killed_at(names)) + len(cuts) + names.count("write")
+    assert count >= 400
 
 
 @dataclass(eq=False)
@@ -282,28 +377,33 @@ def states_after_power_cut(
 
 @ACTIONS
 def test_a_power_cut_at_any_operation_leaves_the_old_state_or_the_new(
-    action: Callable[[Search], None], base: Path, tmp_path: Path
+    action: str, base: Case, tmp_path: Path
 ) -> None:
-    whole = copy(base, tmp_path / "whole")
-    operations = recorded(partial(change, whole, action))
-    before, after = state(base), state(whole)
+    whole = copy(base.folder, tmp_path / "whole")
+    operations = recorded(partial(CHANGES[action], whole, base.make))
+    before, after = state(base.folder), state(whole)
     found = []
-    for left in states_after_power_cut(base, whole, operations):
+    for left in states_after_power_cut(base.folder, whole, operations):
         folder = materialized(left, tmp_path / "cut")
         found.append(state(folder))
         assert found[-1] in (before, after)
+        if action == "build" and found[-1] == before:
+            check_next_build(folder, base.make, after)
         check_next_write(folder)
         shutil.rmtree(folder)
     assert found[0] == before
     assert after in found
 
 
-def test_a_power_cut_at_the_first_save_leaves_nothing_or_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+def test_a_power_cut_at_the_first_save_leaves_nothing_or_all(
+    make: Callable[[], Search], tmp_path: Path
+) -> None:
     for name in ("base", "index"):
         (tmp_path / name).mkdir()
 
     def save() -> None:
-        search = Search(BM25(), keep_documents=True)
+        search = make()
         search.add(documents(0, 3))
         search.save(tmp_path / "index")
 
@@ -316,16 +416,13 @@ def test_a_power_cut_at_the_first_save_leaves_nothing_or_all(tmp_path: Path) -> 
 
 
 @ACTIONS
-def test_a_full_disk_at_any_write_changes_nothing(
-    action: Callable[[Search], None], base: Path, tmp_path: Path
-) -> None:
-    whole = copy(base, tmp_path / "whole")
-    names = [name for name, _ in recorded(partial(change, whole, action))]
-    before, after = state(base), state(whole)
+def test_a_full_disk_at_any_write_changes_nothing(action: str, base: Case, tmp_path: Path) -> None:
+    change = CHANGES[action]
+    whole = copy(base.folder, tmp_path / "whole")
+    names = [name for name, _ in recorded(partial(change, whole, base.make))]
+    before, after = state(base.folder), state(whole)
     for number in range(names.count("write")):
-        folder = copy(base, tmp_path / f"full-{number}")
-        search = Search.load(folder)
-        action(search)
+        folder = copy(base.folder, tmp_path / f"full-{number}")
         left = number
 
         def fill(name: str, arguments: tuple[Any, ...]) -> None:
@@ -339,23 +436,39 @@ def test_a_full_disk_at_any_write_changes_nothing(
         there = {path for path in folder.rglob("*") if path.name != "lock"}
         with pytest.MonkeyPatch.context() as patch:
             intercept(patch, fill)
-            with pytest.raises(OSError, match="No space left"):
-                search.save(folder)
+            with pytest.raises(OSError, match=r"No space left.*; the index is as before"):
+                change(folder, base.make)
         assert state(folder) == before
-        assert {path for path in folder.rglob("*") if path.name != "lock"} == there
-        search.save(folder)
+        if action != "build":  # which leaves what it has committed of its draft
+            assert {path for path in folder.rglob("*") if path.name != "lock"} == there
+        change(folder, base.make)
         assert state(folder) == after
 
 
-def test_a_full_disk_at_the_first_save_leaves_nothing(tmp_path: Path) -> None:
-    def fill(name: str, arguments: tuple[Any, ...]) -> None:
-        if name == "write":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def test_a_search_whose_save_met_a_full_disk_can_be_saved(base: Case, tmp_path: Path) -> None:
+    folder = copy(base.folder, tmp_path / "index")
+    search = Search.load(folder, threads=1)
+    add(search)
+    with pytest.MonkeyPatch.context() as patch:
+        intercept(patch, full)
+        with pytest.raises(OSError, match="No space left"):
+            search.save(folder)
+    answers = search.search(QUERIES, k=50)
+    search.save(folder)
+    assert Search.load(folder, threads=1).search(QUERIES, k=50) == answers
 
+
+def full(name: str, arguments: tuple[Any, ...]) -> None:
+    """Let every write end in a full disk, before its first byte."""
+    if name == "write":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_at_the_first_save_leaves_nothing(tmp_path: Path) -> None:
     search = Search(BM25())
     search.add(documents(0, 3))
     with pytest.MonkeyPatch.context() as patch:
-        intercept(patch, fill)
+        intercept(patch, full)
         with pytest.raises(OSError, match="No space left"):
             search.save(tmp_path / "index")
     assert list(tmp_path.iterdir()) == []
