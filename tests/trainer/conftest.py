@@ -47,6 +47,14 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def nothing_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told of something that takes long is not told, however busy the machine is."""
+    from glane_trainer import telling
+
+    monkeypatch.setattr(telling, "DELAY", 1e6)
+
+
 @pytest.fixture(scope="session")
 def tokenizer_json() -> str:
     """A WordPiece tokenizer with truncation and fixed padding baked in, as some bases have."""

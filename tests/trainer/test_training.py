@@ -99,9 +99,10 @@ def test_a_run_writes_a_checkpoint_its_log_and_a_picture(
 ) -> None:
     result = train(model, data, tmp_path / "out", SETTINGS)
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {
+    assert ("last" in names) == (result["kept_step"] != result["steps"])
+    assert names - {"last"} == {
         *("glane.json", "tokenizer.json", "config.json", "model.safetensors"),
-        *("training.jsonl", "training.png"),
+        *("training.jsonl", "training.png", "settings.json"),
     }
     assert (tmp_path / "out" / "training.png").read_bytes().startswith(b"\x89PNG")
     assert result["steps"] == 8

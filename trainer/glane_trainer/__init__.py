@@ -1,21 +1,43 @@
-"""Fine-tunes the models that glane searches with, in PyTorch: on a CPU, with CUDA or with MPS."""
+"""Fine-tunes the models that glane searches with, in PyTorch: on a CPU, with CUDA or with MPS.
 
-try:
-    import torch  # noqa: F401
-    import transformers  # noqa: F401
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("glane_trainer needs PyTorch: pip install 'glane[train]'") from error
+Names are imported when they are first asked for, so that a command can be checked, and can say how
+torch's threads are to wait, before torch is loaded.
+"""
 
-from glane_trainer.data import Example, TrainingData, read_data
-from glane_trainer.losses import Objective
-from glane_trainer.models import ColBERT, SparseEmbed, Splade, load_model
-from glane_trainer.settings import DEFAULTS, Settings
-from glane_trainer.sparse_steps import train_sparse_embed, train_splade
-from glane_trainer.sparsity import Sparsity
-from glane_trainer.splade import idf_weights
-from glane_trainer.starts import principal_projection
-from glane_trainer.steps import StepOptions, train_colbert
-from glane_trainer.training import train
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+for _name in ("torch", "transformers"):
+    if find_spec(_name) is None:
+        raise ModuleNotFoundError(
+            f"glane_trainer needs PyTorch: pip install 'glane[train]' ({_name} is missing)",
+            name=_name,
+        )
+
+if TYPE_CHECKING:
+    from glane_trainer.data import TrainingData, read_data
+    from glane_trainer.examples import Example
+    from glane_trainer.models import ColBERT, SparseEmbed, Splade, load_model
+    from glane_trainer.settings import DEFAULTS, Objective, Settings, Sparsity
+    from glane_trainer.sparse_steps import train_sparse_embed, train_splade
+    from glane_trainer.splade import idf_weights
+    from glane_trainer.starts import principal_projection
+    from glane_trainer.steps import StepOptions, train_colbert
+    from glane_trainer.training import train
+
+_HOMES = {
+    "data": ("TrainingData", "read_data"),
+    "examples": ("Example",),
+    "models": ("ColBERT", "SparseEmbed", "Splade", "load_model"),
+    "settings": ("DEFAULTS", "Objective", "Settings", "Sparsity"),
+    "sparse_steps": ("train_sparse_embed", "train_splade"),
+    "splade": ("idf_weights",),
+    "starts": ("principal_projection",),
+    "steps": ("StepOptions", "train_colbert"),
+    "training": ("train",),
+}
+"""The module of each public name."""
 
 __all__ = [
     "DEFAULTS",
@@ -37,3 +59,16 @@ __all__ = [
     "train_sparse_embed",
     "train_splade",
 ]
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _HOMES.items():
+        if name in names:
+            value = getattr(import_module(f"glane_trainer.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'glane_trainer' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 import numpy as np
 
-from glane_trainer.data import Example
+from glane_trainer.examples import Example
+from glane_trainer.settings import Settings
 
 Window = list[list[Example]]
 """The batches behind one step of the optimizer."""
+
+
+class Order:
+    """The windows of a whole run, in order.
+
+    Attributes:
+        epoch_ends: Steps of the optimizer done after each epoch.
+    """
+
+    def __init__(self, examples: Sequence[Example], settings: Settings) -> None:
+        """Count the steps; batches are made when they are due."""
+        self._examples, self._settings = examples, settings
+        anchors = [example.anchor for example in examples]
+        sizes = count_batches(anchors, settings.batch_size, settings.seed, settings.epochs)
+        self.epoch_ends = list(accumulate(-(-size // settings.accumulation) for size in sizes))
+
+    def windows_from(self, step: int) -> Iterator[Window]:
+        """Yield the windows that are left after some steps."""
+        settings, begin = self._settings, 0
+        for epoch, end in enumerate(self.epoch_ends):
+            if step < end:
+                batches = epoch_batches(
+                    self._examples,
+                    settings.batch_size,
+                    settings.n_negatives,
+                    settings.seed,
+                    epoch,
+                )
+                yield from windows(batches, settings.accumulation)[max(0, step - begin) :]
+            begin = end
 
 
 def epoch_batches(

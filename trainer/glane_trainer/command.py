@@ -1,26 +1,30 @@
-"""`glane train`: fine-tune a model on a BEIR folder or on triples."""
+"""`glane train`: its arguments, checked before torch is loaded, and its report."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, fields, replace
+import json
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
-import torch
-
-from glane.store.folders import check_new
-from glane.threads import check_threads
-from glane_trainer.data import TrainingData, read_data
-from glane_trainer.devices import Device, Precision
-from glane_trainer.losses import Loss, Objective
-from glane_trainer.model import Model, Rules
-from glane_trainer.models import MODELS, load_model
-from glane_trainer.settings import DEFAULTS, Settings
-from glane_trainer.sparsity import Regulariser, Sparsity
-from glane_trainer.starts import Start, new_model
-from glane_trainer.state import FOLDER, check_identity, model_folder
-from glane_trainer.training import train
+from glane.model.checkpoint import Checkpoint, Kind
+from glane_trainer.interrupt import stopped_by_sigterm
+from glane_trainer.openmp import wait_asleep
+from glane_trainer.settings import (
+    DEFAULTS,
+    DIMS,
+    DOCUMENT_TERMS,
+    QUERY_TERMS,
+    Device,
+    Loss,
+    Objective,
+    Precision,
+    Regulariser,
+    Settings,
+    Sparsity,
+)
+from glane_trainer.telling import stage
 
 NUMBERS = {
     "epochs": "times through the data",
@@ -29,7 +33,7 @@ NUMBERS = {
     "accumulation": "batches behind one optimizer step",
     "n-negatives": "explicit negatives of an example in a batch",
     "train-document-length": "tokens of a document in training, if the model reads more",
-    "eval-steps": "optimizer steps between evaluations, default each epoch",
+    "eval-steps": "optimizer steps between evaluations",
     "save-steps": "optimizer steps between checkpoints that --resume goes on from",
     "freeze-layers": "first layers to leave as they are",
 }
@@ -51,6 +55,14 @@ SHARES = {
 }
 """Options that are numbers, likewise."""
 
+CHOICES = {
+    "loss": (Loss, "against the batch, or towards a teacher's scores"),
+    "query-regulariser": (Regulariser, "of the queries; documents have FLOPS"),
+    "device": (Device, "where to compute; auto is CUDA, then MPS, then the CPU"),
+    "precision": (Precision, "of the encoder; auto is bf16 or fp16 on CUDA, else fp32"),
+}
+"""Options that are one of a few words, likewise."""
+
 FIELDS = {
     "train_document_length": "document_length",
     "lr": "learning_rate",
@@ -61,50 +73,55 @@ FIELDS = {
 }
 """Fields of the settings that have another name than their option."""
 
+UNSET = {
+    "max-steps": "all of the epochs",
+    "eval-steps": "the end of each epoch",
+    "freeze-layers": "the lower half",
+}
+"""What holds where a kind's default is no number."""
+
+RULES = Checkpoint(dim=1)
+"""The rules of a text's preparation where nothing else is said."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("kind", choices=list(MODELS), help="kind of model")
+    parser.add_argument("kind", choices=list(get_args(Kind)), help="kind of model")
     parser.add_argument(
-        "--base", metavar="NAME_OR_DIR", help="encoder or masked model to begin with"
+        "--base",
+        metavar="NAME_OR_DIR",
+        help="encoder or masked model to begin with; no default, needed but with --resume",
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="checkpoint to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace a checkpoint")
-    parser.add_argument("--resume", action="store_true", help="go on with an interrupted training")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="checkpoint to write; no default, needed"
+    )
+    _add_flags(
+        parser,
+        {"overwrite": "replace a checkpoint", "resume": "go on with an interrupted training"},
+    )
     _add_data_arguments(parser.add_argument_group("data"))
     _add_model_arguments(parser.add_argument_group("model"))
     _add_training_arguments(parser.add_argument_group("training"))
 
 
 def run(arguments: argparse.Namespace) -> dict[str, object]:
-    """Read the data, make the model, train it and write it."""
-    torch.set_num_threads(check_threads(arguments.threads))
-    settings = _settings(arguments)
-    out = Path(arguments.out)
-    _check_out(out, arguments)
-    untrained = settings.max_steps == 0
-    data = None
-    if arguments.data is not None:
-        data = _read(arguments)
-    elif not untrained:
-        raise ValueError("--data is missing; only --max-steps 0 does without")
-    model = _saved_model(arguments, out) if arguments.resume else _new_model(arguments, data)
-    if data is None or untrained:
-        model.save(out, overwrite=arguments.overwrite)
-        result: dict[str, object] = {"out": str(out), "steps": 0, "remark": "Untrained."}
-    else:
-        mode = "resume" if arguments.resume else "overwrite" if arguments.overwrite else "new"
-        result = dict(train(model, data, out, settings, mode))  # type: ignore[arg-type]
-    checkpoint = model.checkpoint
-    return {"kind": checkpoint.kind, "base": checkpoint.base, "dim": checkpoint.dim, **result}
+    """Check the arguments, then load torch and train."""
+    settings = settings_of(arguments)
+    check(arguments)
+    wait_asleep()
+    with stopped_by_sigterm():
+        with stage("loading PyTorch"):
+            from glane_trainer.job import train_as_asked
+        return train_as_asked(arguments, settings)
 
 
-def show(result: dict[str, object]) -> str:
+def show(result: dict[str, Any]) -> str:
     """Return the result as text for a person."""
     width = f", {result['dim']} wide" if result["dim"] else ""
     lines = [f"{result['out']}: {result['kind']}{width}, {result['steps']} steps"]
     if result.get("seconds") is not None:
         lines[0] += f" in {result['seconds']} s on {result['device']} ({result['precision']})"
+        lines += _about_data(result["counts"], result["cut"])
     if result.get("start_score") is not None:
         lines.append(
             f"held-out NDCG@10 {result['start_score']:.4f} before, {result['best_score']:.4f} "
@@ -112,53 +129,17 @@ def show(result: dict[str, object]) -> str:
         )
     if result["remark"]:
         lines.append(str(result["remark"]))
+    if result.get("last"):
+        lines.append(f"{result['last']}: what was trained last, of step {result['steps']}")
     return "\n".join(lines)
 
 
-def _add_data_arguments(group: Any) -> None:  # noqa: ANN401 (argparse names no public type)
-    group.add_argument(
-        "--data", metavar="DIR_OR_FILE", help="BEIR folder, or triples as JSON lines"
-    )
-    group.add_argument("--split", default="train", help="judgements to learn from, default train")
-    held_out = group.add_mutually_exclusive_group()
-    held_out.add_argument(
-        "--holdout", type=float, default=0.1, metavar="X", help="share of queries to measure on"
-    )
-    held_out.add_argument("--dev-split", metavar="NAME", help="judgements to measure on instead")
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Return the kind's settings, changed where an option was given.
 
-
-def _add_model_arguments(group: Any) -> None:  # noqa: ANN401
-    group.add_argument(
-        "--dim", type=int, metavar="N", help="default 128, sparse-embed 64; colbert untrained: all"
-    )
-    group.add_argument("--projection", choices=["pca", "random"], default="pca", help="of colbert")
-    group.add_argument("--query-terms", type=int, metavar="N", help="kept at most, default 64")
-    group.add_argument("--document-terms", type=int, metavar="N", help="likewise, default 256")
-    group.add_argument(
-        "--inference-free", action="store_true", help="splade: no model call for a query"
-    )
-    group.add_argument("--query-length", type=int, default=32, metavar="N", help="in tokens")
-    group.add_argument("--document-length", type=int, default=300, metavar="N", help="in tokens")
-    group.add_argument("--query-prefix", default="", help="a marker token, or text")
-    group.add_argument("--document-prefix", default="", help="a marker token, or text")
-    group.add_argument("--query-expansion", action="store_true", help="fill queries with masks")
-    group.add_argument("--attend-to-expansion", action="store_true", help="and attend to them")
-    group.add_argument("--skip-punctuation", action="store_true", help="in documents")
-
-
-def _add_training_arguments(group: Any) -> None:  # noqa: ANN401
-    for options, kind, metavar in ((NUMBERS, int, "N"), (SHARES, float, "X")):
-        for name, text in options.items():
-            group.add_argument(f"--{name}", type=kind, metavar=metavar, help=text)
-    group.add_argument("--loss", choices=get_args(Loss))
-    group.add_argument("--query-regulariser", choices=get_args(Regulariser))
-    group.add_argument("--device", choices=get_args(Device))
-    group.add_argument("--precision", choices=get_args(Precision))
-    group.add_argument("--seed", type=int, default=0, metavar="N")
-
-
-def _settings(arguments: argparse.Namespace) -> Settings:
-    """Return the kind's settings, changed where an option was given."""
+    Raises:
+        ValueError: If one is out of range.
+    """
     options = {name: value for name, value in vars(arguments).items() if value is not None}
     given = {FIELDS.get(name, name): value for name, value in options.items()}
     given["document_length"] = options.get("train_document_length")
@@ -174,53 +155,142 @@ def _chosen(settings: Settings | Objective | Sparsity, given: dict[str, Any]) ->
     return {name: given[name] for name in names if given.get(name) is not None}
 
 
-def _check_out(out: Path, arguments: argparse.Namespace) -> None:
-    if arguments.resume:
-        model_folder(out)
-    elif (out / FOLDER).is_dir() and not arguments.overwrite:
-        raise FileExistsError(
-            f"{str(out)!r} holds an interrupted training; pass --resume to go on with it, or "
-            "--overwrite to begin again"
-        )
-    else:
-        check_new(out, overwrite=arguments.overwrite)
+def check(arguments: argparse.Namespace) -> None:
+    """Refuse what can be refused without torch.
 
-
-def _read(arguments: argparse.Namespace) -> TrainingData:
-    return read_data(
-        arguments.data,
-        split=arguments.split,
-        dev_split=arguments.dev_split,
-        holdout=arguments.holdout,
-        seed=arguments.seed,
-    )
-
-
-def _rules(arguments: argparse.Namespace) -> Rules:
-    given = vars(arguments)
-    rules = {name: given[name] for name in Rules.__annotations__ if given[name] is not None}
-    return cast(Rules, rules)
-
-
-def _saved_model(arguments: argparse.Namespace, out: Path) -> Model[Any]:
-    """Return the model of an interrupted training, refusing arguments that would change it."""
-    model = load_model(model_folder(out))
-    asked: dict[str, Any] = {"kind": arguments.kind, **_rules(arguments)}
-    for name in ("base", "dim"):
-        if getattr(arguments, name) is not None:
-            asked[name] = getattr(arguments, name)
-    check_identity(asdict(model.checkpoint), asked)
-    return model
-
-
-def _new_model(arguments: argparse.Namespace, data: TrainingData | None) -> Model[Any]:
-    if arguments.base is None:
+    Raises:
+        ValueError: If an argument is missing that the others need.
+    """
+    if arguments.base is None and not arguments.resume:
         raise ValueError("--base is missing; only --resume does without")
-    start = Start(
-        dim=arguments.dim,
-        principal=arguments.projection == "pca",
-        seed=arguments.seed,
-        documents=None if data is None else [example.positive for example in data.examples],
-        trained=arguments.max_steps != 0,
+    if arguments.data is not None:
+        return
+    if arguments.max_steps != 0:
+        raise ValueError("--data is missing; only --max-steps 0 does without")
+    projected = arguments.kind == "colbert" and arguments.projection == "pca"
+    if projected and arguments.dim is not None and arguments.dim != _width(arguments.base):
+        raise ValueError(
+            f"--dim {arguments.dim} needs --data, to project onto the directions of its documents, "
+            "or --projection random; without --dim the base's own width is kept"
+        )
+
+
+def _width(base: str) -> int | None:
+    """Return how wide a base's vectors are, where it is a folder that says so."""
+    path = Path(base) / "config.json"
+    if not path.is_file():
+        return None
+    try:
+        width = json.loads(path.read_text(encoding="utf-8")).get("hidden_size")
+    except (ValueError, AttributeError):
+        return None  # the base's reader says what is wrong with it
+    return width if isinstance(width, int) else None
+
+
+def _about_data(counts: dict[str, int], cut: dict[str, int]) -> list[str]:
+    """Return what was left out of the data, and what was longer than is read."""
+    lines = []
+    if n := counts["own_negatives"]:
+        lines.append(f"{n} negatives were the example's own positive: dropped")
+    if n := counts["known_negatives"]:
+        lines.append(f"{n} negatives answer their query by another line: no negatives of it")
+    if n := counts["spelled_otherwise"]:
+        lines.append(f"{n} examples ask a held-out query in another spelling: dropped")
+    if cut["queries"]:
+        lines.append(f"{cut['queries']} of {cut['of_queries']} queries are cut at --query-length")
+    if cut["documents_in_training"]:
+        lines.append(
+            f"{cut['documents_in_training']} of {cut['of_documents']} documents are cut in "
+            f"training, {cut['documents']} of them at --document-length as well"
+        )
+    return lines
+
+
+def _add_flags(group: Any, flags: dict[str, str]) -> None:  # noqa: ANN401 (argparse names no type)
+    for name, text in flags.items():
+        group.add_argument(f"--{name}", action="store_true", help=f"{text}; default no")
+
+
+def _add_data_arguments(group: Any) -> None:  # noqa: ANN401
+    group.add_argument(
+        "--data",
+        metavar="DIR_OR_FILE",
+        help="BEIR folder, or triples as JSON lines; no default, needed but with --max-steps 0",
     )
-    return new_model(arguments.kind, arguments.base, start, _rules(arguments))
+    group.add_argument("--split", default="train", help="judgements to learn from; default train")
+    held_out = group.add_mutually_exclusive_group()
+    held_out.add_argument(
+        "--holdout",
+        type=float,
+        default=0.1,
+        metavar="X",
+        help="share of queries to measure on; default 0.1",
+    )
+    held_out.add_argument(
+        "--dev-split", metavar="NAME", help="judgements to measure on instead; default none"
+    )
+
+
+def _add_model_arguments(group: Any) -> None:  # noqa: ANN401
+    numbers = {
+        "dim": f"width of a vector; default {DIMS['colbert']}, sparse-embed "
+        f"{DIMS['sparse-embed']}; colbert untrained: the base's own",
+        "query-terms": f"kept at most; default {QUERY_TERMS} where there are terms",
+        "document-terms": f"kept at most; default {DOCUMENT_TERMS} where there are terms",
+    }
+    for name, text in numbers.items():
+        group.add_argument(f"--{name}", type=int, metavar="N", help=text)
+    for name in ("query-length", "document-length"):
+        default = getattr(RULES, name.replace("-", "_"))
+        group.add_argument(
+            f"--{name}", type=int, default=default, metavar="N", help=f"tokens; default {default}"
+        )
+    for name in ("query-prefix", "document-prefix"):
+        group.add_argument(f"--{name}", default="", help="a marker token, or text; default none")
+    group.add_argument(
+        "--projection",
+        choices=["pca", "random"],
+        default="pca",
+        help="how that of colbert begins; default pca",
+    )
+    _add_flags(
+        group,
+        {
+            "inference-free": "splade: no model call for a query",
+            "query-expansion": "fill queries with masks",
+            "attend-to-expansion": "and attend to them",
+            "skip-punctuation": "of documents",
+        },
+    )
+
+
+def _add_training_arguments(group: Any) -> None:  # noqa: ANN401
+    for options, kind, metavar in ((NUMBERS, int, "N"), (SHARES, float, "X")):
+        for name, text in options.items():
+            described = f"{text}; default {_default(name)}"
+            group.add_argument(f"--{name}", type=kind, metavar=metavar, help=described)
+    for name, (choices, text) in CHOICES.items():
+        described = f"{text}; default {_default(name)}"
+        group.add_argument(f"--{name}", choices=get_args(choices), help=described)
+    group.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of all that is drawn; default 0"
+    )
+
+
+def _default(option: str) -> str:
+    """Return a training option's default, of each kind where they differ."""
+    field = option.replace("-", "_")
+    field = FIELDS.get(field, field)
+    kinds_of: dict[str, list[str]] = {}
+    for kind, settings in DEFAULTS.items():
+        owner = next(
+            part
+            for part in (settings, settings.objective, settings.sparsity)
+            if field in {f.name for f in fields(part)}
+        )
+        value = getattr(owner, field)
+        shown = UNSET[option] if value is None else f"{value}"
+        kinds_of.setdefault(shown, []).append(kind)
+    if len(kinds_of) == 1:
+        return next(iter(kinds_of))
+    return ", ".join(f"{value} ({', '.join(kinds)})" for value, kinds in kinds_of.items())

@@ -1,37 +1,39 @@
-"""Training examples from a BEIR folder or a file of triples, checked before the first step."""
+"""All that a run learns from and is measured on, read and checked before the first step."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+from glane.evaluation.dataset import Dataset, read_beir
+from glane.model.preparation import TextPreparer
+from glane_trainer.examples import (
+    Example,
+    read_beir_examples,
+    read_triples,
+    without_its_positive,
+)
+from glane_trainer.holdout import choose_held_out, read_as_held_out, spelling
 
-from glane.evaluation.dataset import Dataset, read_beir, read_jsonl
 
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A query, a document that answers it, and documents that do not.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What was found amiss in the data, and left out of what is learned.
 
     Attributes:
-        anchor: The query.
-        positive: The document that answers it.
-        negatives: Any number of documents that do not.
-        teacher_scores: Scores of the positive and of each negative, or nothing.
-        place: Where it was read, for messages; examples from two places can be equal.
+        own_negatives: Negatives that were the example's own positive; dropped.
+        known_negatives: Negatives that another example calls an answer to the same query; the
+            contrastive loss passes them over.
+        spelled_otherwise: Examples whose query is a held-out one in another spelling, or has its
+            token ids; dropped.
     """
 
-    anchor: str
-    positive: str
-    negatives: tuple[str, ...] = ()
-    teacher_scores: tuple[float, ...] = ()
-    place: str = field(default="", compare=False)
+    own_negatives: int = 0
+    known_negatives: int = 0
+    spelled_otherwise: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +41,57 @@ class TrainingData:
     """What a training run needs to know.
 
     Attributes:
-        examples: To learn from; queries of `held_out` are not among them.
+        examples: To learn from; queries of `held_out` are not among them, however spelled.
         known: Every document known to answer a query, by the query's text.
         held_out: To measure on, or None.
+        counts: What was found amiss.
     """
 
     examples: list[Example]
     known: dict[str, frozenset[str]]
     held_out: Dataset | None = None
+    counts: Counts = field(default_factory=Counts)
 
     def fingerprint(self) -> str:
         """Return the sha256, in hex, of the examples in their order."""
-        digest = hashlib.sha256()
-        for example in self.examples:
-            row = [example.anchor, example.positive, example.negatives, example.teacher_scores]
-            digest.update(json.dumps(row).encode())
-        return digest.hexdigest()
+        return _sha256(
+            [example.anchor, example.positive, example.negatives, example.teacher_scores]
+            for example in self.examples
+        )
+
+    def held_out_fingerprint(self) -> str | None:
+        """Return the sha256, in hex, of what is measured on, None where nothing is."""
+        if self.held_out is None:
+            return None
+        dataset = self.held_out
+        parts = (dataset.queries, dataset.judgements, dataset.corpus)
+        return _sha256(item for part in parts for item in part.items())
+
+    def apart(self, preparer: TextPreparer) -> TrainingData:
+        """Return the data without the queries that a model cannot tell from held-out ones.
+
+        Args:
+            preparer: The model's: their token ids decide, cut at its length.
+
+        Raises:
+            ValueError: If nothing is left to learn from.
+        """
+        if self.held_out is None:
+            return self
+        anchors = [example.anchor for example in self.examples]
+        same = read_as_held_out(anchors, self.held_out.queries.values(), preparer)
+        if not same:
+            return self
+        kept = [example for example in self.examples if example.anchor not in same]
+        if not kept:
+            raise ValueError(
+                "nothing is left to learn from: this model reads every query as one that is held "
+                "out, with the same token ids; does its tokenizer know the language?"
+            )
+        n_dropped = self.counts.spelled_otherwise + len(self.examples) - len(kept)
+        return replace(
+            self, examples=kept, counts=replace(self.counts, spelled_otherwise=n_dropped)
+        )
 
     def check_teacher(self) -> None:
         """Refuse examples that a loss with a teacher cannot learn from.
@@ -100,107 +137,29 @@ def read_data(
         raise ValueError(f"holdout must be a share from 0 to below 1, got {holdout}")
     if Path(path).is_dir():
         dataset = read_beir(path, split)
-        examples = list(_beir_examples(Path(path), split, dataset))
+        read = list(read_beir_examples(Path(path), split, dataset))
     elif dev_split is not None:
-        raise ValueError(f"a dev split needs a BEIR folder, but {str(path)!r} is none")
+        raise ValueError(f"a dev split needs a BEIR folder, but {str(path)!r} is not a folder")
     else:
-        examples = read_triples(path)
-        dataset = _as_dataset(examples)
-    if not examples:
+        read = read_triples(path)
+        dataset = _as_dataset(read)
+    if not read:
         raise ValueError(f"{str(path)!r} has no training example")
     if dev_split is not None:
         held_out: Dataset | None = read_beir(path, dev_split)
     else:
-        held_out = _held_out(dataset, {e.anchor for e in examples}, holdout, seed)
-    kept = _without(examples, held_out)
+        held_out = _held_out(dataset, {e.anchor for e in read}, holdout, seed)
+    examples = [without_its_positive(example) for example in read]
+    kept, n_respelled = _without(examples, held_out)
     if not kept:
         raise ValueError(f"{str(path)!r}: nothing is left to learn from beside the held-out part")
-    return TrainingData(kept, _known(examples), held_out)
-
-
-def read_triples(path: str | Path) -> list[Example]:
-    """Read a file of JSON lines.
-
-    Raises:
-        FileNotFoundError: If the file is missing.
-        ValueError: If a line is malformed; the message names file, line and field.
-    """
-    return [_example(record, f"{str(path)!r}, line {n}") for n, record in read_jsonl(path)]
-
-
-def _example(record: dict[str, Any], place: str) -> Example:
-    if ("negative" in record) == ("negatives" in record):
-        raise ValueError(f"{place}: needs one of `negative` and `negatives`")
-    negatives = record["negatives"] if "negatives" in record else [record["negative"]]
-    if not isinstance(negatives, list):
-        kind = type(negatives).__name__
-        raise ValueError(f"{place}: `negatives` must be a list of texts, got {kind}")
-    name = "negatives" if "negatives" in record else "negative"
-    return Example(
-        _text(record.get("anchor"), "anchor", place),
-        _text(record.get("positive"), "positive", place),
-        tuple(_text(negative, name, place) for negative in negatives),
-        _teacher_scores(record.get("teacher_scores", []), 1 + len(negatives), place),
-        place,
+    known = _known(examples)
+    counts = Counts(
+        own_negatives=_n_negatives(read) - _n_negatives(examples),
+        known_negatives=sum(n in known[e.anchor] for e in examples for n in e.negatives),
+        spelled_otherwise=n_respelled,
     )
-
-
-def _text(value: Any, name: str, place: str) -> str:  # noqa: ANN401 (parsed JSON)
-    if value is None:
-        raise ValueError(f"{place}: `{name}` is missing")
-    if not isinstance(value, str):
-        raise ValueError(f"{place}: `{name}` must be text, got {type(value).__name__}")
-    if not value.strip():
-        raise ValueError(f"{place}: `{name}` is empty")
-    return value
-
-
-def _teacher_scores(value: Any, n_documents: int, place: str) -> tuple[float, ...]:  # noqa: ANN401
-    if not isinstance(value, list):
-        kind = type(value).__name__
-        raise ValueError(f"{place}: `teacher_scores` must be a list, got {kind}")
-    for score in value:
-        if type(score) not in (int, float) or not math.isfinite(score):
-            raise ValueError(f"{place}: `teacher_scores` must be numbers, got {score!r}")
-    if value and len(value) != n_documents:
-        raise ValueError(
-            f"{place}: `teacher_scores` must be {n_documents}, for the positive and each "
-            f"negative, got {len(value)}"
-        )
-    return tuple(value)
-
-
-def _beir_examples(folder: Path, split: str, dataset: Dataset) -> Iterator[Example]:
-    negatives = _hard_negatives(folder, split, dataset)
-    place = f"{str(folder)!r}, split {split!r}"
-    for query, grades in dataset.judgements.items():
-        for document in (document for document, grade in grades.items() if grade > 0):
-            texts = [dataset.corpus[id] for id in negatives.get((query, document), [])]
-            yield Example(
-                dataset.queries[query], dataset.corpus[document], tuple(texts), place=place
-            )
-
-
-def _hard_negatives(folder: Path, split: str, dataset: Dataset) -> dict[tuple[str, str], list[str]]:
-    path = folder / f"{split}_hardneg.tsv"
-    if not path.is_file():
-        return {}
-    negatives = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        cells = line.split("\t")
-        if (number == 1 and cells[0] == "query-id") or not line.strip():
-            continue
-        place = f"{str(path)!r}, line {number}"
-        if len(cells) != 3:
-            raise ValueError(f"{place}: expected query-id, positive-id, negative-ids")
-        query, positive, ids = cells[0], cells[1], cells[2].split()
-        if query not in dataset.queries:
-            raise ValueError(f"{place}: unknown query {query!r} in split {split!r}")
-        for id in (positive, *ids):
-            if id not in dataset.corpus:
-                raise ValueError(f"{place}: unknown document {id!r}")
-        negatives[query, positive] = ids
-    return negatives
+    return TrainingData(kept, known, held_out, counts)
 
 
 def _as_dataset(examples: list[Example]) -> Dataset:
@@ -217,22 +176,34 @@ def _as_dataset(examples: list[Example]) -> Dataset:
 
 
 def _held_out(dataset: Dataset, anchors: set[str], share: float, seed: int) -> Dataset | None:
-    """Return the collection with a part of its queries, chosen among their distinct texts."""
-    n_queries = round(share * len(anchors))
-    if share and not n_queries and len(anchors) > 1:
-        n_queries = 1
-    if not n_queries:
+    """Return the collection with a part of its queries, all spellings of one together."""
+    chosen = choose_held_out(anchors, share, seed)
+    if not chosen:
         return None
-    order = np.random.default_rng([seed, 0]).permutation(len(anchors))
-    texts = sorted(anchors)
-    chosen = {texts[i] for i in order[:n_queries]}
-    queries = {id: text for id, text in dataset.queries.items() if text in chosen}
+    queries = {id: text for id, text in dataset.queries.items() if spelling(text) in chosen}
     return Dataset(dataset.corpus, queries, {id: dataset.judgements[id] for id in queries})
 
 
-def _without(examples: list[Example], held_out: Dataset | None) -> list[Example]:
-    unseen = set(held_out.queries.values()) if held_out is not None else set()
-    return [example for example in examples if example.anchor not in unseen]
+def _without(examples: list[Example], held_out: Dataset | None) -> tuple[list[Example], int]:
+    """Return the examples whose query is not held out, and how many of another spelling are."""
+    if held_out is None:
+        return examples, 0
+    texts = set(held_out.queries.values())
+    unseen = {spelling(text) for text in texts}
+    others = [example for example in examples if example.anchor not in texts]
+    kept = [example for example in others if spelling(example.anchor) not in unseen]
+    return kept, len(others) - len(kept)
+
+
+def _n_negatives(examples: Iterable[Example]) -> int:
+    return sum(len(example.negatives) for example in examples)
+
+
+def _sha256(rows: Iterable[object]) -> str:
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps(row).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def _known(examples: Iterable[Example]) -> dict[str, frozenset[str]]:

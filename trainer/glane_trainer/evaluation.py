@@ -66,12 +66,18 @@ class Evaluator:
         self._rows: list[Ids] = [np.searchsorted(pool, row) for row in candidates]
 
     def __call__(self, model: Scorer) -> float:
-        """Return the mean NDCG@10 of the queries, in [0, 1]; no text is encoded twice."""
+        """Return the mean NDCG@10 of the queries, in [0, 1]; no text is encoded twice.
+
+        Raises:
+            ValueError: If a score is not a number: such a model ranks by chance.
+        """
         queries = model.encode_queries(self.queries)
         documents = model.encode_documents(self.documents)
         values = []
         for number, (rows, grades) in enumerate(zip(self._rows, self._grades, strict=True)):
             scores = model.score(queries[number : number + 1], documents[rows])[0]
+            if np.isnan(scores).any():
+                raise ValueError("the model's scores are nan; try a lower learning rate")
             order = self._pool[rows][best(scores, self._pool[rows], 10)]
             values.append(ndcg(order.tolist(), grades))
         return float(np.mean(values))

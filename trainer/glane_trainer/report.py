@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypedDict
 
@@ -12,7 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from glane_trainer.state import Record
+from glane_trainer.state import Progress, Record
+
+SETTINGS = "settings.json"
+"""How a checkpoint was made: beside its weights, and not read again."""
+
+PACKAGES = ("glane", "numpy", "tokenizers", "torch", "transformers")
 
 INK, LOSS, QUALITY = "#3d4451", "#9aa5b8", "#1f6f5c"
 
@@ -21,7 +28,9 @@ class Result(TypedDict):
     """What a run reports.
 
     The scores are NDCG@10 on held-out queries, None where there are none; `kept_step` is the step
-    whose weights were written, 0 for the start's.
+    whose weights were written, 0 for the start's; `last` is the folder of those that were trained
+    last, None where they are the ones that were kept. `counts` and `cut` say what was left out of
+    the data and what was longer than is read.
     """
 
     out: str
@@ -30,10 +39,33 @@ class Result(TypedDict):
     start_score: float | None
     best_score: float | None
     kept_step: int
+    last: str | None
+    counts: dict[str, int]
+    cut: dict[str, int]
     remark: str
     device: str
     precision: str
     seconds: float
+
+
+def remark_on(progress: Progress) -> str:
+    """Return what a user should know of the weights that are kept."""
+    if progress.start_score is None:
+        return "Nothing was held out: whether this model is better than its start is unknown."
+    if progress.best_step == 0 and progress.step:
+        return (
+            "The start was kept: no evaluation of the training was better than its held-out "
+            f"NDCG@10 of {progress.start_score:.4f}."
+        )
+    return ""
+
+
+def write_settings(folder: Path, record: Mapping[str, object]) -> None:
+    """Write `settings.json`: what is given, and the versions it was made with."""
+    versions = {"python": platform.python_version()}
+    versions |= {package: version(package) for package in PACKAGES}
+    text = json.dumps({**record, "versions": versions}, indent=2, ensure_ascii=False)
+    (folder / SETTINGS).write_text(text + "\n", encoding="utf-8")
 
 
 def write_report(folder: Path, log: Sequence[Record]) -> None:

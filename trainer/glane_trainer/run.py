@@ -7,38 +7,33 @@ the first step, and a kept model that is never worse than the start without sayi
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, replace
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.optim import Optimizer
-from tqdm import tqdm
 
 from glane.model.preparation import TextPreparer
 from glane.store.folders import new_folder
 from glane_trainer import optimization, state
-from glane_trainer.batches import Window, count_batches, epoch_batches, windows
-from glane_trainer.data import Example, TrainingData
+from glane_trainer.batches import Order, Window
+from glane_trainer.data import TrainingData
 from glane_trainer.devices import DTYPES, available_device, available_precision
 from glane_trainer.evaluation import Evaluator
 from glane_trainer.interrupt import deferred_interrupt
+from glane_trainer.lengths import count_cut
 from glane_trainer.model import Model
-from glane_trainer.report import Result, write_report
+from glane_trainer.report import Result, remark_on, write_report, write_settings
 from glane_trainer.settings import Settings
 from glane_trainer.sparsity import complaint
 from glane_trainer.steps import StepOptions
-from glane_trainer.windows import window_options
+from glane_trainer.telling import Steps, stage, tell
+from glane_trainer.windows import Step, learn_window, window_options
 
-Step = Callable[
-    [Any, Optimizer, Sequence[str], Sequence[str], Sequence[Sequence[str]], StepOptions],
-    dict[str, float],
-]
-"""A step function such as `train_colbert`; `Any` is the kind of model it trains."""
+LAST = "last"
+"""Folder, inside the finished one, of the weights of the last step where others are kept."""
 
 MAY_CHANGE = ("save_steps", "device")
 """Settings that another session of the same run may have otherwise."""
@@ -56,24 +51,28 @@ class Run:
         self, model: Model[Any], data: TrainingData, out: Path, settings: Settings, step: Step
     ) -> None:
         """Prepare everything that can fail before the first step."""
+        data = data.apart(model.preparer)
         self.model, self.data, self.out, self.settings, self.step = model, data, out, settings, step
         self.device = torch.device(available_device(settings.device))
         self.precision = available_precision(settings.precision, self.device.type)
-        self.epoch_ends = self._epoch_ends()
-        self.n_steps = self.epoch_ends[-1]
+        self.order = Order(data.examples, settings)
+        self.n_steps = self.order.epoch_ends[-1]
         if settings.max_steps is not None:
             self.n_steps = min(self.n_steps, settings.max_steps)
         if settings.objective.loss != "contrastive":
             data.check_teacher()
         self.evaluator = None
         if data.held_out is not None:
-            self.evaluator = Evaluator(data.held_out, settings.eval_queries, settings.seed)
+            with stage("finding BM25's candidates of the held-out queries"):
+                self.evaluator = Evaluator(data.held_out, settings.eval_queries, settings.seed)
         self.start = self.best = optimization.weights(model)
         self.frozen = optimization.freeze(model.encoder, settings.freeze_layers)
         model.to(self.device)
         self.optimizer = optimization.make_optimizer(model, settings)
         self.scaler = torch.amp.GradScaler("cuda") if self.precision == "fp16" else None
         self.preparer = _shortened(model.preparer, settings.document_length)
+        with stage("counting the texts that are longer than is read"):
+            self.cut = count_cut(data.examples, model.preparer, settings.document_length)
         self.progress = state.Progress(identity=self._identity())
         self.within_step = False
         self.complaint = ""
@@ -81,28 +80,27 @@ class Run:
         torch.manual_seed(settings.seed)
 
     def finish_steps(self) -> None:
-        """Do what is left of the run: evaluate, save and step, each where it is due."""
+        """Do what is left of the run: evaluate, save and step, each where it is due.
+
+        Raises:
+            ValueError: If a step cannot be done; the message says which, and what is on disk.
+        """
         windows_left = self._windows()
         done, save_steps = self.progress.step, self.settings.save_steps
-        with tqdm(total=self.n_steps, initial=done, disable=None, unit="step") as bar:
+        with Steps(self.n_steps, done) as steps:
             while True:
                 if self._evaluation_is_due():
                     self.evaluate()
-                if self.progress.step >= self.n_steps:
+                step = self.progress.step
+                if step >= self.n_steps:
                     return
-                if (
-                    save_steps
-                    and self.progress.step > done
-                    and self.progress.step % save_steps == 0
-                ):
+                if save_steps and step > done and step % save_steps == 0:
                     self.save()
                 with deferred_interrupt():
                     self.within_step = True
                     record = self.take_step(next(windows_left))
                     self.within_step = False
-                bar.update()
-                shown = ("loss", "lr", "query_terms", "document_terms")
-                bar.set_postfix({name: f"{record[name]:.3g}" for name in shown if name in record})
+                steps.advance(record)
 
     def take_step(self, window: Window) -> dict[str, float]:
         """Step the optimizer once, over the batches of a window, and log it."""
@@ -114,11 +112,11 @@ class Run:
         self.model.train()
         for module in self.frozen:
             module.eval()
-        sums: dict[str, float] = {}
-        parts = window_options(self.model, window, self.data.known, self._options())
-        for batch, options in parts:
-            for name, value in self._learn(batch, options).items():
-                sums[name] = sums.get(name, 0.0) + options.share * value
+        try:
+            parts = window_options(self.model, window, self.data.known, self._options())
+            sums = learn_window(self.step, self.model, self.optimizer, parts)
+        except ValueError as error:
+            raise ValueError(f"step {progress.step + 1}: {error}; {self._on_disk()}") from None
         progress.step += 1
         self._warn(sums)
         speed = n_examples / (time.perf_counter() - began)
@@ -130,12 +128,17 @@ class Run:
         """Measure the weights that would be kept, and keep them where they are the best."""
         assert self.evaluator is not None, "asked only where something is held out"
         trained, candidate = self._candidate()
+        progress = self.progress
+        n_texts = len(self.evaluator.queries) + len(self.evaluator.documents)
         try:
             self.model.load_state_dict(candidate)
-            score = self.evaluator(self.model)
+            with stage(f"measuring at step {progress.step}: {n_texts} texts"):
+                score = self.evaluator(self.model)
+        except ValueError as error:
+            raise ValueError(f"step {progress.step}: {error}; {self._on_disk()}") from None
         finally:
-            self.model.load_state_dict(trained)
-        progress = self.progress
+            with deferred_interrupt():
+                self.model.load_state_dict(trained)
         if progress.start_score is None:
             progress.start_score = score
         if progress.best_score is None or score > progress.best_score:
@@ -143,7 +146,7 @@ class Run:
             self.best = candidate
         progress.evaluated = progress.step
         progress.log.append({"step": progress.step, "ndcg@10": round(score, 5)})
-        tqdm.write(f"step {progress.step}: held-out NDCG@10 {score:.4f}", file=sys.stderr)
+        tell(f"step {progress.step}: held-out NDCG@10 {score:.4f}")
 
     def save(self) -> None:
         """Write what a resume needs."""
@@ -178,28 +181,24 @@ class Run:
         where = f"stopped at step {self.progress.step} of {self.n_steps}"
         if self.within_step:
             # Weights and moments may be of different steps: what was saved before is whole.
-            there = (self.out / state.FOLDER).is_dir()
-            return f"{where}; " + (
-                "--resume goes on from the last checkpoint" if there else "nothing was saved"
-            )
+            return f"{where}; {self._on_disk()}"
         self.save()
         return f"{where}; the same command with --resume goes on from there"
 
     def write(self) -> Result:
-        """Write the weights to keep, with log and picture, in the place of the run's checkpoint."""
-        progress, remark = self.progress, ""
+        """Write the weights to keep, with log and picture, in the place of the run's checkpoint.
+
+        Where these are not the ones of the last step, those lie beside, in the folder `last`.
+        """
+        progress, candidate = self.progress, self._candidate()[1]
         if self.evaluator is None:
-            progress.best_step, self.best = self.n_steps, self._candidate()[1]
-            remark = "Nothing was held out: whether this model is better than its start is unknown."
-        elif progress.best_step == 0 and self.n_steps:
-            remark = (
-                "The start was kept: no evaluation of the training was better than its held-out "
-                f"NDCG@10 of {progress.start_score:.4f}."
-            )
-        self.model.load_state_dict(self.best)
-        self.model.requires_grad_(True).eval()
+            progress.best_step, self.best = self.n_steps, candidate
+        is_last = progress.best_step == progress.step
         with deferred_interrupt(), new_folder(self.out, overwrite=True) as folder:
-            self.model.write(folder)
+            if not is_last:
+                (folder / LAST).mkdir()
+                self._write_weights(folder / LAST, candidate, progress.step)
+            self._write_weights(folder, self.best, progress.best_step)
             write_report(folder, progress.log)
         return {
             "out": str(self.out),
@@ -208,11 +207,41 @@ class Run:
             "start_score": progress.start_score,
             "best_score": progress.best_score,
             "kept_step": progress.best_step,
-            "remark": remark,
+            "last": None if is_last else str(self.out / LAST),
+            "counts": asdict(self.data.counts),
+            "cut": self.cut,
+            "remark": remark_on(progress),
             "device": self.device.type,
             "precision": self.precision,
             "seconds": round(progress.seconds + time.perf_counter() - self.began, 1),
         }
+
+    def _write_weights(self, folder: Path, weights: optimization.Weights, step: int) -> None:
+        """Write a complete checkpoint, with how it was made, into a folder that is there."""
+        self.model.load_state_dict(weights)
+        self.model.requires_grad_(True).eval()
+        self.model.write(folder)
+        checkpoint, progress = self.model.checkpoint, self.progress
+        record = {
+            "kind": checkpoint.kind,
+            "base": checkpoint.base,
+            "step": step,
+            "steps": progress.step,
+            "examples": len(self.data.examples),
+            "start_score": progress.start_score,
+            "best_score": progress.best_score,
+            "device": self.device.type,
+            "precision": self.precision,
+            "threads": torch.get_num_threads(),
+            "settings": progress.identity,
+        }
+        write_settings(folder, record)
+
+    def _on_disk(self) -> str:
+        """Return what a run that ends here leaves."""
+        if (self.out / state.FOLDER).is_dir():
+            return "--resume goes on from the last checkpoint"
+        return "nothing was saved"
 
     def _options(self) -> StepOptions:
         """Return what all batches of the next step have in common."""
@@ -226,21 +255,11 @@ class Run:
             scaler=self.scaler,
         )
 
-    def _learn(self, batch: Sequence[Example], options: StepOptions) -> dict[str, float]:
-        return self.step(
-            self.model,
-            self.optimizer,
-            [example.anchor for example in batch],
-            [example.positive for example in batch],
-            [example.negatives for example in batch],
-            options,
-        )
-
     def _warn(self, record: dict[str, float]) -> None:
         """Tell of too many or no active terms, once for each change."""
         found = complaint(record, self.model.checkpoint, self.model.encoder.config.vocab_size)
         if found and found != self.complaint:
-            tqdm.write(f"step {self.progress.step}: {found}", file=sys.stderr)
+            tell(f"step {self.progress.step}: {found}")
         self.complaint = found
 
     def _candidate(self) -> tuple[optimization.Weights, optimization.Weights]:
@@ -254,34 +273,20 @@ class Run:
             return False
         if step in (0, self.n_steps):
             return True
-        return step % every == 0 if every else step in self.epoch_ends
-
-    def _epoch_windows(self, epoch: int) -> list[Window]:
-        settings = self.settings
-        batches = epoch_batches(
-            self.data.examples, settings.batch_size, settings.n_negatives, settings.seed, epoch
-        )
-        return windows(batches, settings.accumulation)
-
-    def _epoch_ends(self) -> list[int]:
-        """Return the number of steps done after each epoch."""
-        settings = self.settings
-        anchors = [example.anchor for example in self.data.examples]
-        sizes = count_batches(anchors, settings.batch_size, settings.seed, settings.epochs)
-        return list(accumulate(-(-size // settings.accumulation) for size in sizes))
+        return step % every == 0 if every else step in self.order.epoch_ends
 
     def _windows(self) -> Iterator[Window]:
         """Yield the windows that are left."""
-        begin = 0
-        for epoch, end in enumerate(self.epoch_ends):
-            if self.progress.step < end:
-                yield from self._epoch_windows(epoch)[max(0, self.progress.step - begin) :]
-            begin = end
+        return self.order.windows_from(self.progress.step)
 
     def _identity(self) -> dict[str, Any]:
         """Return what must be the same in every session of a run."""
         fixed = {k: v for k, v in asdict(self.settings).items() if k not in MAY_CHANGE}
-        return {**fixed, "data": self.data.fingerprint()}
+        return {
+            **fixed,
+            "data": self.data.fingerprint(),
+            "held_out": self.data.held_out_fingerprint(),
+        }
 
 
 def _shortened(preparer: TextPreparer, document_length: int) -> TextPreparer:

@@ -155,16 +155,23 @@ def learn(loss: Tensor, optimizer: Optimizer, options: StepOptions) -> None:
     """Add the gradient of a loss, and step where it is due; what every kind of model shares.
 
     Raises:
-        ValueError: If the loss is not finite.
+        ValueError: If the loss or its gradient is not finite; the weights are then as they were.
+            A scaler passes over such a gradient, and tries a smaller scale.
     """
     if not torch.isfinite(loss.detach()):
+        optimizer.zero_grad(set_to_none=True)
         raise ValueError(f"the loss is {loss.item()}; try a lower learning rate, or fp32")
     scaler = options.scaler or torch.amp.GradScaler("cpu", enabled=False)
     scaler.scale(loss * options.share).backward()  # type: ignore[no-untyped-call]
     if options.update:
         scaler.unscale_(optimizer)
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(parameters, options.clip)
+        norm = nn.utils.clip_grad_norm_(parameters, options.clip)
+        if options.scaler is None and not torch.isfinite(norm):
+            optimizer.zero_grad(set_to_none=True)
+            raise ValueError(
+                f"the gradient's norm is {norm.item()}; try a lower learning rate, or fp32"
+            )
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad(set_to_none=True)

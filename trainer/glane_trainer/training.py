@@ -10,10 +10,11 @@ from glane.store.folders import check_new
 from glane_trainer.data import TrainingData
 from glane_trainer.model import Model
 from glane_trainer.report import Result
-from glane_trainer.run import Run, Step
+from glane_trainer.run import Run
 from glane_trainer.settings import DEFAULTS, Settings
 from glane_trainer.sparse_steps import train_sparse_embed, train_splade
 from glane_trainer.steps import train_colbert
+from glane_trainer.windows import Step
 
 STEPS: dict[Kind, Step] = {
     "colbert": train_colbert,
@@ -51,7 +52,8 @@ def train(
         ValueError: If a setting does not fit the model, the device or the run to resume, or the
             loss is no longer finite.
         CheckpointError: If there is nothing to resume, in mode "resume".
-        KeyboardInterrupt: After Ctrl-C; what a resume needs has been written.
+        KeyboardInterrupt: After Ctrl-C, or `interrupt.Terminated` after SIGTERM where that is
+            handled; what a resume needs has been written.
     """
     if mode != "resume":
         check_new(out, overwrite=mode == "overwrite")
@@ -61,6 +63,6 @@ def train(
         run.restore()
     try:
         run.finish_steps()
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(run.stop()) from None
+    except KeyboardInterrupt as stop:
+        raise type(stop)(run.stop()) from None
     return run.write()

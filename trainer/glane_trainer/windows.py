@@ -2,21 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from glane_trainer.batches import Window
 from glane_trainer.columns import columns_of
-from glane_trainer.data import Example
+from glane_trainer.examples import Example
 from glane_trainer.model import Model
 from glane_trainer.sparse_steps import mean_weights, weigh
 from glane_trainer.state import random_states, restore_random
 from glane_trainer.steps import Means, StepOptions
 from glane_trainer.terms import TermModel
+
+Step = Callable[
+    [Any, Optimizer, Sequence[str], Sequence[str], Sequence[Sequence[str]], StepOptions],
+    dict[str, float],
+]
+"""A step function such as `train_colbert`; `Any` is the kind of model it trains."""
+
+
+def learn_window(
+    step: Step,
+    model: Model[Any],
+    optimizer: Optimizer,
+    parts: Sequence[tuple[list[Example], StepOptions]],
+) -> dict[str, float]:
+    """Learn from all batches of a window, from `window_options`.
+
+    Returns:
+        What the step function returns, averaged over the examples.
+    """
+    sums: dict[str, float] = {}
+    for batch, options in parts:
+        logged = step(
+            model,
+            optimizer,
+            [example.anchor for example in batch],
+            [example.positive for example in batch],
+            [example.negatives for example in batch],
+            options,
+        )
+        for name, value in logged.items():
+            sums[name] = sums.get(name, 0.0) + options.share * value
+    return sums
 
 
 def window_options(

@@ -1,0 +1,94 @@
+"""What `glane train` does, once its arguments are checked: reads, makes the model and trains it."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from glane.store.folders import check_new
+from glane.threads import check_threads
+from glane_trainer.data import TrainingData, read_data
+from glane_trainer.model import Model, Rules
+from glane_trainer.models import load_model
+from glane_trainer.settings import Settings
+from glane_trainer.starts import Start, new_model
+from glane_trainer.state import FOLDER, check_identity, model_folder
+from glane_trainer.telling import stage
+from glane_trainer.training import train
+
+
+def train_as_asked(arguments: argparse.Namespace, settings: Settings) -> dict[str, object]:
+    """Read the data, make the model, train it and write it."""
+    torch.set_num_threads(check_threads(arguments.threads))
+    out = Path(arguments.out)
+    _check_out(out, arguments)
+    untrained = settings.max_steps == 0
+    data = None
+    if arguments.data is not None:
+        with stage(f"reading {arguments.data}"):
+            data = _read(arguments)
+    model = _saved_model(arguments, out) if arguments.resume else _new_model(arguments, data)
+    if data is None or untrained:
+        model.save(out, overwrite=arguments.overwrite)
+        result: dict[str, object] = {"out": str(out), "steps": 0, "remark": "Untrained."}
+    else:
+        mode = "resume" if arguments.resume else "overwrite" if arguments.overwrite else "new"
+        result = dict(train(model, data, out, settings, mode))  # type: ignore[arg-type]
+    checkpoint = model.checkpoint
+    return {"kind": checkpoint.kind, "base": checkpoint.base, "dim": checkpoint.dim, **result}
+
+
+def _check_out(out: Path, arguments: argparse.Namespace) -> None:
+    if arguments.resume:
+        model_folder(out)
+    elif (out / FOLDER).is_dir() and not arguments.overwrite:
+        raise FileExistsError(
+            f"{str(out)!r} holds an interrupted training; pass --resume to go on with it, or "
+            "--overwrite to begin again"
+        )
+    else:
+        check_new(out, overwrite=arguments.overwrite)
+
+
+def _read(arguments: argparse.Namespace) -> TrainingData:
+    return read_data(
+        arguments.data,
+        split=arguments.split,
+        dev_split=arguments.dev_split,
+        holdout=arguments.holdout,
+        seed=arguments.seed,
+    )
+
+
+def _rules(arguments: argparse.Namespace) -> Rules:
+    given = vars(arguments)
+    rules = {name: given[name] for name in Rules.__annotations__ if given[name] is not None}
+    return cast(Rules, rules)
+
+
+def _saved_model(arguments: argparse.Namespace, out: Path) -> Model[Any]:
+    """Return the model of an interrupted training, refusing arguments that would change it."""
+    with stage(f"loading what {str(out)!r} holds of the training"):
+        model = load_model(model_folder(out))
+    asked: dict[str, Any] = {"kind": arguments.kind, **_rules(arguments)}
+    for name in ("base", "dim"):
+        if getattr(arguments, name) is not None:
+            asked[name] = getattr(arguments, name)
+    check_identity(asdict(model.checkpoint), asked)
+    return model
+
+
+def _new_model(arguments: argparse.Namespace, data: TrainingData | None) -> Model[Any]:
+    start = Start(
+        dim=arguments.dim,
+        principal=arguments.projection == "pca",
+        seed=arguments.seed,
+        documents=None if data is None else [example.positive for example in data.examples],
+        trained=arguments.max_steps != 0,
+    )
+    with stage(f"loading {arguments.base}, and making of it a {arguments.kind}"):
+        return new_model(arguments.kind, arguments.base, start, _rules(arguments))

@@ -1,0 +1,95 @@
+"""What a command tells of its progress, on standard error: a line for what takes long."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Self
+
+DELAY = 1.0
+"""Seconds that something may take before it is told of."""
+
+EVERY = 30.0
+"""Seconds between lines of progress where standard error is not a terminal."""
+
+SHOWN = ("loss", "lr", "query_terms", "document_terms")
+"""What is told of a step, where it was logged."""
+
+
+def tell(line: str) -> None:
+    """Write a line to standard error, above a bar that is there."""
+    if sys.stderr is None:
+        return
+    from tqdm import tqdm  # here, not above: a command that is refused at once needs no bar
+
+    tqdm.write(line, file=sys.stderr)
+
+
+@contextmanager
+def stage(doing: str) -> Iterator[None]:
+    """Tell what the block does, if it takes more than `DELAY` seconds.
+
+    Args:
+        doing: What is being done, without a full stop.
+    """
+    timer = threading.Timer(DELAY, tell, [f"{doing} ..."])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+class Steps:
+    """How far a run has come: a bar on a terminal, else a line now and then.
+
+    Attributes:
+        total: Steps of the whole run.
+        done: Steps done, those of earlier sessions included.
+    """
+
+    def __init__(self, total: int, done: int) -> None:
+        """Begin to count, at `done`."""
+        from tqdm import tqdm
+
+        self.total, self.done, self._first = total, done, done
+        self._began = time.monotonic()
+        self._next = self._began + DELAY
+        self._bar: Any = tqdm(total=total, initial=done, disable=None, unit="step")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def advance(self, record: Mapping[str, float]) -> None:
+        """Count a step and tell of it, where that is due."""
+        self.done += 1
+        figures = {name: f"{record[name]:.3g}" for name in SHOWN if name in record}
+        self._bar.update()
+        self._bar.set_postfix(figures)
+        now = time.monotonic()
+        if not self._bar.disable or now < self._next:
+            return
+        self._next = now + EVERY
+        left = (now - self._began) / (self.done - self._first) * (self.total - self.done)
+        told = ", ".join(f"{name} {figure}" for name, figure in figures.items())
+        tell(f"step {self.done} of {self.total}: {told}, {duration(left)} left")
+
+
+def duration(seconds: float) -> str:
+    """Return a time as one reads it.
+
+    >>> duration(41.6), duration(222.0), duration(7384.0)
+    ('42 s', '4 min', '2 h 3 min')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
