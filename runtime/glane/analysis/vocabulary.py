@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
@@ -37,8 +39,24 @@ class Vocabulary:
 
     def enter(self, term: str) -> int:
         """Return a term's number, a new one where it had none."""
-        number = self.number(term)
-        if number < 0:
+        return self.enter_all([term])[0]
+
+    def enter_all(self, terms: Sequence[str]) -> list[int]:
+        """Return the numbers of terms, in order of entry where they had none; one may be twice."""
+        numbers = list(map(self._known.get, terms))
+        unknown = [place for place, number in enumerate(numbers) if number is None]
+        if unknown and len(self.names):
+            stored = self.names.find([terms[place] for place in unknown]).tolist()
+            found = zip(unknown, stored, strict=True)
+            self._known.update((terms[place], number) for place, number in found if number >= 0)
+        for place in unknown:
+            numbers[place] = self._entered(terms[place])
+        return cast(list[int], numbers)
+
+    def _entered(self, term: str) -> int:
+        """Return the number of a term that is not stored."""
+        number = self._known.get(term)
+        if number is None:
             number = len(self)
             self._new.append(term)  # first: who finds the number also finds the term
             self._known[term] = number

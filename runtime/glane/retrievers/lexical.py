@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from glane.analysis.analyzer import CACHED_LENGTH, Analyzer
+from glane.analysis.analyzer import Analyzer
+from glane.analysis.counting import TermCounter
 from glane.analysis.vocabulary import Vocabulary
 from glane.errors import CheckpointError
 from glane.hits import Hits, check_k
@@ -54,6 +54,7 @@ class Lexical(ABC):
         self.analyzer = analyzer
         self._vocabulary = Vocabulary()
         self._vocabulary_lock = Guard()
+        self._counter = TermCounter(analyzer, self._vocabulary)
         self._postings = Postings(weighting, most=MOST_COUNT)
 
     def __len__(self) -> int:
@@ -81,13 +82,10 @@ class Lexical(ABC):
             TypeError: If `documents` is one string, or holds something else than strings.
         """
         texts = check_texts(documents, "documents")
-        numbers = _TermNumbers(self.analyzer, self._vocabulary)
         with self._vocabulary_lock:
-            # Words of one document, then the next: what is held at once is one document's.
-            return _count(
-                chain.from_iterable([numbers[word] for word in self.analyzer.words(text)])
-                for text in texts
-            )
+            if self._counter.vocabulary is not self._vocabulary:
+                self._counter = TermCounter(self.analyzer, self._vocabulary)
+            return self._counter.count(texts)
 
     def encode_queries(self, queries: Sequence[str]) -> SparseVectors:
         """Count the terms of queries; terms that no document has had are left out.
@@ -245,21 +243,6 @@ class Lexical(ABC):
                 f"{name} must be of this retriever's vocabulary of {len(self._vocabulary)} terms, "
                 f"got term {highest}; encode them with the retriever that searches"
             )
-
-
-class _TermNumbers(dict[str, list[int]]):
-    """Term numbers by word, for one batch of documents."""
-
-    def __init__(self, analyzer: Analyzer, vocabulary: Vocabulary) -> None:
-        super().__init__()
-        self.analyzer = analyzer
-        self.vocabulary = vocabulary
-
-    def __missing__(self, word: str) -> list[int]:
-        numbers = list(map(self.vocabulary.enter, self.analyzer.terms(word)))
-        if len(word) <= CACHED_LENGTH:
-            self[word] = numbers
-        return numbers
 
 
 def _count(rows: Iterable[Iterable[int]]) -> SparseVectors:
