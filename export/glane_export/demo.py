@@ -11,10 +11,11 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
 
-from glane.commands.main import parse
+from glane.commands.program import parse
 from glane.evaluation.dataset import read_beir
 from glane.store.folders import new_folder
 from glane.threads import check_threads
+from glane_trainer.interrupt import stopped_by_sigterm
 
 SAMPLE = Path(__file__).parent / "sample"
 
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     start = time.perf_counter()
     base = arguments.base or str(packaged_base())
     threads = ["--threads", str(check_threads(arguments.threads))]
-    with new_folder(arguments.out, overwrite=arguments.overwrite) as out:
+    with stopped_by_sigterm(), new_folder(arguments.out, overwrite=arguments.overwrite) as out:
         metrics = _chain(base, out, threads)
         hits = _call(["search", str(out / "index"), QUERY, "-k", "3", *threads], out)["hits"]
     texts = read_beir(SAMPLE, "test").corpus

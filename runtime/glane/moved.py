@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -31,14 +30,19 @@ FORMER = {
 """Former names and today's, below `glane`."""
 
 
-class _Former(MetaPathFinder, Loader):
-    """Finds a module by its former name: it is the very module of today's name."""
+class _Former:
+    """Finds a module by its former name: it is the very module of today's name.
+
+    The base classes of `importlib.abc` would take longer to load than all of this.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         name = fullname.removeprefix("glane.")
-        return ModuleSpec(fullname, self) if fullname != name and name in FORMER else None
+        if fullname == name or name not in FORMER:
+            return None
+        return ModuleSpec(fullname, self)  # type: ignore[arg-type]  # has all that a loader needs
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = import_module("glane." + FORMER[spec.name.removeprefix("glane.")])

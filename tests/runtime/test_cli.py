@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from glane import BM25, Search
 from glane.commands.main import main
 from glane.model.checkpoint import ModelInfo
 
@@ -58,9 +60,9 @@ def answer(argv: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any
     return dict(json.loads(capsys.readouterr().out))
 
 
-def complaint(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """Run what must fail with code 1 and return its one line."""
-    assert main(argv) == 1
+def complaint(argv: list[str], capsys: pytest.CaptureFixture[str], code: int = 1) -> str:
+    """Run what must fail with this code and return its one line."""
+    assert main(argv) == code
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("glane: ")
@@ -110,8 +112,8 @@ def test_ids_that_no_terminal_can_print_are_escaped(
 def test_threads_are_checked_by_every_command(
     index: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = complaint(["info", index, "--threads", "0"], capsys)
-    assert told == "glane: threads must be at least 1, got 0\n"
+    told = complaint(["info", index, "--threads", "0"], capsys, 2)
+    assert told == "glane: --threads must be at least 1, got 0\n"
 
 
 def test_delete_compact_and_verify(
@@ -245,7 +247,11 @@ def test_evaluate_measures_and_writes_a_run(
     assert (result["n_documents"], result["n_queries"]) == (3, 2)
     assert set(result["seconds"]) == {"index", "search"}
     assert set(result["latency_ms"]) == {"p50", "p95"}
-    assert run.read_text().splitlines()[0] == "q1 Q0 leaf 1 -1 glane"
+    query, q0, id, rank, score, name = run.read_text().splitlines()[0].split()
+    assert (query, q0, id, rank, name) == ("q1", "Q0", "leaf", "1", "glane")
+    found = Search(BM25(), key="_id", on=["title", "text"])
+    found.add(CORPUS)
+    assert np.float32(score) == found.search(["light of plants"]).scores[0][0]
 
 
 def test_evaluate_takes_an_index(
@@ -256,14 +262,14 @@ def test_evaluate_takes_an_index(
     answer(["index", index, *documents, "--retriever", "tfidf"], capsys)
     argv = ["evaluate", "--dataset", beir, "--metrics", "hits@1"]
     assert answer([*argv, "--index", index], capsys)["metrics"] == {"hits@1": 1.0}
-    assert "either --retriever or --index" in complaint(argv, capsys)
+    assert "either --retriever or --index" in complaint(argv, capsys, 2)
 
 
 def test_char_wb_is_built_as_asked(beir: str, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["evaluate", "--dataset", beir, "--retriever", "bm25", "--metrics", "hits@1"]
     grams = ["--analyzer", "char_wb", "--ngrams", "3,5"]
     assert answer([*argv, *grams], capsys)["metrics"] == {"hits@1": 1.0}
-    assert "two numbers such as 3,5" in complaint([*argv, "--ngrams", "3"], capsys)
+    assert "two numbers such as 3,5" in complaint([*argv, "--ngrams", "3"], capsys, 2)
 
 
 BAD_LINES = [
@@ -296,33 +302,46 @@ def test_a_bad_addition_leaves_the_index_as_it_was(
     assert answer(["info", index], capsys)["n_documents"] == 3
 
 
-def bad_calls(index: str, corpus: str, beir: str) -> list[tuple[list[str], str]]:
+def bad_calls(index: str, corpus: str, beir: str) -> list[tuple[list[str], str, int]]:
     new = f"{index}-new"
     bm25 = ["--retriever", "bm25"]
     return [
-        (["search", f"{index}-none", "x"], "has no manifest.json"),
-        (["search", index, "x", "-k", "0"], "k must be at least 1, got 0"),
-        (["search", index, "x", "--fuse", "rrf"], "needs a reranker"),
-        (["search", index, "x", "--model", str(MODEL)], "takes no model"),
-        (["search", index, "x", "--reranker", str(MODEL)], "has no reranker"),
-        (["search", index, "x", "--threads", "0"], "threads must be at least 1, got 0"),
-        (["index", index, "--documents", corpus, *bm25], "exists already"),
-        (["index", new, "--documents", f"{corpus}.gone", *bm25], "is no file"),
-        (["index", new, "--documents", corpus, *bm25, "--model", str(MODEL)], "takes no --model"),
-        (["index", new, "--documents", corpus, "--retriever", "colbert"], "needs --model"),
-        (["index", new, "--documents", corpus, *bm25, "--reranker", index], "has no glane.json"),
-        (["index", new, "--documents", corpus, *bm25, "--on", "body"], "no document has the field"),
-        (["index", new, "--documents", corpus, *bm25, "--language", "klingon"], "klingon"),
-        (["index", new, "--documents", corpus, *bm25, "--pool", "2"], "need a ColBERT model"),
+        (["search", f"{index}-none", "x"], "has no manifest.json", 1),
+        (["search", index, "x", "-k", "0"], "k must be at least 1, got 0", 2),
+        (["search", index, "x", "--fuse", "rrf"], "needs a reranker", 2),
+        (["search", index, "x", "--model", str(MODEL)], "takes no model", 2),
+        (["search", index, "x", "--reranker", str(MODEL)], "has no reranker", 2),
+        (["search", index, "x", "--threads", "0"], "threads must be at least 1, got 0", 2),
+        (["index", index, "--documents", corpus, *bm25], "exists already", 1),
+        (["index", new, "--documents", f"{corpus}.gone", *bm25], "is no file", 1),
+        (
+            ["index", new, "--documents", corpus, *bm25, "--model", str(MODEL)],
+            "takes no --model",
+            2,
+        ),
+        (["index", new, "--documents", corpus, "--retriever", "colbert"], "needs --model", 2),
+        (["index", new, "--documents", corpus, *bm25, "--reranker", index], "has no glane.json", 1),
+        (
+            ["index", new, "--documents", corpus, *bm25, "--on", "body"],
+            "no document has the field",
+            1,
+        ),
+        (["index", new, "--documents", corpus, *bm25, "--language", "klingon"], "klingon", 2),
+        (["index", new, "--documents", corpus, *bm25, "--pool", "2"], "need a ColBERT model", 2),
         (
             ["index", new, "--documents", corpus, *bm25, "--reranker", str(MODEL), "--pool", "0"],
             "pool must be at least 1, got 0",
+            2,
         ),
-        (["info", corpus], "is no folder"),
-        (["info", beir], "is no checkpoint, model or index"),
-        (["evaluate", "--dataset", beir, *bm25, "--split", "dev"], "there are ['test']"),
-        (["evaluate", "--dataset", beir, *bm25, "--metrics", "fame@3"], "unknown metric 'fame@3'"),
-        (["evaluate", "--dataset", corpus, *bm25], "is no folder"),
+        (["info", corpus], "is no folder", 1),
+        (["info", beir], "is no checkpoint, model or index", 1),
+        (["evaluate", "--dataset", beir, *bm25, "--split", "dev"], "there are ['test']", 1),
+        (
+            ["evaluate", "--dataset", beir, *bm25, "--metrics", "fame@3"],
+            "unknown metric 'fame@3'",
+            2,
+        ),
+        (["evaluate", "--dataset", corpus, *bm25], "is no folder", 1),
     ]
 
 
@@ -330,8 +349,8 @@ def bad_calls(index: str, corpus: str, beir: str) -> list[tuple[list[str], str]]
 def test_a_wrong_call_is_one_line(
     number: int, index: str, corpus: str, beir: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv, message = bad_calls(index, corpus, beir)[number]
-    assert message in complaint(argv, capsys)
+    argv, message, code = bad_calls(index, corpus, beir)[number]
+    assert message in complaint(argv, capsys, code)
     assert not Path(f"{index}-new").exists()
 
 

@@ -101,8 +101,7 @@ def test_bad_texts_are_named_by_file_and_line(
 
 
 BAD_JUDGEMENTS: list[tuple[bytes, str]] = [
-    (b"q9\td1\t1", "line 2: unknown query 'q9'"),
-    (b"q1\td1\t1\nq1\td9\t1", "line 3: unknown document 'd9'"),
+    (b"q1\td1\t1\nq1\td1\t0", "line 3: query 'q1' and document 'd1' are judged 0, and 1 in"),
     (b"\nq1\td1", "line 3: expected query-id, corpus-id, score"),
     (b"q1 0 d1 1", "line 2: expected query-id, corpus-id, score"),
     (b"q1\t0\td1\t1", "line 2: expected query-id, corpus-id, score"),
@@ -124,6 +123,48 @@ def test_bad_judgements_are_named_by_file_and_line(
     (folder / "qrels" / "test.tsv").write_bytes(HEADER.encode() + content)
     with pytest.raises(ValueError, match=r"test\.tsv', " + re.escape(message)):
         read_beir(folder, "test")
+
+
+def test_judgements_of_what_the_collection_lacks_are_counted(folder: Path) -> None:
+    (folder / "qrels" / "test.tsv").write_text(
+        HEADER + "q1\td1\t1\nq1\td9\t2\nq2\td9\t1\nq8\td1\t1\nq9\td8\t1\nq1\td1\t1\n"
+    )
+    dataset = read_beir(folder, "test")
+    assert dataset.judgements == {"q1": {"d1": 1, "d9": 2}, "q2": {"d9": 1}}
+    assert list(dataset.queries) == ["q1", "q2"]
+    assert (dataset.n_unknown_documents, dataset.n_unknown_queries) == (1, 2)
+
+
+def test_a_split_that_judges_no_query_of_the_collection_is_refused(folder: Path) -> None:
+    (folder / "qrels" / "test.tsv").write_text(HEADER + "q9\td1\t1\n")
+    with pytest.raises(ValueError, match=r"split 'test' judges none of the queries"):
+        read_beir(folder, "test")
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "query", "grade", "expected"),
+    [
+        ("", "green tea", "green tea", None, True),
+        ("A title", " green tea ", "green tea", None, True),
+        ("green", "tea", "green tea", None, True),
+        ("A title", "green tea", "green tea", 0, True),
+        ("A title", "green tea", "green tea", 1, False),
+        ("", "a guide to green tea", "green tea", None, False),
+        ("a guide", "to green tea", "green tea", None, False),
+        ("green tea", "", "tea", None, False),
+        ("green tea", "", "", None, True),
+        (None, "tea", "tea", None, True),
+    ],
+)
+def test_a_document_is_the_query_only_where_it_is_that(
+    title: str | None, text: str, query: str, grade: int | None, expected: bool, folder: Path
+) -> None:
+    document = {"_id": "x", "title": title, "text": text}
+    (folder / "corpus.jsonl").write_text(lines([*CORPUS, document]))
+    (folder / "queries.jsonl").write_text(lines([{"_id": "x", "text": query}]))
+    rows = "x\td1\t1\n" + ("" if grade is None else f"x\tx\t{grade}\n")
+    (folder / "qrels" / "test.tsv").write_text(HEADER + rows)
+    assert read_beir(folder, "test").is_query("x") is expected
 
 
 def test_a_split_that_judges_nothing_is_refused(folder: Path) -> None:

@@ -67,10 +67,13 @@ def test_queries_with_the_same_text_keep_their_own_judgements() -> None:
 @pytest.mark.parametrize("title", ["", "A title "])
 def test_the_query_itself_is_passed_over_and_another_takes_its_place(title: str) -> None:
     corpus = {"x": title + "tea or no tea", "a": "leaf", "b": "stone"}
-    judged = Dataset(corpus, {"x": "tea or no tea"}, {"x": {"b": 1}})
+    titles = {"x": title.strip()} if title else {}
+    judged = Dataset(corpus, {"x": "tea or no tea"}, {"x": {"b": 1}}, titles)
     result = evaluate(answering({"tea or no tea": ["x", "a", "b"]}), judged, ["hits@2"])
     assert result.rankings == {"x": ["a", "b"]}
     assert result.metrics == {"hits@2": 1}
+    assert result.n_passed_over == 1
+    assert result.scores == {"x": [1.0, 1.0]}
 
 
 def test_a_document_that_only_shares_the_querys_id_counts() -> None:
@@ -78,6 +81,35 @@ def test_a_document_that_only_shares_the_querys_id_counts() -> None:
     result = evaluate(answering({"tea": ["1", "2"]}), judged, ["hits@1"])
     assert result.rankings == {"1": ["1"]}
     assert result.metrics == {"hits@1": 1}
+
+
+def test_a_document_that_only_ends_with_the_query_counts() -> None:
+    judged = Dataset({"1": "a guide to green tea"}, {"1": "green tea"}, {"1": {"2": 1}})
+    result = evaluate(answering({"green tea": ["1", "2"]}), judged, ["hits@1", "hits@2"])
+    assert result.rankings == {"1": ["1", "2"]}
+    assert result.n_passed_over == 0
+
+
+def test_queries_without_an_answer_count_as_the_library_counts_them() -> None:
+    pytest.importorskip("ir_measures", reason="needs the extra eval")
+    judged = dataset({"q1": {"a": 1}, "q2": {"b": 0}, "q3": {"c": -1, "d": 0}})
+    answer = answering({"q1": ["a"], "q2": ["b"], "q3": ["c"]})
+    result = evaluate(answer, judged, ["ndcg@10", "hits@1", "recall@5"])
+    assert result.metrics == pytest.approx({"ndcg@10": 1 / 3, "hits@1": 1 / 3, "recall@5": 1 / 3})
+    assert result.n_without_relevant == 2
+
+
+def test_a_judged_document_that_is_not_there_stays_in_what_is_to_be_found() -> None:
+    pytest.importorskip("ir_measures", reason="needs the extra eval")
+    judged = Dataset({"a": "leaf"}, {"q": "tea"}, {"q": {"a": 1, "gone": 1}})
+    assert evaluate(answering({"tea": ["a"]}), judged, ["recall@5"]).metrics == {"recall@5": 0.5}
+
+
+def test_a_dataset_without_judgements_is_refused() -> None:
+    with pytest.raises(ValueError, match="must judge at least one query"):
+        evaluate(answering({}), Dataset({}, {}, {}), ["hits@1"])
+    with pytest.raises(ValueError, match="must name at least one"):
+        evaluate(answering({}), dataset({"q": {"a": 1}}), [])
 
 
 def test_integer_keys_are_compared_as_the_files_write_them() -> None:

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from glane.commands.streams import visible
 from glane.errors import CheckpointError
 from glane.model.checkpoint import CHECKPOINT_FILES, Checkpoint, ModelInfo, fingerprint
+from glane.model.progress import telling
 from glane.retrievers.collection import STAGES
-from glane.store.manifest import MANIFEST, Manifest, read_manifest
-from glane.store.reading import damaged_files
+from glane.saved import load
+from glane.store.manifest import DRAFT, MANIFEST, Manifest, read_manifest
+from glane.store.reading import State, damaged_files, open_state
+from glane.store.stage import record_of
+
+UNFINISHED = "an index that is being made, or was stopped; the same `glane index` goes on from here"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("folder", metavar="FOLDER", help="a checkpoint, a model or an index")
     parser.add_argument(
-        "--verify", action="store_true", help="compare every file of an index with its checksum"
+        "--verify",
+        action="store_true",
+        help="compare every file of an index with its checksum, and open it",
     )
 
 
@@ -27,8 +36,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     folder = Path(arguments.folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{str(folder)!r} is no folder")
-    if (folder / MANIFEST).is_file():
-        return _index(folder, verify=arguments.verify)
+    with telling("reading the folder"):
+        if (folder / MANIFEST).exists():
+            return _index(folder, verify=arguments.verify)
+        if (folder / DRAFT).exists():
+            return _draft(folder, verify=arguments.verify)
     if arguments.verify:
         raise CheckpointError(f"{str(folder)!r} is no index; only an index keeps checksums")
     if (folder / Checkpoint.file_name).is_file():
@@ -38,28 +50,69 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> str:
     """Return the result as text for a person."""
+    return "\n".join(_lines(result, ""))
+
+
+def _lines(values: Mapping[str, Any], indent: str) -> list[str]:
     lines = []
-    for name, value in result.items():
-        if isinstance(value, dict):
-            lines += [f"{name}:", *(f"  {key:20s} {item}" for key, item in value.items())]
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            lines += [f"{indent}{visible(name)}:", *_lines(value, indent + "  ")]
         else:
-            lines.append(f"{name:22s} {value}")
-    return "\n".join(lines)
+            lines.append(f"{indent}{visible(name):{22 - len(indent)}s} {visible(value)}")
+    return lines
 
 
 def _index(folder: Path, *, verify: bool) -> dict[str, Any]:
     manifest = read_manifest(folder)
-    if verify and (damaged := damaged_files(folder)):
-        raise CheckpointError(f"{len(damaged)} damaged files in the index: {', '.join(damaged)}")
-    stages, search = manifest.settings["stages"], manifest.settings.get("search", {})
-    rows = manifest.tables["retriever"].segments
-    n_deleted = sum(segment.n_deleted for segment in rows)
-    n_rows = sum(segment.n_rows for segment in rows)
+    if verify:
+        if damaged := damaged_files(folder):
+            raise CheckpointError(
+                f"{len(damaged)} damaged files in the index: {', '.join(damaged)}"
+            )
+        _open(folder, manifest)
     return {
         "type": "index",
+        **_contents(folder, manifest),
+        **({"unfinished": UNFINISHED} if (folder / DRAFT).exists() else {}),
+        **({"verified": len(manifest.files) + 1} if verify else {}),
+    }
+
+
+def _draft(folder: Path, *, verify: bool) -> dict[str, Any]:
+    manifest = read_manifest(folder, DRAFT)
+    if verify:
+        open_state(folder, name=DRAFT, verify=True)
+    return {
+        "type": "draft",
+        **_contents(folder, manifest),
+        "unfinished": UNFINISHED,
+        **({"verified": len(manifest.files) + 1} if verify else {}),
+    }
+
+
+def _open(folder: Path, manifest: Manifest) -> None:
+    """Open an index as a search does, or, where it holds a retriever alone, its arrays.
+
+    Raises:
+        CheckpointError: If that is refused.
+    """
+    if "search" in manifest.settings:
+        load(folder, {})
+    else:
+        open_state(folder)
+
+
+def _contents(folder: Path, manifest: Manifest) -> dict[str, Any]:
+    stages = _stages(folder, manifest)
+    rows = manifest.tables["retriever"].segments if "retriever" in manifest.tables else []
+    n_deleted = sum(segment.n_deleted for segment in rows)
+    n_rows = sum(segment.n_rows for segment in rows)
+    search = manifest.settings.get("search")
+    return {
         "folder": str(folder),
         **{stage: stages.get(stage, {}).get("kind") for stage in STAGES},
-        **search,
+        **{name: search.get(name) for name in ("key", "on") if isinstance(search, dict)},
         "n_documents": n_rows - n_deleted,
         "n_deleted": n_deleted,
         "deleted_share": round(n_deleted / n_rows, 4) if n_rows else 0.0,
@@ -67,16 +120,26 @@ def _index(folder: Path, *, verify: bool) -> dict[str, Any]:
         "generation": manifest.generation,
         "bytes": _bytes(folder),
         "bytes_by_part": _bytes_by_part(manifest),
-        "fingerprints": {
-            stage: record["fingerprint"]
-            for stage, record in stages.items()
-            if "fingerprint" in record
-        },
-        "storage": {
-            stage: record["storage"] for stage, record in stages.items() if "storage" in record
-        },
-        **({"verified": len(manifest.files) + 1} if verify else {}),
+        "fingerprints": _of_each(stages, "fingerprint"),
+        "storage": _of_each(stages, "storage"),
+        "stages": stages,
     }
+
+
+def _stages(folder: Path, manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """Return what the index says of each stage that it has.
+
+    Raises:
+        IndexDamaged: If that is not what it should be, or there is no retriever.
+    """
+    state = State(folder, manifest, {})
+    there = manifest.settings.get("stages")
+    others = [place for place in STAGES[1:] if isinstance(there, dict) and place in there]
+    return {place: record_of(state, place) for place in (STAGES[0], *others)}
+
+
+def _of_each(stages: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Any]:
+    return {place: record[name] for place, record in stages.items() if name in record}
 
 
 def _bytes_by_part(manifest: Manifest) -> dict[str, int]:
@@ -84,7 +147,8 @@ def _bytes_by_part(manifest: Manifest) -> dict[str, int]:
     parts = dict.fromkeys([*manifest.tables, "models"], 0)
     for name, entry in manifest.files.items():
         top, below = name.split("/")[:2]
-        parts[top if top == "models" else below.partition("-")[0]] += entry.n_bytes
+        part = top if top == "models" else below.partition("-")[0]
+        parts[part] = parts.get(part, 0) + entry.n_bytes
     return parts
 
 

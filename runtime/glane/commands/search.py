@@ -7,15 +7,19 @@ import json
 import time
 from typing import Any
 
-from glane.commands.stages import add_fusion_arguments
-from glane.search import Search
+from glane.commands.stages import add_fusion_arguments, load_search, stage_names
+from glane.commands.streams import visible
+from glane.commands.told import cut_texts, n_terms, truncated
+from glane.commands.usage import Bounded
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("index", metavar="INDEX", help="folder written by `glane index`")
     parser.add_argument("query", metavar="QUERY")
-    parser.add_argument("-k", type=int, default=10, help="documents wanted, default 10")
+    parser.add_argument(
+        "-k", type=int, action=Bounded, least=1, default=10, help="documents wanted, default 10"
+    )
     parser.add_argument("--model", metavar="MODEL", help="in place of the index's own copy")
     parser.add_argument("--reranker", metavar="MODEL", help="in place of the index's own copy")
     add_fusion_arguments(parser)
@@ -23,12 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Load and search."""
-    search = Search.load(
-        arguments.index,
-        model=arguments.model,
-        reranker=arguments.reranker,
-        threads=arguments.threads,
-    )
+    search = load_search(arguments)
     start = time.perf_counter()
     results = search.search(
         [arguments.query],
@@ -42,10 +41,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if search.kept is not None:
         for hit, document in zip(hits, search.documents(results.ids[0]), strict=True):
             hit["document"] = document
+    terms = n_terms(search, arguments.query)
     return {
         "index": arguments.index,
         "query": arguments.query,
+        **stage_names(search),
         "hits": hits,
+        **({} if terms is None else {"n_query_terms": terms}),
+        "truncated": truncated(search)["truncated"],
         "milliseconds": milliseconds,
     }
 
@@ -54,7 +57,12 @@ def show(result: dict[str, Any]) -> str:
     """Return the result as text for a person."""
     lines = []
     for rank, hit in enumerate(result["hits"], 1):
-        lines.append(f"{rank:4d}  {hit['score']:10.4f}  {hit['id']}")
+        lines.append(f"{rank:4d}  {hit['score']:10.4f}  {visible(hit['id'])}")
         if "document" in hit:
-            lines.append(f"{'':18s}{json.dumps(hit['document'], ensure_ascii=False)}")
-    return "\n".join(lines) or "nothing found"
+            shown = visible(json.dumps(hit["document"], ensure_ascii=False))
+            lines.append(f"{'':18s}{shown}")
+    if not lines:
+        lines.append("nothing found")
+    if result.get("n_query_terms") == 0:
+        lines.append(f"{result['retriever']} sees no word in the query, and so looks for nothing")
+    return "\n".join(lines) + cut_texts(result)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import platform
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any, Protocol, runtime_checkable
 
 from glane.search import Search
 
 UNIT = {"document": "documents", "query": "queries"}
+
+
+@runtime_checkable
+class _Analysing(Protocol):
+    """A stage that searches the terms of an analyzer."""
+
+    analyzer: Callable[[str], list[str]]
 
 
 def truncated(search: Search) -> dict[str, Any]:
@@ -28,7 +37,7 @@ def truncated(search: Search) -> dict[str, Any]:
 def cut_texts(result: Mapping[str, Any]) -> str:
     """Return lines on texts that were cut, each begun by a line break; nothing where none was."""
     return "".join(
-        f"\n{count} {UNIT[role]} were longer than the {place} reads, and were cut"
+        f"\n{_counted(count, role, f'longer than the {place} reads, and {{}} cut')}"
         for place, counts in result["truncated"].items()
         for role, count in counts.items()
         if count
@@ -39,3 +48,20 @@ def empty_texts(result: Mapping[str, Any]) -> str:
     """Return a line on documents without text, begun by a line break; nothing where all have."""
     n = result["n_empty"]
     return f"\n{n} documents have no text in the fields that are searched" if n else ""
+
+
+def n_terms(search: Search, query: str) -> int | None:
+    """Return how many terms of a query are looked for; None where they are not words."""
+    retriever = search.retriever
+    return len(retriever.analyzer(query)) if isinstance(retriever, _Analysing) else None
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what decides on a result."""
+    named = {name: version(name) for name in ("glane", "numpy", "onnxruntime", "tokenizers")}
+    return {**named, "python": platform.python_version()}
+
+
+def _counted(count: int, role: str, what: str) -> str:
+    name, verb = (role, "was") if count == 1 else (UNIT[role], "were")
+    return f"{count} {name} {verb} {what.format(verb)}"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import NamedTuple, TypedDict
 
 import numpy as np
-from tqdm import tqdm
 
 from glane.evaluation.dataset import Dataset
 from glane.hits import Results
+from glane.model.progress import bar
 
 DEFAULT_METRICS = ("ndcg@10", "hits@10", "hits@1", "recall@100")
 
@@ -20,6 +21,7 @@ IR_MEASURES = {"ndcg": "nDCG", "recall": "R", "mrr": "RR", "map": "AP", "precisi
 
 Judgements = Mapping[str, Mapping[str, int]]
 Rankings = Mapping[str, Sequence[str]]
+Answer = Callable[[str, int], Results]
 
 
 class Latency(TypedDict):
@@ -38,6 +40,10 @@ class Evaluation(NamedTuple):
         rankings: Document ids of each query, best first, at most the largest cut-off.
         seconds: Time of all queries.
         latency_ms: Time of one query, one at a time.
+        scores: Score of each document of `rankings`.
+        n_passed_over: Queries whose own document was found, and passed over.
+        n_without_relevant: Queries that are judged to have no relevant document. They count in the
+            means, with 0, as they do for trec_eval and BEIR.
     """
 
     metrics: dict[str, float]
@@ -45,17 +51,20 @@ class Evaluation(NamedTuple):
     rankings: dict[str, list[str]]
     seconds: float
     latency_ms: Latency
+    scores: dict[str, list[float]]
+    n_passed_over: int
+    n_without_relevant: int
 
 
 def evaluate(
-    answer: Callable[[str, int], Results],
+    answer: Answer,
     dataset: Dataset,
     metrics: Sequence[str] = DEFAULT_METRICS,
 ) -> Evaluation:
     """Put every query of a collection, one at a time, and measure the answers.
 
-    A document that has the query's id and is its text, after a title or none, is passed over, and
-    one more is asked for: it is the query itself, as in ArguAna.
+    A document that is the query itself (`Dataset.is_query`) is passed over, and one more is asked
+    for.
 
     Args:
         answer: Called with a query and how many documents are wanted; returns one row.
@@ -63,32 +72,84 @@ def evaluate(
         metrics: Names with a cut-off, such as "ndcg@10".
 
     Raises:
-        ValueError: If a metric is unknown.
+        ValueError: If a metric is unknown, none is named, or no query is judged.
         ModuleNotFoundError: If the extra `eval` is not installed.
     """
-    wanted = [_parse(metric) for metric in metrics]
-    k = max(cutoff for _, cutoff in wanted)
-    rankings: dict[str, list[str]] = {}
-    times = []
-    for id, query in tqdm(dataset.queries.items(), desc="queries", disable=None, leave=False):
-        is_document = dataset.corpus.get(id, "").endswith(query)
-        start = time.perf_counter()
-        results = answer(query, k + is_document)
-        times.append(time.perf_counter() - start)
-        found = [str(key) for key in results.ids[0]]
-        rankings[id] = [key for key in found if not (is_document and key == id)][:k]
+    wanted = parse_metrics(metrics)
+    if not dataset.judgements:
+        raise ValueError("a dataset must judge at least one query, got none")
+    k = max(cutoff for _, cutoff in wanted.values())
+    rows, times, n_passed_over = _answers(answer, dataset, k)
+    rankings = {id: row.ids for id, row in rows.items()}
     measured = {
         metric: _measure(name, cutoff, dataset.judgements, rankings)
-        for metric, (name, cutoff) in zip(metrics, wanted, strict=True)
+        for metric, (name, cutoff) in wanted.items()
     }
-    p50, p95 = np.percentile(np.array(times) * 1e3, [50, 95]) if times else (0.0, 0.0)
     return Evaluation(
         {metric: float(np.mean(list(values.values()))) for metric, values in measured.items()},
         measured.get("ndcg@10", {}),
         rankings,
         sum(times),
-        {"p50": round(float(p50), 3), "p95": round(float(p95), 3)},
+        _latency(times),
+        {id: row.scores for id, row in rows.items()},
+        n_passed_over,
+        sum(max(grades.values(), default=0) <= 0 for grades in dataset.judgements.values()),
     )
+
+
+def parse_metrics(metrics: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Return name and cut-off of each metric.
+
+    Raises:
+        ValueError: If one is unknown, or there is none.
+        ModuleNotFoundError: If one needs the extra `eval`, which is not installed.
+
+    >>> parse_metrics(["hits@10"])
+    {'hits@10': ('hits', 10)}
+    """
+    if not metrics:
+        raise ValueError("metrics must name at least one, got none")
+    wanted = {metric: _parse(metric) for metric in metrics}
+    for name in sorted({name for name, _ in wanted.values()} - {"hits"}):
+        if find_spec("ir_measures") is None:
+            raise ModuleNotFoundError(f"{name} needs ir-measures: pip install 'glane[eval]'")
+    return wanted
+
+
+class _Row(NamedTuple):
+    """The answer to one query."""
+
+    ids: list[str]
+    scores: list[float]
+
+    def without(self, place: int) -> _Row:
+        ids, scores = self
+        return _Row(ids[:place] + ids[place + 1 :], scores[:place] + scores[place + 1 :])
+
+
+def _answers(answer: Answer, dataset: Dataset, k: int) -> tuple[dict[str, _Row], list[float], int]:
+    """Return the answer to each query, its time, and how often a query's own was left out."""
+    rows: dict[str, _Row] = {}
+    times = []
+    n_passed_over = 0
+    with bar(len(dataset.queries), "queries") as shown:
+        for id, query in dataset.queries.items():
+            is_document = dataset.is_query(id)
+            start = time.perf_counter()
+            results = answer(query, k + is_document)
+            times.append(time.perf_counter() - start)
+            row = _Row([str(key) for key in results.ids[0]], list(results.scores[0]))
+            if is_document and id in row.ids:
+                row = row.without(row.ids.index(id))
+                n_passed_over += 1
+            rows[id] = _Row(row.ids[:k], row.scores[:k])
+            shown.update(1)
+    return rows, times, n_passed_over
+
+
+def _latency(times: Sequence[float]) -> Latency:
+    p50, p95 = np.percentile(np.array(times) * 1e3, [50, 95]) if times else (0.0, 0.0)
+    return {"p50": round(float(p50), 3), "p95": round(float(p95), 3)}
 
 
 def hits(k: int, judgements: Judgements, rankings: Rankings) -> dict[str, float]:
@@ -110,10 +171,8 @@ def _measure(
 ) -> dict[str, float]:
     if name == "hits":
         return hits(cutoff, judgements, rankings)
-    try:
-        import ir_measures
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(f"{name} needs ir-measures: pip install 'glane[eval]'") from None
+    import ir_measures  # here, not above: the base install has none, and it takes long to load
+
     measure = ir_measures.parse_measure(f"{IR_MEASURES[name]}@{cutoff}")
     # Strictly falling scores: the library then keeps our order, ties included.
     run = {

@@ -1,11 +1,15 @@
-"""Bars of progress, on standard error and only where that is a terminal."""
+"""Bars and lines that tell what is being done, on standard error where that is a terminal."""
 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
+
+DELAY = 1.0
+"""Seconds that something may take before it is told of."""
 
 
 class Bar(Protocol):
@@ -38,6 +42,30 @@ def bar(total: int | None, desc: str, shown: bool = True) -> Iterator[Bar]:
 
     with tqdm(total=total, desc=desc, leave=False) as made:
         yield made
+
+
+@contextmanager
+def telling(doing: str) -> Iterator[None]:
+    """Tell what the block does, in a line, if it takes more than `DELAY` seconds.
+
+    Args:
+        doing: What is being done, such as "opening the index".
+    """
+    if not _is_terminal():
+        yield
+        return
+    timer = threading.Timer(DELAY, _tell, [doing])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _tell(doing: str) -> None:
+    if _is_terminal():
+        sys.stderr.write(f"{doing} ...\n")
 
 
 def _is_terminal() -> bool:

@@ -13,7 +13,7 @@ from glane.model.encoder import Encoder
 from glane.model.preparation import Batch, Role
 from glane.postings.term_embeddings import CANDIDATES, TermEmbeddingIndex, sparse_embed_scores
 from glane.retrievers.neural import NeuralReranker
-from glane.retrievers.splade import active_terms, decode
+from glane.retrievers.splade import Tally, active_terms, decode
 from glane.vectors import SparseVectors, TermEmbeddings
 
 
@@ -27,6 +27,9 @@ class SparseEmbed(NeuralReranker[TermEmbeddings, TermEmbeddingIndex]):
     (`glane.model.scoring.sparse_embed_score`). A document that shares no term is no hit, and as a
     candidate scores 0.
 
+    Attributes:
+        asked: How many queries were encoded, and how many terms they have.
+
     >>> from glane import SparseEmbed
     >>> sparse_embed = SparseEmbed.load(sparse_embed_folder)
     >>> sparse_embed.add(sparse_embed.encode_documents(["Plants eat light.", "Rivers run."]))
@@ -36,6 +39,19 @@ class SparseEmbed(NeuralReranker[TermEmbeddings, TermEmbeddingIndex]):
     """
 
     kind = "sparse-embed"
+
+    def __init__(self, encoder: Encoder) -> None:
+        """Put an empty index behind an encoder; `load` is the usual way.
+
+        Args:
+            encoder: A SparseEmbed model.
+        """
+        super().__init__(encoder)
+        self.asked = Tally()
+
+    def n_active_terms(self) -> int:
+        """Return how many terms all stored documents have together."""
+        return self.index.n_terms()
 
     def record(self) -> dict[str, Any]:
         """Return which model's vectors are stored, and how many candidates are chosen, as JSON."""
@@ -60,9 +76,12 @@ class SparseEmbed(NeuralReranker[TermEmbeddings, TermEmbeddingIndex]):
     def _encode(self, texts: Sequence[str], role: Role, progress: bool) -> TermEmbeddings:
         rows = self.encoder.map(texts, role, _rows, progress=progress)
         nothing = np.empty((0, self.encoder.checkpoint.dim), np.float32)
-        return TermEmbeddings.concatenate(
+        vectors = TermEmbeddings.concatenate(
             [TermEmbeddings(SparseVectors.concatenate([]), nothing), *rows]
         )
+        if role == "query":
+            self.asked.count(vectors.terms)
+        return vectors
 
     def _score(self, query: TermEmbeddings, document: TermEmbeddings) -> float:
         return float(sparse_embed_scores(query, document, np.zeros(1, np.int64))[0])

@@ -16,8 +16,29 @@ from glane.model.preparation import Batch, Role, TextPreparer
 from glane.postings.postings import Postings, weigh_as_it_is
 from glane.ragged import join_lengths
 from glane.retrievers.neural import Neural
+from glane.threads import Guard
 from glane.types import Ids, Scores
 from glane.vectors import SparseVectors
+
+
+class Tally:
+    """Counts texts and their terms, from many threads.
+
+    Attributes:
+        n_texts: Texts so far.
+        n_terms: Terms of them all.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.n_texts = self.n_terms = 0
+        self._guard = Guard()
+
+    def count(self, vectors: SparseVectors) -> None:
+        """Count some texts more."""
+        with self._guard:
+            self.n_texts += len(vectors)
+            self.n_terms += len(vectors.indices)
 
 
 class Splade(Neural[SparseVectors, Postings]):
@@ -31,6 +52,9 @@ class Splade(Neural[SparseVectors, Postings]):
     Of an inference-free model a query's terms are its own tokens, weighed by a table: no model is
     called, none even loaded (as in Geng et al., "Towards Competitive Search Relevance For
     Inference-Free Learned Sparse Retrievers", 2024).
+
+    Attributes:
+        asked: How many queries were encoded, and how many terms they have.
 
     >>> from glane import Splade
     >>> splade = Splade.load(splade_folder)
@@ -52,17 +76,26 @@ class Splade(Neural[SparseVectors, Postings]):
             CheckpointError: If the model is inference-free and its table is missing or damaged.
         """
         super().__init__(encoder)
+        self.asked = Tally()
         self._table = _read_table(encoder) if encoder.checkpoint.inference_free else None
 
     def decode(self, vectors: SparseVectors) -> list[dict[str, float]]:
         """Return the terms of each row by their names, with their weights, heaviest first."""
         return decode(vectors, self.encoder.preparer)
 
+    def n_active_terms(self) -> int:
+        """Return how many terms all stored documents have together."""
+        return self.index.n_terms()
+
     def _encode(self, texts: Sequence[str], role: Role, progress: bool) -> SparseVectors:
         if role == "query" and self._table is not None:
-            return _look_up(self._table, self.encoder, texts)
-        rows = self.encoder.map(texts, role, _rows, progress=progress)
-        return SparseVectors.concatenate(list(rows))
+            vectors = _look_up(self._table, self.encoder, texts)
+        else:
+            rows = self.encoder.map(texts, role, _rows, progress=progress)
+            vectors = SparseVectors.concatenate(list(rows))
+        if role == "query":
+            self.asked.count(vectors)
+        return vectors
 
     def _score(self, query: SparseVectors, document: SparseVectors) -> float:
         _, left, right = np.intersect1d(

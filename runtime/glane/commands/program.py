@@ -1,0 +1,129 @@
+"""Finds the subcommand, prints what it returns, turns errors into one line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from importlib.metadata import entry_points, version
+from typing import Protocol, cast
+
+from glane.commands.stopping import STOPPED, raise_at_interrupt
+from glane.commands.streams import as_json, streams, visible, write_line
+from glane.commands.usage import Bounded, UsageError
+
+LIGHT = {
+    "index": "make an index of a file of documents",
+    "add": "add documents to an index, replacing those with the same id",
+    "delete": "delete documents from an index",
+    "compact": "drop what is left of deleted documents, and join what lies apart",
+    "search": "search an index",
+    "evaluate": "measure a retriever, and a reranker, on a collection with judgements",
+    "info": "say what a checkpoint, a model or an index is",
+}
+HEAVY = {
+    "demo": "the whole chain on a small sample: train, export, index, evaluate, search",
+    "train": "fine-tune a model on triples",
+    "export": "turn a checkpoint into an ONNX model that is proved to rank the same",
+}
+"""Found by the entry-point group `glane.commands`; only the one that is called is imported."""
+
+
+class Command(Protocol):
+    """What the module of a subcommand has."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+
+    def run(self, arguments: argparse.Namespace) -> dict[str, object]:
+        """Do the work and return the object that `--json` prints."""
+        ...
+
+    def show(self, result: dict[str, object]) -> str:
+        """Return the result as text for a person."""
+        ...
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one subcommand; see `glane.commands.main`."""
+    with streams():
+        try:
+            command, arguments = parse(argv)
+            raise_at_interrupt()  # all modules are imported now
+            result = command.run(arguments)
+            text = as_json(result, sys.stdout) if arguments.json else _text(command, result)
+            write_line(sys.stdout, text)
+        except KeyboardInterrupt as stop:
+            return _fail(str(stop) or "stopped", getattr(stop, "exit_code", STOPPED))
+        except UsageError as error:
+            return _fail(str(error), 2)
+        except (ValueError, OSError, ImportError, MemoryError) as error:
+            if isinstance(error.__cause__, KeyboardInterrupt):  # an import of C code, interrupted
+                return _fail("stopped", STOPPED)
+            return _fail(str(error) or type(error).__name__, 1)
+        return 0
+
+
+def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
+    """Return the subcommand that is called, and its arguments.
+
+    Raises:
+        SystemExit: If the call is wrong, or asks for help or the version.
+        UsageError: If a number is out of bounds.
+        ModuleNotFoundError: If the subcommand needs an extra that is not installed.
+    """
+    name = next((word for word in argv if word in {**LIGHT, **HEAVY}), None)
+    command = _find(name) if name else None
+    arguments = _parser(name, command).parse_args(argv)
+    assert command is not None, "argparse refuses a call without a subcommand"
+    return command, arguments
+
+
+def _text(command: Command, result: dict[str, object]) -> str:
+    return "\n".join(map(visible, command.show(result).split("\n")))
+
+
+def _fail(message: str, code: int) -> int:
+    with suppress(OSError):  # nobody may be there to be told
+        write_line(sys.stderr, f"glane: {visible(' '.join(message.split()))}")
+    return code
+
+
+def _find(name: str) -> Command:
+    if name in LIGHT:
+        module = f"glane.commands.{name}"
+    else:
+        found = entry_points(group="glane.commands", name=name)
+        module = next(iter(found)).value if found else f"glane_{name}"
+    return cast(Command, import_module(module))
+
+
+def _parser(chosen: str | None, command: Command | None) -> argparse.ArgumentParser:
+    """Make the parser; only the chosen subcommand gets its arguments."""
+    parser = argparse.ArgumentParser(
+        prog="glane",
+        description="Fine-tune neural search where there is a GPU, run it where there is none.",
+    )
+    parser.add_argument("--version", action="version", version=f"glane {version('glane')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    for name, summary in {**HEAVY, **LIGHT}.items():
+        sub = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
+        if name == chosen and command is not None:
+            command.add_arguments(sub)
+            add_common_arguments(sub)
+    return parser
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what every subcommand takes."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        action=Bounded,
+        least=1,
+        metavar="N",
+        help="default: affinity and container quota",
+    )
