@@ -1,16 +1,33 @@
-"""Turns a checkpoint into an ONNX model, and proves that it gives the same vectors and ranks."""
+"""Turns a checkpoint into an ONNX model, and proves that it gives the same vectors and ranks.
 
-try:
-    import onnx  # noqa: F401
-    import torch  # noqa: F401
-    import transformers  # noqa: F401
-except ModuleNotFoundError as error:
-    missing = error.name
-    raise ModuleNotFoundError(
-        f"glane_export needs {missing}: pip install 'glane[export]'"
-    ) from error
+Names are imported when they are first asked for, as in `glane_trainer`.
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from glane.errors import ParityError
-from glane_export.exporting import ExportSettings, export_model
+
+for _name in ("onnx", "torch", "transformers"):
+    if find_spec(_name) is None:
+        raise ModuleNotFoundError(
+            f"glane_export needs {_name}: pip install 'glane[export]'", name=_name
+        )
+
+if TYPE_CHECKING:
+    from glane_export.exporting import ExportSettings, export_model
 
 __all__ = ["ExportSettings", "ParityError", "export_model"]
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        value = getattr(import_module("glane_export.exporting"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'glane_export' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

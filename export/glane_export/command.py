@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from glane_export.exporting import ExportSettings, export_model
+from glane_trainer.interrupt import stopped_by_sigterm
+from glane_trainer.openmp import wait_asleep
+from glane_trainer.telling import stage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,19 +29,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Export and return the report."""
-    settings = ExportSettings(
-        quantize=arguments.quantize,
-        texts=_read_texts(arguments.texts),
-        dataset=arguments.dataset,
-        split=arguments.split,
-        overwrite=arguments.overwrite,
-        threads=arguments.threads,
-    )
-    return {
-        "model": arguments.model,
-        **export_model(arguments.checkpoint, arguments.model, settings),
-    }
+    """Load torch, export and return the report."""
+    texts = _read_texts(arguments.texts)
+    wait_asleep()
+    with stopped_by_sigterm():
+        with stage("loading PyTorch"):
+            from glane_export.exporting import ExportSettings, export_model
+        settings = ExportSettings(
+            quantize=arguments.quantize,
+            texts=texts,
+            dataset=arguments.dataset,
+            split=arguments.split,
+            overwrite=arguments.overwrite,
+            threads=arguments.threads,
+        )
+        report = export_model(arguments.checkpoint, arguments.model, settings)
+    return {"model": arguments.model, **report}
 
 
 def show(result: dict[str, Any]) -> str:

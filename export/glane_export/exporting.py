@@ -30,6 +30,7 @@ from glane_export.rows import Row
 from glane_export.texts import ODD, ORDINARY, query_of, too_long
 from glane_trainer import Splade, load_model
 from glane_trainer.model import Model
+from glane_trainer.telling import stage
 
 FP32 = "onnx fp32 to torch"
 ALONE = "onnx fp32 in a batch to alone"
@@ -86,8 +87,10 @@ def export_model(
     settings = settings or ExportSettings()
     check_new(model_folder, overwrite=settings.overwrite)
     probes = _ordinary(settings)
-    judged = _judged(settings)
-    model = load_model(checkpoint_folder)
+    with stage("finding the candidates of the judged queries"):
+        judged = _judged(settings)
+    with stage(f"loading {checkpoint_folder}"):
+        model = load_model(checkpoint_folder)
     probes += _odd(model)
     with (
         new_folder(model_folder, overwrite=settings.overwrite) as folder,
@@ -100,7 +103,8 @@ def export_model(
         if settings.quantize == "int8":
             bounds += _export_int8(fp32, folder, probes, exact, settings.threads)
             if judged:
-                bounds.append(judged_loss(INT8, judged, fp32, folder, settings.threads))
+                with stage(f"measuring {len(judged.dataset.queries)} judged queries"):
+                    bounds.append(judged_loss(INT8, judged, fp32, folder, settings.threads))
             parity.check(bounds)
         report = _report(folder, bounds)
         text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
@@ -112,7 +116,8 @@ def _export_fp32(
     model: Model[Any], source: Path, folder: Path, probes: list[Probe], threads: int | None
 ) -> tuple[list[parity.Bound], list[Row]]:
     """Write the fp32 model; return its bounds and the rows that the runtime gives."""
-    write_graph(model, folder / "model.onnx")
+    with stage("tracing the graph"):
+        write_graph(model, folder / "model.onnx")
     _copy(source, folder)
     if isinstance(model, Splade) and model.checkpoint.inference_free:
         np.save(folder / QUERY_WEIGHTS, model.query_table().detach().cpu().float().numpy())
@@ -125,8 +130,9 @@ def _export_fp32(
         opset=opset(folder / "model.onnx"),
         checkpoint=fingerprint(source, CHECKPOINT_FILES),
     ).write(folder)
-    given = roads.by_runtime(folder, probes, threads)
-    pairs = list(zip(given, roads.by_torch(model, probes), strict=True))
+    with stage(f"comparing {len(probes)} texts with torch, in fp32"):
+        given = roads.by_runtime(folder, probes, threads)
+        pairs = list(zip(given, roads.by_torch(model, probes), strict=True))
     return [*parity.differences(FP32, parity.DIFFERENCE, probes, pairs), *moved], given
 
 
@@ -134,7 +140,8 @@ def _export_int8(
     fp32: Path, folder: Path, probes: list[Probe], exact: list[Row], threads: int | None
 ) -> list[parity.Bound]:
     """Write the int8 version of a model; return its bounds, by the rows that the runtime gives."""
-    quantize(fp32 / "model.onnx", folder / "model.onnx")
+    with stage("quantizing to int8"):
+        quantize(fp32 / "model.onnx", folder / "model.onnx")
     _copy(fp32, folder)
     moved, effect = _alone_and_mixed(folder, probes, threads)
     ModelInfo(
@@ -145,7 +152,8 @@ def _export_int8(
         opset=opset(folder / "model.onnx"),
         checkpoint=ModelInfo.read(fp32).checkpoint,
     ).write(folder)
-    given = roads.by_runtime(folder, probes, threads)
+    with stage(f"comparing {len(probes)} texts with fp32, in int8"):
+        given = roads.by_runtime(folder, probes, threads)
     pairs = list(zip(exact, given, strict=True))
     return [
         *parity.cosines(INT8, probes, pairs),
@@ -166,8 +174,10 @@ def _alone_and_mixed(
     """Compare texts in a batch of mixed lengths with the same alone: bounds and `batch_effect`."""
     if Checkpoint.read(folder).inference_free:
         probes = [probe for probe in probes if probe.role == "document"]
-    alone = roads.by_session(folder, probes, 1, threads)
-    pairs = list(zip(alone, roads.by_session(folder, probes, roads.MIXED, threads), strict=True))
+    with stage(f"comparing {len(probes)} texts alone with the same in batches"):
+        alone = roads.by_session(folder, probes, 1, threads)
+        mixed = roads.by_session(folder, probes, roads.MIXED, threads)
+    pairs = list(zip(alone, mixed, strict=True))
     bounds = parity.differences(ALONE, parity.BATCH_DIFFERENCE, probes, pairs)
     return bounds, parity.batch_effect(pairs)
 

@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from glane.commands.usage import UsageError
 from glane.model.checkpoint import Checkpoint, Kind
 from glane_trainer.interrupt import stopped_by_sigterm
 from glane_trainer.openmp import wait_asleep
@@ -159,17 +160,17 @@ def check(arguments: argparse.Namespace) -> None:
     """Refuse what can be refused without torch.
 
     Raises:
-        ValueError: If an argument is missing that the others need.
+        UsageError: If an argument is missing that the others need.
     """
     if arguments.base is None and not arguments.resume:
-        raise ValueError("--base is missing; only --resume does without")
+        raise UsageError("--base is missing; only --resume does without")
     if arguments.data is not None:
         return
     if arguments.max_steps != 0:
-        raise ValueError("--data is missing; only --max-steps 0 does without")
+        raise UsageError("--data is missing; only --max-steps 0 does without")
     projected = arguments.kind == "colbert" and arguments.projection == "pca"
     if projected and arguments.dim is not None and arguments.dim != _width(arguments.base):
-        raise ValueError(
+        raise UsageError(
             f"--dim {arguments.dim} needs --data, to project onto the directions of its documents, "
             "or --projection random; without --dim the base's own width is kept"
         )
