@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-import threading
+from _thread import RLock
 from pathlib import Path
 
 
-class Guard:
+class Guard(RLock):  # type: ignore[misc] (final only in the stubs)
     """A lock whose owner can be copied and pickled: what is made of it has a lock of its own."""
-
-    def __init__(self) -> None:
-        """Make it open."""
-        self._lock = threading.RLock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *error: object) -> None:
-        self._lock.release()
 
     def __reduce__(self) -> tuple[type[Guard], tuple[()]]:
         return Guard, ()

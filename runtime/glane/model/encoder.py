@@ -1,27 +1,32 @@
-"""Runs an exported model over texts: the one place that calls onnxruntime."""
+"""Runs an exported model over texts."""
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
 from glane.errors import CheckpointError
 from glane.model.checkpoint import Checkpoint, Kind, ModelInfo, Schema
 from glane.model.model_files import ModelFiles
-from glane.model.preparation import Batch, Role, TextPreparer
+from glane.model.outputs import check_outputs
+from glane.model.preparation import Batch, Role, TextPreparer, check_texts
+from glane.model.progress import Bar, bar
+from glane.model.session import load_session, run
 from glane.threads import check_threads
 from glane.types import Ids
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+
+__all__ = ["BATCH_TOKENS", "WINDOW", "Encoder", "load_session", "n_terms_of", "run"]
 
 Row = TypeVar("Row")
 Read = TypeVar("Read", bound=Schema)
@@ -34,15 +39,41 @@ BATCH_TOKENS = 256
 gains nothing on a CPU: the matrix products are large enough, and the memory grows."""
 
 WINDOW = 2048
-"""Texts that are tokenized and sorted by length together; what bounds the memory beside vectors."""
+"""Texts at most that are sorted by length together."""
+
+WINDOW_TOKENS = 8192
+"""Tokens of texts that are sorted together, about. Two windows are in work at a time, so that no
+thread waits at the end of one: vectors of twice as many tokens are in memory beside those that were
+taken."""
+
+SLICE = 32
+"""Texts that are tokenized together."""
+
+LOG = logging.getLogger("glane")
+
+
+class Window(NamedTuple, Generic[Row]):
+    """Consecutive texts that are being encoded.
+
+    Attributes:
+        rows: What is made of each, as far as it is done.
+        batches: One future a batch; its result is how many texts it has made rows of.
+    """
+
+    rows: list[Row]
+    batches: list[Future[int]]
 
 
 class Encoder:
     """A model folder, ready to encode; calls from many threads are safe.
 
-    Several texts are shared out over single-threaded runs, one a thread, which on two cores
-    encodes 1.5 to 2 times as many texts as one run on all threads (`benchmarks/encoding.py`);
-    a single text gets a run on all threads.
+    The weights are in memory once, in one session of `threads` threads: a single text gets all of
+    them, several texts are batches that as many threads run at once. Two sessions, one of them for
+    single threads, would encode 6 to 8 % more documents for the same processor time, and hold the
+    weights twice; a session of one thread alone takes 1.2 to 1.5 times as long for a query on two
+    idle cores (MiniLM in fp32; as long in int8), and more the more cores there are, but no longer
+    on busy ones: a service that answers many queries at once does best with `threads=1`
+    (`benchmarks/encoding.py`).
 
     Attributes:
         folder: The model folder, absolute.
@@ -50,7 +81,9 @@ class Encoder:
         checkpoint: Its `glane.json`.
         info: Its `model.json`.
         preparer: Its text preparation.
-        n_truncated: Texts cut at the model's length so far, by role.
+        threads: Threads to compute with.
+        n_truncated: Texts cut at the model's length so far, by role; each call counts its texts
+            again.
     """
 
     def __init__(self, folder: str | Path, kind: Kind, threads: int | None = None) -> None:
@@ -70,17 +103,23 @@ class Encoder:
         self.folder = self.files.folder
         self.info = self._parsed(ModelInfo)
         self.checkpoint = self._parsed(Checkpoint)
-        self.preparer = TextPreparer.parse(
-            self.checkpoint,
-            self.files.small["tokenizer.json"],
-            str(self.folder / "tokenizer.json"),
-        )
         if self.checkpoint.kind != kind:
             raise CheckpointError(
                 f"{str(folder)!r} holds a {self.checkpoint.kind} model, expected {kind}"
             )
+        self.preparer = TextPreparer.parse(
+            self.checkpoint,
+            self.files.small["tokenizer.json"],
+            str(self.folder / "tokenizer.json"),
+            one_thread=True,
+        )
         self.n_truncated: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self._lock, self._loading = threading.Lock(), threading.Lock()
+        self._loaded: InferenceSession | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Load the model again, from its folder, where this is unpickled."""
+        return _loaded_again, (self.folder, self.checkpoint.kind, self.threads, self.fingerprint)
 
     @property
     def fingerprint(self) -> str:
@@ -95,10 +134,6 @@ class Encoder:
         """
         return self.files.contents()
 
-    def _parsed(self, schema: type[Read]) -> Read:
-        name = schema.file_name
-        return schema.parse(self.files.small[name], str(self.folder / name))
-
     def tokenize(self, texts: Sequence[str], role: Role) -> list[Ids]:
         """Return the token ids of each text, and count those that were cut.
 
@@ -106,8 +141,10 @@ class Encoder:
             TypeError: If `texts` is one string, or holds something else than strings.
         """
         tokens = self.preparer.tokenize(texts, role)
-        with self._lock:
-            self.n_truncated[role] += tokens.n_truncated
+        if tokens.n_truncated:
+            with self._lock:
+                self.n_truncated[role] += tokens.n_truncated
+            LOG.info("cut %d of %d texts (%s)", tokens.n_truncated, len(texts), role)
         return tokens.rows
 
     def map(
@@ -128,51 +165,55 @@ class Encoder:
 
         Raises:
             TypeError: If `texts` is one string, or holds something else than strings.
-            CheckpointError: If the model cannot be loaded.
+            CheckpointError: If the model cannot be loaded, fails, or gives what is not vectors.
         """
-        hidden = None if progress else True  # None: tqdm hides the bar where there is no terminal
-        with tqdm(total=len(texts), desc=f"encode {role}s", disable=hidden, leave=False) as bar:
-            for start in range(0, len(texts), WINDOW):
-                rows = self._window(texts[start : start + WINDOW], role, convert, bar)
-                yield from rows
+        texts = check_texts(texts, "texts")
+        shown = bar(len(texts), f"encode {role}s", progress)
+        with shown as counter, self._executor(len(texts)) as executor:
+            windows: deque[Window[Row]] = deque()
+            for tokens in self._windows(texts, role):
+                windows.append(self._start(executor, tokens, role, convert))
+                if len(windows) > 1:
+                    yield from _finish(windows.popleft(), counter)
+            while windows:
+                yield from _finish(windows.popleft(), counter)
 
-    def _window(
-        self,
-        texts: Sequence[str],
-        role: Role,
-        convert: Convert[Row],
-        bar: tqdm[NoReturn],
-    ) -> list[Row]:
-        tokens = self.tokenize(texts, role)
-        n_terms = n_terms_of(self.checkpoint, role)
-        rows: list[Any] = [None] * len(texts)
+    def _windows(self, texts: list[str], role: Role) -> Iterator[list[Ids]]:
+        """Yield the token ids of consecutive texts, some `WINDOW_TOKENS` together."""
+        window: list[Ids] = []
+        n_tokens = 0
+        for start in range(0, len(texts), SLICE):
+            for row in self.tokenize(texts[start : start + SLICE], role):
+                window.append(row)
+                n_tokens += self._length(row, role)
+                if n_tokens >= WINDOW_TOKENS or len(window) == WINDOW:
+                    yield window
+                    window, n_tokens = [], 0
+        if window:
+            yield window
 
-        def encode(session: InferenceSession, positions: Ids) -> None:
+    def _start(
+        self, executor: _Executor, tokens: list[Ids], role: Role, convert: Convert[Row]
+    ) -> Window[Row]:
+        """Begin to encode the texts of a window."""
+        rows: list[Any] = [None] * len(tokens)
+        session, n_terms = self._session(), n_terms_of(self.checkpoint, role)
+        name = repr(str(self.folder))
+
+        def encode(positions: Ids) -> int:
             batch = self.preparer.batch([tokens[i] for i in positions], role)
-            made = convert(batch, run(session, batch, n_terms))
-            for position, row in zip(positions, made, strict=True):
+            outputs = run(session, batch, n_terms, name)
+            check_outputs(outputs, batch, self.checkpoint, name)
+            for position, row in zip(positions, convert(batch, outputs), strict=True):
                 rows[position] = row
-            bar.update(len(positions))
+            return len(positions)
 
         batches = self._batches(tokens, role)
-        if len(batches) <= 1 or self.threads == 1:
-            for positions in batches:
-                encode(self._wide, positions)
-        else:
-            session = self._narrow
-            with ThreadPoolExecutor(self.threads) as pool:
-                try:
-                    for done in [pool.submit(encode, session, positions) for positions in batches]:
-                        done.result()
-                finally:  # after an error, or Ctrl-C, the rest of the window is not computed
-                    pool.shutdown(cancel_futures=True)
-        return rows
+        return Window(rows, [executor.submit(encode, positions) for positions in batches])
 
     def _batches(self, rows: Sequence[Ids], role: Role) -> list[Ids]:
         """Return the positions of texts to run together: similar lengths, long texts first."""
-        checkpoint = self.checkpoint
-        expanded = role == "query" and checkpoint.query_expansion
-        lengths = np.array([checkpoint.query_length if expanded else len(row) for row in rows])
+        lengths = np.array([self._length(row, role) for row in rows])
         order = np.argsort(-lengths, kind="stable")
         if self.info.batch_dependent:
             return list(order[:, None])
@@ -183,72 +224,78 @@ class Encoder:
             start += n_texts
         return batches
 
-    @cached_property
-    def _wide(self) -> InferenceSession:
-        return self._load(self.threads)
+    def _length(self, row: Ids, role: Role) -> int:
+        """Return how many tokens of a text the model is given."""
+        expanded = role == "query" and self.checkpoint.query_expansion
+        return self.checkpoint.query_length if expanded else len(row)
 
-    @cached_property
-    def _narrow(self) -> InferenceSession:
-        return self._load(1)
-
-    def _load(self, threads: int) -> InferenceSession:
-        graph = self.files.graph
-        graph.hash()
+    @contextmanager
+    def _executor(self, n_texts: int) -> Iterator[_Executor]:
+        """Give what runs batches: this thread where one is enough, else a pool of them."""
+        if self.threads == 1 or n_texts == 1:
+            yield _Here()
+            return
+        pool = ThreadPoolExecutor(self.threads)
         try:
-            session = load_session(graph.path, threads, graph.read())
-        finally:
-            graph.check()
-        self.files.check_proof()
-        return session
+            yield pool
+        finally:  # after an error, or Ctrl-C, what has not begun is not computed
+            pool.shutdown(cancel_futures=True)
+
+    def _session(self) -> InferenceSession:
+        """Return the session, which the first call loads, and the others wait for."""
+        with self._loading:
+            if self._loaded is None:
+                graph = self.files.graph
+                graph.hash()
+                try:
+                    session = load_session(graph.path, self.threads, graph.source())
+                finally:
+                    graph.check()
+                self.files.check_proof()
+                self._loaded = session
+            return self._loaded
+
+    def _parsed(self, schema: type[Read]) -> Read:
+        name = schema.file_name
+        return schema.parse(self.files.small[name], str(self.folder / name))
+
+
+class _Executor(Protocol):
+    """Runs functions, at once or in threads."""
+
+    def submit(self, call: Callable[[Ids], int], positions: Ids, /) -> Future[int]:
+        """Begin a call."""
+        ...
+
+
+class _Here:
+    """Runs each call in the thread that asks for it, at once."""
+
+    def submit(self, call: Callable[[Ids], int], positions: Ids, /) -> Future[int]:
+        """Call."""
+        done: Future[int] = Future()
+        done.set_result(call(positions))
+        return done
+
+
+def _finish(window: Window[Row], counter: Bar) -> list[Row]:
+    """Return a window's rows when all are there."""
+    for done in window.batches:
+        counter.update(done.result())
+    return window.rows
+
+
+def _loaded_again(folder: Path, kind: Kind, threads: int, fingerprint: str) -> Encoder:
+    """Return the encoder of a model folder that must still hold the same model."""
+    made = Encoder(folder, kind, threads)
+    if made.fingerprint != fingerprint:
+        raise CheckpointError(
+            f"{str(folder)!r} is {made.fingerprint}, but {fingerprint} was pickled; load the model "
+            "in the process that uses it"
+        )
+    return made
 
 
 def n_terms_of(checkpoint: Checkpoint, role: Role) -> int:
     """Return how many terms a text keeps at most; 0 of a model without terms."""
     return checkpoint.query_terms if role == "query" else checkpoint.document_terms
-
-
-def run(session: InferenceSession, batch: Batch, n_terms: int = 0) -> list[Any]:
-    """Return the graph's outputs for a batch.
-
-    Args:
-        session: From `load_session`.
-        batch: Texts in one role.
-        n_terms: Terms wanted of each text; 0 of a graph that does not ask for it.
-    """
-    feed = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    if n_terms:
-        feed["n_terms"] = np.array([n_terms], np.int64)
-    return list(session.run(None, feed))
-
-
-def load_session(path: Path, threads: int, content: bytes | None = None) -> InferenceSession:
-    """Load an ONNX file on the CPU.
-
-    Args:
-        path: The file.
-        threads: Threads of one run, at least 1.
-        content: What the file holds, where it was read already.
-
-    Raises:
-        CheckpointError: If the file is missing or is not a model that onnxruntime can run.
-    """
-    import onnxruntime
-    from onnxruntime.capi import (
-        onnxruntime_pybind11_state as state,  # pyright: ignore[reportAttributeAccessIssue] (C)
-    )
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    failures = (
-        *(state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf),
-        *(state.NoSuchFile, state.NotImplemented, state.RuntimeException),
-    )
-    try:
-        return onnxruntime.InferenceSession(
-            str(path) if content is None else content, options, providers=["CPUExecutionProvider"]
-        )
-    except failures as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{str(path)!r} cannot be run by onnxruntime: {reason}") from None
