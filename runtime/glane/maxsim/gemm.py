@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from glane.model.encoder import load_session
+from glane.model.session import load_session
 from glane.threads import check_threads
 from glane.types import Floats, Scores
 

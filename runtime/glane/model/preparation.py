@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 
 from glane.errors import CheckpointError
 from glane.model.checkpoint import Checkpoint, read_small
+from glane.model.cutting import Cutter
+from glane.model.texts import check_texts, clean
 from glane.types import Ids, Mask
 
 Role = Literal["query", "document"]
+
+CHARACTERS_A_TOKEN = 8
+"""Characters of a long text that are tokenized at first for each token that is kept; those of
+English have 4 to 5."""
+
+AT_ONCE = 1 << 20
+"""Characters that are tokenized at once."""
+
+__all__ = ["Batch", "Role", "TextPreparer", "Tokens", "check_texts", "clean"]
 
 
 class Tokens(NamedTuple):
@@ -45,19 +56,37 @@ class Batch(NamedTuple):
     score_mask: Mask
 
 
+class Frame(NamedTuple):
+    """What a role puts around a text, and how much of it is kept.
+
+    Attributes:
+        before: Ids of the markers and the prefix ahead of the text.
+        after: Ids of the markers behind it.
+        room: Tokens of the text that are kept at most, at least 1.
+    """
+
+    before: list[int]
+    after: list[int]
+    room: int
+
+
 class TextPreparer:
     """Turns texts into token ids and masks as one checkpoint prescribes.
 
-    The tokenizers are configured here, once, and never again: calls from many threads are safe.
+    The tokenizer is made here, once, and not changed again: calls from many threads are safe.
     """
 
-    def __init__(self, checkpoint: Checkpoint, tokenizer_json: str | bytes) -> None:
-        """Configure a tokenizer for queries and one for documents.
+    def __init__(
+        self, checkpoint: Checkpoint, tokenizer_json: str | bytes, *, one_thread: bool = False
+    ) -> None:
+        """Make the tokenizer, and what goes around a query and around a document.
 
         Args:
             checkpoint: Prefixes, lengths and rules.
             tokenizer_json: The content of `tokenizer.json`, bytes in UTF-8; its own truncation,
                 padding and template are replaced.
+            one_thread: Whether texts are tokenized in the thread that asks, one after another;
+                else `tokenizers` takes a thread for each CPU of the machine.
 
         Raises:
             CheckpointError: If this is not a tokenizer, or a length leaves no room for text.
@@ -71,13 +100,17 @@ class TextPreparer:
         plain.no_padding()
         self.checkpoint = checkpoint
         self._content = content
+        self._one_thread = one_thread
         self.vocabulary_size: int = plain.get_vocab_size()
         self._pad_id = _special_id(plain, "[PAD]", "<pad>", default=0)
         self._skipped = _punctuation_ids(plain) if checkpoint.skip_punctuation else np.empty(0, int)
-        self._tokenizers = {
-            "query": _configured(plain, checkpoint.query_prefix, checkpoint.query_length),
-            "document": _configured(plain, checkpoint.document_prefix, checkpoint.document_length),
+        self._frames = {
+            "query": _frame(plain, checkpoint.query_prefix, checkpoint.query_length),
+            "document": _frame(plain, checkpoint.document_prefix, checkpoint.document_length),
         }
+        plain.post_processor = TemplateProcessing(single="$A", special_tokens=[])
+        self._tokenizer = plain
+        self._cutter = Cutter(plain)
         self._mask_id = 0
         if checkpoint.query_expansion:
             self._mask_id = _special_id(plain, "[MASK]", "<mask>")
@@ -94,13 +127,15 @@ class TextPreparer:
         return cls.parse(checkpoint, read_small(folder, path.name), str(path))
 
     @classmethod
-    def parse(cls, checkpoint: Checkpoint, content: bytes, path: str) -> TextPreparer:
+    def parse(
+        cls, checkpoint: Checkpoint, content: bytes, path: str, *, one_thread: bool = False
+    ) -> TextPreparer:
         """Make the preparer from a file's content, with the same errors as `load`."""
         try:
             content.decode("utf-8")
         except UnicodeDecodeError as error:
             raise CheckpointError(f"{path!r} is not UTF-8: {error}") from None
-        return cls(checkpoint, content)
+        return cls(checkpoint, content, one_thread=one_thread)
 
     @property
     def tokenizer_json(self) -> str:
@@ -117,10 +152,40 @@ class TextPreparer:
         Raises:
             TypeError: If `texts` is one string, or holds something else than strings.
         """
-        cleaned = [clean(text) for text in check_texts(texts, "texts")]
-        encodings = self._tokenizers[role].encode_batch_fast(cleaned)
-        rows = [np.array(encoding.ids, np.int64) for encoding in encodings]
-        return Tokens(rows, sum(_is_truncated(encoding) for encoding in encodings))
+        before, after, room = self._frames[role]
+        rows, n_truncated = [], 0
+        for ids in self._first_ids(check_texts(texts, "texts"), room):
+            n_truncated += len(ids) > room
+            rows.append(np.array([*before, *ids[:room], *after], np.int64))
+        return Tokens(rows, n_truncated)
+
+    def _first_ids(self, texts: list[str], room: int) -> Iterator[list[int]]:
+        """Yield the first ids of each text, more than `room` where it has more than that.
+
+        A long text is cut where that cannot change them; where fewer are left than are wanted,
+        twice as much of it is tokenized.
+        """
+        n_characters = room * CHARACTERS_A_TOKEN
+        beginnings = [self._cutter.cut(text, n_characters) for text in texts]
+        for text, begun, found in zip(texts, beginnings, self._ids(beginnings), strict=True):
+            ids, beginning, wanted = found, begun, n_characters
+            while len(ids) <= room and len(beginning) < len(text):
+                wanted = max(2 * wanted, len(beginning) + 1)
+                beginning = self._cutter.cut(text, wanted)
+                (ids,) = self._ids([beginning])
+            yield ids
+
+    def _ids(self, texts: list[str]) -> Iterator[list[int]]:
+        """Yield the ids of each text, without markers."""
+        encode = self._tokenizer.encode
+        if self._one_thread or len(texts) == 1:
+            for text in texts:
+                yield encode(clean(text), add_special_tokens=False).ids
+            return
+        for part in _parts_of(texts):
+            cleaned = [clean(text) for text in part]
+            found = self._tokenizer.encode_batch_fast(cleaned, add_special_tokens=False)
+            yield from [encoding.ids for encoding in found]
 
     def batch(self, rows: Sequence[Ids], role: Role) -> Batch:
         """Pad token ids to the longest row, queries by expansion where the checkpoint says so.
@@ -151,41 +216,11 @@ class TextPreparer:
 
     def token(self, id: int) -> str:
         """Return the vocabulary entry of a token id."""
-        return str(self._tokenizers["document"].id_to_token(id))
+        return str(self._tokenizer.id_to_token(id))
 
 
-def clean(text: str) -> str:
-    r"""Return the text with lone surrogates, which no encoding can carry, as U+FFFD.
-
-    >>> clean("caf\u00e9 \ud83d")
-    'café \ufffd'
-    """
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
-def check_texts(texts: Sequence[str], name: str) -> list[str]:
-    """Return the texts as a list, refusing what is not a list of strings.
-
-    Raises:
-        TypeError: If one string is given where a list is due, or an element is no string.
-    """
-    if isinstance(texts, str):
-        shown = texts if len(texts) <= 40 else texts[:40] + "..."
-        raise TypeError(f"{name} must be a list of strings, got one string; pass [{shown!r}]")
-    checked = list(texts)
-    for position, text in enumerate(checked):
-        if not isinstance(text, str):
-            kind = type(text).__name__
-            raise TypeError(f"{name} must be strings, got {kind} at position {position}")
-    return checked
-
-
-def _configured(plain: Tokenizer, prefix: str, length: int) -> Tokenizer:
-    """Return a copy whose template puts the prefix after the first marker and cuts at `length`."""
+def _frame(plain: Tokenizer, prefix: str, length: int) -> Frame:
+    """Return the tokenizer's own markers, the prefix after the first of them, and the room left."""
     probe = plain.encode("a")
     content = [i for i, special in enumerate(probe.special_tokens_mask) if not special]
     if not content:
@@ -197,16 +232,18 @@ def _configured(plain: Tokenizer, prefix: str, length: int) -> Tokenizer:
         raise CheckpointError(
             f"a length of {length} tokens leaves no room beside {n_markers} markers"
         )
-    markers = [
-        {"id": name, "ids": ids, "tokens": [plain.id_to_token(id) for id in ids]}
-        for name, ids in (("before", before), ("after", after))
-    ]
-    tokenizer = Tokenizer.from_str(plain.to_str())
-    tokenizer.post_processor = TemplateProcessing(
-        single=["before", "$A", "after"], special_tokens=markers
-    )
-    tokenizer.enable_truncation(length)
-    return tokenizer
+    return Frame(before, after, length - n_markers)
+
+
+def _parts_of(texts: list[str]) -> Iterator[list[str]]:
+    """Yield runs of texts of about `AT_ONCE` characters together, at least one text each."""
+    start, total = 0, 0
+    for row, text in enumerate(texts):
+        if total + len(text) > AT_ONCE and row > start:
+            yield texts[start:row]
+            start, total = row, 0
+        total += len(text)
+    yield texts[start:]
 
 
 def _prefix_ids(plain: Tokenizer, prefix: str) -> list[int]:
@@ -228,7 +265,3 @@ def _punctuation_ids(plain: Tokenizer) -> npt.NDArray[np.int64]:
     """Return the ids of ASCII punctuation; what the vocabulary lacks is not mapped to UNK."""
     ids = [plain.token_to_id(character) for character in string.punctuation]
     return np.array([id for id in ids if id is not None], np.int64)
-
-
-def _is_truncated(encoding: Encoding) -> bool:
-    return len(encoding.overflowing) > 0
