@@ -14,7 +14,7 @@ from glane.retrievers.collection import STAGES, Collection
 from glane.retrievers.contract import Reranker, Retriever
 from glane.retrievers.registry import find, name_of
 from glane.store.documents import Documents
-from glane.store.lock import Lock, writing
+from glane.store.lock import LOCK, Lock, writing
 from glane.store.manifest import DRAFT, MANIFEST, Manifest, read_manifest
 from glane.store.names import Names
 from glane.store.reading import State, check_file, open_state, reopen, steadily
@@ -216,9 +216,8 @@ class Draft:
                 replaced.
         """
         folder = self.lock.folder
+        check_replaceable(folder, overwrite=overwrite)
         draft = manifest_there(folder, DRAFT)
-        if (folder / MANIFEST).exists() and not overwrite:
-            raise FileExistsError(f"{str(folder)!r} exists already; pass --overwrite to replace it")
         if draft is None:
             return collection
         wanted = _content(collection, self.fields, draft, self.link).settings
@@ -244,6 +243,36 @@ class Draft:
         """Let the draft take the place of the index."""
         publish(self.lock)
         return reopen(self.lock.folder, self.state)
+
+
+def check_replaceable(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that no index can be made in.
+
+    Raises:
+        FileExistsError: If it holds something else than an index, or one that may not be replaced.
+    """
+    check_is_index(folder)
+    if (folder / MANIFEST).exists() and not overwrite:
+        raise FileExistsError(f"{str(folder)!r} exists already; pass --overwrite to replace it")
+
+
+def check_free(folder: Path, *, overwrite: bool, wait: float = 0) -> None:
+    """Refuse what `drafting` would refuse, before anything is loaded for it.
+
+    Args:
+        folder: Where an index is to be made.
+        overwrite: Whether an index that is there may be replaced.
+        wait: Seconds to wait for another writer, at least 0.
+
+    Raises:
+        FileExistsError: If the folder holds something else than an index, or one that may not be
+            replaced.
+        LockedError: If somebody else is still writing to it.
+    """
+    check_replaceable(folder, overwrite=overwrite)
+    if (folder / LOCK).exists():
+        with writing(folder, wait):
+            pass
 
 
 @contextmanager

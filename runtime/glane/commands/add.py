@@ -13,6 +13,7 @@ from glane.commands.documents import (
 )
 from glane.commands.stages import stage_names
 from glane.commands.told import cut_texts, empty_texts, truncated
+from glane.model.progress import writing_to
 from glane.search import Search
 
 
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
     """
     start = time.perf_counter()
     editing = Search.edit(arguments.index, threads=arguments.threads, wait=arguments.wait)
-    with editing as search:
+    with writing_to(editing) as search:
         checked = check_documents(arguments.documents, search)
         n_before = len(search)
         stored = store_documents(arguments.documents, search, checked, arguments.index)

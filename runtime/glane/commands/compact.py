@@ -6,6 +6,7 @@ import argparse
 import time
 
 from glane.commands.documents import add_wait_argument
+from glane.model.progress import telling, writing_to
 from glane.search import Search
 
 
@@ -18,8 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> dict[str, object]:
     """Compact and save."""
     start = time.perf_counter()
-    with Search.edit(arguments.index, threads=arguments.threads, wait=arguments.wait) as search:
-        search.compact()
+    editing = Search.edit(arguments.index, threads=arguments.threads, wait=arguments.wait)
+    with writing_to(editing) as search:
+        with telling("compacting the index"):
+            search.compact()
         n_documents = len(search)
     return {
         "index": arguments.index,

@@ -7,6 +7,7 @@ import re
 import time
 
 from glane.commands.documents import add_wait_argument
+from glane.model.progress import writing_to
 from glane.search import Search
 from glane.store.names import Name
 
@@ -24,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> dict[str, object]:
     """Delete and save."""
     start = time.perf_counter()
-    with Search.edit(arguments.index, threads=arguments.threads, wait=arguments.wait) as search:
+    editing = Search.edit(arguments.index, threads=arguments.threads, wait=arguments.wait)
+    with writing_to(editing) as search:
         search.delete([_key(search, text) for text in arguments.ids])
         n_documents = len(search)
     return {

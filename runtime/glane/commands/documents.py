@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from glane.commands.usage import Bounded
 from glane.evaluation.dataset import read_jsonl
 from glane.evaluation.records import check_fields, read_record
 from glane.hits import Key
@@ -68,6 +69,8 @@ def add_wait_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait",
         type=float,
+        action=Bounded,
+        least=0,
         default=0.0,
         metavar="SECONDS",
         help="how long to wait while somebody else writes to the index, default 0",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 
 from glane.commands.documents import (
     add_documents_argument,
@@ -11,8 +12,16 @@ from glane.commands.documents import (
     check_documents,
     store_documents,
 )
-from glane.commands.stages import add_stage_arguments, build_search, stage_names
+from glane.commands.stages import (
+    add_stage_arguments,
+    build_search,
+    check_stages,
+    stage_names,
+)
 from glane.commands.told import cut_texts, empty_texts, truncated
+from glane.commands.usage import UsageError
+from glane.model.progress import writing_to
+from glane.saved import check_free
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,16 +47,20 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
     Stopped, it leaves a draft that no reader sees, and the same command goes on from there.
     """
     start = time.perf_counter()
-    search = build_search(
-        arguments, arguments.key, arguments.on.split(","), arguments.keep_documents
-    )
+    fields = arguments.on.split(",")
+    if not all([arguments.key, *fields]):
+        raise UsageError("--key and --on must name fields, got an empty name")
+    check_stages(arguments)
+    folder = Path(arguments.index).resolve()
+    check_free(folder, overwrite=arguments.overwrite, wait=arguments.wait)
+    search = build_search(arguments, arguments.key, fields, arguments.keep_documents)
     building = search.building(
         arguments.index,
         overwrite=arguments.overwrite,
         link=arguments.link,
         wait=arguments.wait,
     )
-    with building as goes_on:
+    with writing_to(building) as goes_on:
         checked = check_documents(arguments.documents, search)
         if not checked.n_documents:
             raise ValueError(f"{arguments.documents!r} is empty; expected one JSON object a line")

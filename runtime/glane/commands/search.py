@@ -11,6 +11,7 @@ from glane.commands.stages import add_fusion_arguments, load_search, stage_names
 from glane.commands.streams import visible
 from glane.commands.told import cut_texts, n_terms, truncated
 from glane.commands.usage import Bounded
+from glane.model.progress import telling
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,13 +30,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Load and search."""
     search = load_search(arguments)
     start = time.perf_counter()
-    results = search.search(
-        [arguments.query],
-        arguments.k,
-        candidates=arguments.candidates,
-        fuse=arguments.fuse,
-        fuse_weight=arguments.fuse_weight,
-    )
+    with telling("loading the model, and searching"):
+        results = search.search(
+            [arguments.query],
+            arguments.k,
+            candidates=arguments.candidates,
+            fuse=arguments.fuse,
+            fuse_weight=arguments.fuse_weight,
+        )
     milliseconds = round((time.perf_counter() - start) * 1e3, 3)
     hits: list[dict[str, Any]] = [dict(hit) for hit in results.to_lists()[0]]
     if search.kept is not None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Protocol, TypeVar
+
+Entered = TypeVar("Entered")
 
 DELAY = 1.0
 """Seconds that something may take before it is told of."""
@@ -61,6 +63,17 @@ def telling(doing: str) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+@contextmanager
+def writing_to(context: AbstractContextManager[Entered]) -> Iterator[Entered]:
+    """Open an index and save it at the end, as `context` does, and tell of what takes long."""
+    with ExitStack() as stack:
+        with telling("opening the index"):
+            entered = stack.enter_context(context)
+        yield entered
+        with telling("saving the index"):
+            stack.close()
 
 
 def _tell(doing: str) -> None:
