@@ -1,11 +1,19 @@
+import json
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+import snowballstemmer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glane import BM25, CheckpointError, Search, TfIdf
+from glane.analysis import analyzer as analysis
+from glane.analysis import fingerprint
 from glane.analysis.analyzer import CACHED_WORDS, Analyzer, WordCache, normalise
+from glane.analysis.fingerprint import check_noted, noted
+from glane.analysis.samples import SAMPLE_WORDS
 from glane.analysis.stopwords import STOP_WORDS
 
 KINDS = ["words", "char_wb", "char", "bigrams"]
@@ -133,3 +141,108 @@ def test_the_pure_stemmer_and_the_fast_one_agree() -> None:
         "proteins",
     ]
     assert fast.Stemmer("english").stemWords(words) == pure.EnglishStemmer().stemWords(words)
+
+
+@pytest.fixture
+def afresh(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Let nothing be remembered of the analysis, before and after."""
+    monkeypatch.setattr(analysis, "_local", analysis._Local())
+    for name in ("_fingerprint", "_characters"):
+        monkeypatch.setattr(fingerprint, name, getattr(fingerprint, name).__wrapped__)
+    return monkeypatch
+
+
+def stem_otherwise(patch: pytest.MonkeyPatch, changed: dict[str, str]) -> None:
+    """Stand in for another version of the stemmer, which stems some words otherwise."""
+    real = snowballstemmer.stemmer
+
+    class Other:
+        def __init__(self, language: str) -> None:
+            self.real = real(language)
+
+        def stemWord(self, word: str) -> str:
+            return changed.get(word) or str(self.real.stemWord(word))
+
+    patch.setattr(analysis, "_local", analysis._Local())
+    patch.setattr(snowballstemmer, "stemmer", Other)
+    patch.setattr(fingerprint, "stemmer_module", lambda language: "snowballstemmer")
+
+
+@pytest.mark.parametrize("language", STOP_WORDS)
+def test_both_stemmers_of_one_snowball_have_one_fingerprint(
+    language: str, afresh: pytest.MonkeyPatch
+) -> None:
+    fast = pytest.importorskip("Stemmer")
+    pure = __import__(f"snowballstemmer.{language}_stemmer", fromlist=["x"])
+    made = {
+        "fast": lambda language: fast.Stemmer(language),
+        "pure": lambda language: getattr(pure, f"{language.capitalize()}Stemmer")(),
+    }
+    found = set()
+    for stemmer in made.values():
+        afresh.setattr(analysis, "_local", analysis._Local())
+        afresh.setattr(snowballstemmer, "stemmer", stemmer)
+        found.add(noted(Analyzer(language=language))["fingerprint"])
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("language", SAMPLE_WORDS)
+def test_a_stem_that_changes_is_noticed(language: str, afresh: pytest.MonkeyPatch) -> None:
+    before, others = noted(Analyzer(language=language)), noted(Analyzer(language="none"))
+    words = SAMPLE_WORDS[language].split()
+    word = next(word for word in words[::-1] if Analyzer(language=language)(word))
+    stem_otherwise(afresh, {word: "other"})
+    check_noted(others, Analyzer(language="none"))
+    with pytest.raises(CheckpointError, match="which makes other terms of the same words"):
+        check_noted(before, Analyzer(language=language))
+
+
+def test_what_is_not_stemmed_does_not_depend_on_the_stemmer(afresh: pytest.MonkeyPatch) -> None:
+    others = [Analyzer(language="none"), Analyzer("char"), Analyzer("char_wb"), Analyzer("bigrams")]
+    before = [noted(analyzer) for analyzer in others]
+    stem_otherwise(afresh, {"international": "intern"})
+    assert [noted(analyzer) for analyzer in others] == before
+    assert all(note["by"].startswith("Unicode ") for note in before)
+
+
+@pytest.mark.parametrize("kind", ["words", "char", "char_wb", "bigrams"])
+def test_characters_that_change_are_noticed(kind: str, afresh: pytest.MonkeyPatch) -> None:
+    analyzer = Analyzer(kind)  # type: ignore[arg-type]
+    before = noted(analyzer)
+    afresh.setattr(analysis, "normalise", lambda text: normalise(text).replace("\u00df", "ss"))
+    check_noted(before, analyzer)  # it was so before
+    afresh.setattr(analysis, "normalise", lambda text: normalise(text).replace("\u0131", "i"))
+    with pytest.raises(CheckpointError, match="other terms"):
+        check_noted(before, analyzer)
+
+
+@pytest.mark.parametrize("kind", [BM25, TfIdf])
+def test_an_index_of_another_stemmer_is_refused_in_one_line(
+    kind: type[BM25] | type[TfIdf], afresh: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    search = Search(kind(Analyzer()) if kind is TfIdf else kind())
+    search.add([{"id": 1, "text": "an international interval"}])
+    search.save(tmp_path / "search")
+    search.retriever.save(tmp_path / "retriever")  # type: ignore[attr-defined]
+    assert Search.load(tmp_path / "search").search(["international"]).ids == [[1]]
+    stem_otherwise(afresh, {"international": "intern", "interval": "interv"})
+    for load in (
+        lambda: Search.load(tmp_path / "search"),
+        lambda: Search.edit(tmp_path / "search").__enter__(),
+        lambda: kind.load(tmp_path / "retriever"),
+    ):
+        with pytest.raises(CheckpointError, match="the index was written with ") as error:
+            load()
+        told = str(error.value)
+        assert "; here is snowballstemmer 3." in told
+        assert told.endswith("install what wrote it, or index again")
+        assert "\n" not in told
+
+
+def test_an_index_that_notes_no_analysis_is_opened() -> None:
+    record = json.loads(json.dumps(BM25().record()))
+    assert set(record["analysis"]) == {"fingerprint", "by"}
+    assert len(BM25.from_record(record)) == 0
+    del record["analysis"]
+    assert len(BM25.from_record(record)) == 0
+    check_noted(None, Analyzer())

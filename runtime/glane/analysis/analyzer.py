@@ -193,6 +193,12 @@ def _stem(language: str) -> Callable[[str], str]:
     return _local.stemmers[language]
 
 
+def stemmer_module(language: str) -> str:
+    """Return the name of the package that stems: `Stemmer` (PyStemmer) or `snowballstemmer`."""
+    made = snowballstemmer.stemmer(language)
+    return type(made).__module__.partition(".")[0]
+
+
 def _pairs(run: str) -> tuple[str, ...]:
     if len(run) == 1:
         return (run,)

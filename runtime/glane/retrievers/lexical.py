@@ -14,6 +14,7 @@ import numpy as np
 
 from glane.analysis.analyzer import Analyzer
 from glane.analysis.counting import TermCounter
+from glane.analysis.fingerprint import check_noted, noted
 from glane.analysis.vocabulary import Vocabulary
 from glane.errors import CheckpointError
 from glane.hits import Hits, check_k
@@ -179,8 +180,13 @@ class Lexical(ABC):
         return vectors.to_dicts(lambda number: next(terms))
 
     def record(self) -> dict[str, Any]:
-        """Return what makes an equal, empty retriever, as JSON."""
-        return {"kind": self.kind, "settings": self.settings(), "analyzer": asdict(self.analyzer)}
+        """Return what makes an equal, empty retriever, and what its terms were made by, as JSON."""
+        return {
+            "kind": self.kind,
+            "settings": self.settings(),
+            "analyzer": asdict(self.analyzer),
+            "analysis": noted(self.analyzer),
+        }
 
     def tables(self) -> dict[str, Segments]:
         """Return what is stored: the counts, and the vocabulary's terms."""
@@ -203,11 +209,13 @@ class Lexical(ABC):
             threads: Not used.
 
         Raises:
-            CheckpointError: If a model is given.
+            CheckpointError: If a model is given, or another stemmer or Unicode made the terms.
         """
         if model is not None:
             raise CheckpointError(f"a {cls.kind} takes no model, got {str(model)!r}")
-        return cls(**record["settings"], analyzer=Analyzer(**record["analyzer"]))
+        analyzer = Analyzer(**record["analyzer"])
+        check_noted(record.get("analysis"), analyzer)
+        return cls(**record["settings"], analyzer=analyzer)
 
     def save(self, folder: str | Path) -> None:
         """Write settings, vocabulary and counts into a folder; what is new, where it is known.

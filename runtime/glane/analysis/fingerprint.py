@@ -1,0 +1,80 @@
+"""What the analysis of texts does here, as an index notes it: stemmers and Unicode change."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from functools import cache
+from hashlib import blake2b
+
+from glane.analysis.analyzer import Analyzer, stemmer_module
+from glane.analysis.samples import SAMPLE_WORDS
+from glane.analysis.stopwords import STOP_WORDS
+from glane.errors import CheckpointError
+
+SAMPLE_BLOCKS = ((0x20, 0x3400), (0xA000, 0xA4D0), (0xF900, 0x10000))
+"""Where the sample's characters lie, from the first to before the last: all but those of Han and
+Hangul, which are too many and all alike."""
+
+DISTRIBUTIONS = {"Stemmer": "PyStemmer"}
+"""What a module is installed as, where its name is another."""
+
+
+def noted(analyzer: Analyzer) -> dict[str, str]:
+    """Return what an index notes of an analysis, as JSON.
+
+    `fingerprint` is equal where the analysis does the same, so far as a sample tells: of each
+    character that Unicode has had since 3.2 how it is normalised and whether it belongs to a word,
+    and of words of the language their stems. `by` says for people what did it.
+    """
+    return {"fingerprint": _fingerprint(analyzer), "by": _tools(analyzer)}
+
+
+def check_noted(record: Mapping[str, str] | None, analyzer: Analyzer) -> None:
+    """Refuse an index whose terms were made by an analysis that does not do what it does here.
+
+    Args:
+        record: What `noted` returned where the index was written; None where an older glane did.
+        analyzer: The index's own.
+
+    Raises:
+        CheckpointError: The message says what wrote the index and what is here.
+    """
+    if record is not None and record["fingerprint"] != _fingerprint(analyzer):
+        raise CheckpointError(
+            f"the index was written with {record['by']}; here is {_tools(analyzer)}, which makes "
+            "other terms of the same words; install what wrote it, or index again"
+        )
+
+
+def _tools(analyzer: Analyzer) -> str:
+    unicode = f"Unicode {unicodedata.unidata_version}"
+    if not _stems(analyzer):
+        return unicode
+    from importlib.metadata import version  # late: it takes longer than all of `check_noted`
+
+    module = stemmer_module(analyzer.language)
+    name = DISTRIBUTIONS.get(module, module)
+    return f"{name} {version(name)} and {unicode}"
+
+
+def _stems(analyzer: Analyzer) -> bool:
+    return analyzer.kind == "words" and analyzer.language != "none"
+
+
+@cache
+def _fingerprint(analyzer: Analyzer) -> str:
+    """Return a hash of what is made of the sample."""
+    made: list[object] = [analyzer.words(_characters())]
+    if _stems(analyzer):
+        sample = STOP_WORDS[analyzer.language] + SAMPLE_WORDS[analyzer.language]
+        made += [analyzer.terms(word) for word in analyzer.words(sample)]
+    return blake2b(repr(made).encode(), digest_size=8).hexdigest()
+
+
+@cache
+def _characters() -> str:
+    """Return the characters of `SAMPLE_BLOCKS` that Unicode 3.2 had, each between two letters."""
+    had = unicodedata.ucd_3_2_0.category
+    blocks = (map(chr, range(*block)) for block in SAMPLE_BLOCKS)
+    return " ".join(f"a{one}a" for block in blocks for one in block if had(one)[0] != "C")
