@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -86,7 +87,9 @@ def _loaded(state: State, models: Models, threads: int | None) -> Saved:
         raise IndexDamaged(f"{str(state.folder)!r} holds a retriever alone, and no keys")
     fields = _fields(settings["search"], state.folder)
     given = [place for place in STAGES if models.get(place) is not None]
-    places = [place for place in STAGES if place in settings.get("stages", {}) or place in given]
+    there = settings.get("stages")
+    named = [*(there if isinstance(there, dict) else ()), *given]
+    places = [place for place in STAGES if place in named]
     stages = {place: _stage(state, place, models.get(place), threads) for place in places}
     if "retriever" not in stages:
         raise IndexDamaged(f"{str(state.folder)!r} is damaged: it has no retriever")
@@ -94,8 +97,22 @@ def _loaded(state: State, models: Models, threads: int | None) -> Saved:
     if reranker is not None and not isinstance(reranker, Reranker):
         raise IndexDamaged(f"{str(state.folder)!r} is damaged: its reranker does not rerank")
     kept = Documents() if "documents" in state.parts else None
+    _check_tables(state, places)
     empty = Collection(stages["retriever"], reranker, Names(), kept)
     return Saved(empty.filled(state), fields, state)
+
+
+def _check_tables(state: State, places: Sequence[str]) -> None:
+    """Refuse an index in which one table has other documents than another."""
+    tables = state.manifest.tables
+    found = {
+        name: (sum(s.n_rows - s.n_deleted for s in tables[name].segments), tables[name].next_id)
+        for name in ("keys", *places, "documents")
+        if name in tables
+    }
+    if len(set(found.values())) > 1:
+        told = ", ".join(f"{name} {count} of {given}" for name, (count, given) in found.items())
+        raise IndexDamaged(f"{str(state.folder)!r} is damaged: its tables differ: {told} documents")
 
 
 def _fields(record: Any, folder: Path) -> Fields:  # noqa: ANN401 (parsed JSON)
@@ -220,8 +237,9 @@ class Draft:
         draft = manifest_there(folder, DRAFT)
         if draft is None:
             return collection
-        wanted = _content(collection, self.fields, draft, self.link).settings
-        if draft.settings != {**wanted, "models": draft.settings.get("models")}:
+        settings = _content(collection, self.fields, draft, self.link).settings
+        wanted = json.loads(json.dumps(settings))  # as they were read
+        if draft.settings != wanted:
             if not overwrite:
                 raise FileExistsError(
                     f"{str(folder)!r} holds what another command left when it was stopped; pass "
