@@ -137,7 +137,7 @@ def _stage(
             if folder / name == own / Path(name).name:
                 check_file(folder, name, state.manifest)
     try:
-        return kind.from_record(record, model if model is not None else own, threads)
+        made = kind.from_record(record, model if model is not None else own, threads)
     except GlaneError as error:
         raise CheckpointError(f"{str(folder)!r}, {place}: {error}") from None
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -145,6 +145,23 @@ def _stage(
         raise IndexDamaged(
             f"{str(folder)!r} is damaged: its {place} cannot be made: {reason}"
         ) from None
+    if own is not None and model is None and made.encoder is not None:
+        _check_named(state, own, made.encoder)
+    return made
+
+
+def _check_named(state: State, own: Path, encoder: Encoder) -> None:
+    """Refuse a copy of a model of which the manifest does not name all: a writer would remove it.
+
+    Raises:
+        IndexDamaged: If a file that was read is not named.
+    """
+    if not own.is_relative_to(state.folder / "models"):  # a link, which is somebody else's
+        return
+    for name in encoder.contents():
+        path = (own / name).relative_to(state.folder).as_posix()
+        if path not in state.manifest.files:
+            raise IndexDamaged(f"{str(state.folder)!r} is damaged: it does not name {path!r}")
 
 
 def model_folder(folder: Path, manifest: Manifest, place: str) -> Path | None:

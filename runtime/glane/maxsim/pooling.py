@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from glane.hits import check_k
 from glane.ragged import join_lengths
 from glane.types import Floats, Ids
 from glane.vectors import TokenVectors
@@ -48,13 +49,13 @@ def pool(vectors: TokenVectors, factor: int) -> TokenVectors:
 
 
 def check_factor(factor: int) -> None:
-    """Refuse a factor below 1.
+    """Refuse a factor that is not a whole number of at least 1.
 
     Raises:
+        TypeError: If the factor is not an integer.
         ValueError: If the factor is below 1.
     """
-    if factor < 1:
-        raise ValueError(f"pool must be at least 1, got {factor}")
+    check_k(factor, "pool")
 
 
 def each_text(vectors: TokenVectors) -> Iterator[Floats]:

@@ -66,7 +66,8 @@ class SparseEmbed(NeuralReranker[TermEmbeddings, TermEmbeddingIndex]):
     ) -> Self:
         """Make the empty retriever that `record` told of; see `Neural.from_record`."""
         made = super().from_record(record, model, threads)
-        made.index.candidates = record.get("candidates", CANDIDATES)  # older records have none
+        candidates = record.get("candidates", CANDIDATES)  # older records have none
+        made.index.candidates = check_k(candidates, "candidates")
         return made
 
     def decode(self, vectors: TermEmbeddings) -> list[dict[str, float]]:
