@@ -150,7 +150,12 @@ def test_delete_compact_and_verify(
     path.write_bytes(content)
     assert str(path) in complaint(["info", index, "--verify"], capsys)
     assert answer(["info", index], capsys)["n_documents"] == 1
-    assert "only an index keeps checksums" in complaint(["info", str(MODEL), "--verify"], capsys)
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    shutil.copy(MODEL / "glane.json", checkpoint)
+    assert "only an index keeps checksums" in complaint(
+        ["info", str(checkpoint), "--verify"], capsys
+    )
 
 
 def test_a_linked_index_has_no_copy_of_its_model(
@@ -219,6 +224,36 @@ def test_a_reranker_is_of_the_kind_its_model_says(
     assert "active_terms" not in result
     refusal = complaint([*argv, "--reranker", str(FIXTURES / "splade")], capsys)
     assert "holds a splade model, which does not rerank" in refusal
+
+
+def test_info_verifies_an_exported_model_by_what_its_export_proved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(MODEL, model)
+    assert answer(["info", str(model), "--verify"], capsys)["verified"] == 5
+    for name in ("model.onnx", "tokenizer.json"):
+        content = (model / name).read_bytes()
+        (model / name).write_bytes(content[:-40] + bytes([content[-40] ^ 4]) + content[-39:])
+        assert "is damaged or was changed since it was exported" in complaint(
+            ["info", str(model), "--verify"], capsys
+        )
+        (model / name).write_bytes(content)
+    (model / "parity.json").unlink()
+    assert "has no parity.json" in complaint(["info", str(model), "--verify"], capsys)
+
+
+@pytest.mark.parametrize("name", ["glane.json", "model.json", "model.onnx", "tokenizer.json"])
+def test_info_of_a_model_that_lacks_a_file_is_one_line(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(MODEL, model)
+    (model / name).unlink()
+    told = complaint(["info", str(model)], capsys)
+    assert str(model) in told
+    assert told.count("\n") == 1
+    assert name == "glane.json" or f"has no {name}" in told
 
 
 def test_info_of_a_model_says_whether_its_vectors_depend_on_the_batch(

@@ -12,6 +12,13 @@ def vectors(n: int, dim: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((n, dim)).astype(np.float32)
 
 
+@pytest.mark.parametrize("n_rows", [0, 1, 3])
+def test_vectors_without_numbers_have_products_of_0(n_rows: int) -> None:
+    result = product(vectors(n_rows, 0, 0), vectors(2, 0, 1))
+    assert result.dtype == np.float32
+    assert np.array_equal(result, np.zeros((n_rows, 2)))
+
+
 @pytest.mark.parametrize(("n_rows", "n_columns"), [(0, 0), (0, 3), (3, 0), (1, 1), (1, 3), (3, 1)])
 def test_few_vectors_give_the_dot_products(n_rows: int, n_columns: int) -> None:
     rows, columns = vectors(n_rows, 8, 0), vectors(n_columns, 8, 1)
@@ -23,7 +30,7 @@ def test_few_vectors_give_the_dot_products(n_rows: int, n_columns: int) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(
-    dim=st.sampled_from([1, 7, 64, 128, 200, 384, 768, 1024]),
+    dim=st.sampled_from([1, 7, 64, 128, 200, 384, 768, 1024, 8193, 20_000]),
     n_rows=st.integers(1, 70),
     n_columns=st.integers(1, 200),
     data=st.data(),

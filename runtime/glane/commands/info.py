@@ -11,6 +11,7 @@ from typing import Any
 from glane.commands.streams import visible
 from glane.errors import CheckpointError
 from glane.model.checkpoint import CHECKPOINT_FILES, Checkpoint, ModelInfo, fingerprint
+from glane.model.model_files import PROOF, ModelFiles
 from glane.model.progress import telling
 from glane.retrievers.collection import STAGES
 from glane.saved import load
@@ -27,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="compare every file of an index with its checksum, and open it",
+        help="compare every file of an index with its checksum, and open it; or an exported model "
+        "with what its export proved",
     )
 
 
@@ -41,10 +43,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             return _index(folder, verify=arguments.verify)
         if (folder / DRAFT).exists():
             return _draft(folder, verify=arguments.verify)
-    if arguments.verify:
-        raise CheckpointError(f"{str(folder)!r} is no index; only an index keeps checksums")
     if (folder / Checkpoint.file_name).is_file():
-        return _model(folder)
+        return _model(folder, verify=arguments.verify)
     raise CheckpointError(f"{str(folder)!r} is no checkpoint, model or index of glane")
 
 
@@ -152,26 +152,46 @@ def _bytes_by_part(manifest: Manifest) -> dict[str, int]:
     return parts
 
 
-def _model(folder: Path) -> dict[str, Any]:
+def _model(folder: Path, *, verify: bool) -> dict[str, Any]:
+    if any((folder / name).exists() for name in (ModelInfo.file_name, "model.onnx", PROOF)):
+        return _exported(folder, verify=verify)
+    if verify:
+        raise CheckpointError(
+            f"{str(folder)!r} is a checkpoint; only an index keeps checksums, and an exported "
+            "model what was proved of it"
+        )
     checkpoint = Checkpoint.read(folder)
-    exported = (folder / ModelInfo.file_name).is_file()
-    result: dict[str, Any] = {
-        "type": "model" if exported else "checkpoint",
+    return {
+        "type": "checkpoint",
         "folder": str(folder),
-        "fingerprint": fingerprint(folder) if exported else fingerprint(folder, CHECKPOINT_FILES),
+        "fingerprint": fingerprint(folder, CHECKPOINT_FILES),
         "bytes": _bytes(folder),
         "checkpoint": asdict(checkpoint),
     }
-    if exported:
-        info = ModelInfo.read(folder)
-        result["model"] = asdict(info)
-        result["batch"] = (
+
+
+def _exported(folder: Path, *, verify: bool) -> dict[str, Any]:
+    info, checkpoint = ModelInfo.read(folder), Checkpoint.read(folder)
+    files = ModelFiles(folder)
+    if verify and PROOF not in files.small:
+        raise CheckpointError(f"{str(folder)!r} has no {PROOF}, which names the proved model")
+    if verify:
+        files.check_proof()
+    return {
+        "type": "model",
+        "folder": str(folder),
+        "fingerprint": files.fingerprint,
+        "bytes": _bytes(folder),
+        "checkpoint": asdict(checkpoint),
+        "model": asdict(info),
+        "batch": (
             f"a vector depends on its batch, by up to {info.batch_effect:.4f} in cosine; "
             "glane therefore encodes one text at a time"
             if info.batch_dependent
             else "a vector does not depend on its batch"
-        )
-    return result
+        ),
+        **({"verified": len(files.contents())} if verify else {}),
+    }
 
 
 def _bytes(folder: Path) -> int:

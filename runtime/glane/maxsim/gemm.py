@@ -39,10 +39,13 @@ def product(rows: Floats, columns: Floats, threads: int | None = None) -> Scores
     Returns:
         float32, shape (n_rows, n_columns).
     """
-    if not (len(rows) and len(columns)):
+    if not (rows.size and columns.size):  # without numbers of their own, all products are 0
         return np.zeros((len(rows), len(columns)), np.float32)
-    width = _columns_at_once(columns.shape[1])
-    session, rows_fed = _session(check_threads(threads)), _two(rows)
+    dim = columns.shape[1]
+    width = _columns_at_once(dim)
+    # so long that onnxruntime would give single rows to threads, which then go another way
+    alone = 2 * dim > TILE
+    session, rows_fed = _session(1 if alone else check_threads(threads)), _two(rows)
     parts = [
         _product(session, rows_fed, _two(columns[start : start + width]))
         for start in range(0, len(columns), width)

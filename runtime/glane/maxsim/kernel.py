@@ -10,8 +10,9 @@ from glane.model.scoring import NO_TOKENS_SCORE
 from glane.types import Floats, Ids, Scores
 from glane.vectors import TokenVectors
 
-BLOCK_TOKENS = 8192
-"""Document tokens scored at once: their similarities stay in the cache while they are reduced."""
+BLOCK_TOKENS = 2048
+"""Document tokens scored at once: their vectors and similarities stay in the cache while they are
+reduced, and their memory is kept by the allocator, which gives larger pieces back each time."""
 
 
 def maxsim_scores(
