@@ -1,8 +1,10 @@
-"""How to share texts out over threads: one run on all threads, or one run a thread.
+"""How to share texts out over threads, with the weights in memory once.
 
-For long and for short texts, batches of several sizes: texts per second, and the median over
-turns. Usage: python benchmarks/encoding.py MODEL [--documents CORPUS.jsonl] [--turns 5]
+For long and for short texts, batches of several sizes: texts per second, the median over turns, and
+processor time. Usage: python benchmarks/encoding.py MODEL [--documents CORPUS.jsonl] [--turns 5]
 """
+
+from __future__ import annotations
 
 import argparse
 import statistics
@@ -10,14 +12,17 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 
 from glane.evaluation.dataset import join_fields, read_jsonl
-from glane.model.encoder import load_session, run
 from glane.model.preparation import Batch, TextPreparer
+from glane.model.session import load_session, onnxruntime, run
 from glane.threads import available_threads
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 
 def main() -> None:
@@ -30,7 +35,7 @@ def main() -> None:
     texts = [join_fields(r, ["title", "text"]) for _, r in read_jsonl(arguments.documents)]
     preparer = TextPreparer.load(arguments.model)
     threads = available_threads()
-    print(f"onnxruntime {onnxruntime.__version__}, {threads} threads, {arguments.model}")
+    print(f"onnxruntime {onnxruntime().__version__}, {threads} threads, {arguments.model}")
     for name, sample in (("long", texts[:64]), ("short", [text[:100] for text in texts[:256]])):
         rows = sorted(preparer.tokenize(sample, "document").rows, key=len, reverse=True)
         ways = {
@@ -39,18 +44,22 @@ def main() -> None:
             for budget in (1, 256, 1024, 4096)
         }
         seconds: dict[tuple[str, int], list[float]] = {key: [] for key in ways}
+        processor: dict[tuple[str, int], list[float]] = {key: [] for key in ways}
         for _ in range(arguments.turns + 1):
             for key, work in ways.items():
-                start = time.perf_counter()
+                start, used = time.perf_counter(), time.process_time()
                 work()
                 seconds[key].append(time.perf_counter() - start)
+                processor[key].append(time.process_time() - used)
         tokens = np.mean([len(row) for row in rows])
         for (label, budget), times in seconds.items():
             rates = sorted(len(rows) / t for t in times[1:])  # the first turn warms up
             size = "one text a run" if budget == 1 else f"{budget} tokens a run"
+            cost = 1000 * statistics.median(processor[label, budget][1:]) / len(rows)
             print(
-                f"{name} ({tokens:.0f} tokens)  {label:26s} {size:18s} "
-                f"{statistics.median(rates):7.1f} texts/s  ({rates[0]:.1f} to {rates[-1]:.1f})"
+                f"{name} ({tokens:.0f} tokens)  {label:38s} {size:18s} "
+                f"{statistics.median(rates):7.1f} texts/s  ({rates[0]:.1f} to {rates[-1]:.1f}), "
+                f"processor {cost:.1f} ms a text"
             )
 
 
@@ -58,25 +67,34 @@ Way = Callable[[TextPreparer, list[np.ndarray], int], Callable[[], None]]
 
 
 def ways_of(path: Path, threads: int) -> dict[str, Way]:
-    """Return the two ways to use the threads."""
+    """Return the ways to use the threads."""
     wide, narrow = load_session(path, threads), load_session(path, 1)
 
-    def one_run(preparer: TextPreparer, rows: list[np.ndarray], budget: int) -> Callable[[], None]:
-        batches = batches_of(preparer, rows, budget)
-        return lambda: [run(wide, batch) for batch in batches] and None
+    def in_turn(session: InferenceSession) -> Way:
+        def way(preparer: TextPreparer, rows: list[np.ndarray], budget: int) -> Callable[[], None]:
+            batches = batches_of(preparer, rows, budget)
+            return lambda: [run(session, batch) for batch in batches] and None
 
-    def one_a_thread(
-        preparer: TextPreparer, rows: list[np.ndarray], budget: int
-    ) -> Callable[[], None]:
-        batches = batches_of(preparer, rows, budget)
+        return way
 
-        def work() -> None:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(lambda batch: run(narrow, batch), batches))
+    def at_once(session: InferenceSession) -> Way:
+        def way(preparer: TextPreparer, rows: list[np.ndarray], budget: int) -> Callable[[], None]:
+            batches = batches_of(preparer, rows, budget)
 
-        return work
+            def work() -> None:
+                with ThreadPoolExecutor(threads) as pool:
+                    list(pool.map(lambda batch: run(session, batch), batches))
 
-    return {"one run on all threads": one_run, "one run on each thread": one_a_thread}
+            return work
+
+        return way
+
+    return {
+        "a session of all threads, in turn": in_turn(wide),
+        "a session of all threads, runs at once": at_once(wide),
+        "a session of one thread, in turn": in_turn(narrow),
+        "a session of one thread, runs at once": at_once(narrow),
+    }
 
 
 def batches_of(preparer: TextPreparer, rows: list[np.ndarray], budget: int) -> list[Batch]:

@@ -19,19 +19,21 @@ from functools import partial
 from pathlib import Path
 
 import onnx
-from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
-from onnxruntime.transformers import optimizer
 
 from glane.evaluation.dataset import join_fields, read_jsonl
-from glane.model.encoder import load_session, run
 from glane.model.preparation import TextPreparer
+from glane.model.session import load_session, onnxruntime, run
 from glane_export import parity
 from glane_export.graph import write_graph
 from glane_export.quantize import quantize
 from glane_export.roads import Probe, by_session
 from glane_export.rows import Row
 from glane_trainer import ColBERT
+
+onnxruntime()  # ahead of its own parts, so that it is loaded without telemetry
+from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: E402
+from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer  # noqa: E402
+from onnxruntime.transformers import optimizer  # noqa: E402
 
 DOCUMENTS_TIMED = 24
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from tqdm import tqdm
-
 from glane.model.checkpoint import Checkpoint
-from glane.model.encoder import load_session, n_terms_of, run
+from glane.model.encoder import n_terms_of
 from glane.model.preparation import Role, TextPreparer
+from glane.model.progress import bar
+from glane.model.session import load_session, run
 from glane.retrievers.neural import Neural
 from glane.retrievers.registry import NEURAL
 from glane.threads import check_threads
@@ -89,9 +89,11 @@ def load_runtime(folder: Path, threads: int | None) -> Neural[Any, Any]:
     return NEURAL[Checkpoint.read(folder).kind].load(folder, threads=threads)
 
 
-def _bar(items: Sequence[Item], name: str) -> Iterable[Item]:
-    bar: Iterable[Item] = tqdm(items, desc=name, disable=None, leave=False)
-    return bar
+def _bar(items: Sequence[Item], name: str) -> Iterator[Item]:
+    with bar(len(items), name) as counter:
+        for item in items:
+            yield item
+            counter.update()
 
 
 def _groups(probes: Sequence[Probe], n_texts: int) -> list[list[int]]:

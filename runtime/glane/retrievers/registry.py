@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from glane.errors import CheckpointError
@@ -31,6 +30,8 @@ RERANKERS: dict[str, type[ColBERT] | type[SparseEmbed]] = {
 
 def names() -> list[str]:
     """Return the names of all retrievers, those of other packages last."""
+    from importlib.metadata import entry_points  # late: it takes a third as long as numpy
+
     return list(dict.fromkeys([*LEXICAL, *NEURAL, *sorted(entry_points(group=GROUP).names)]))
 
 
@@ -43,6 +44,8 @@ def find(name: str) -> type[Retriever]:
     own: dict[str, type[Retriever]] = {**LEXICAL, **NEURAL}
     if name in own:
         return own[name]
+    from importlib.metadata import entry_points
+
     found = entry_points(group=GROUP, name=name)
     if not found:
         raise ValueError(f"unknown retriever {name!r}; there are {names()}")
