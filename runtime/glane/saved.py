@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from glane.errors import CheckpointError, GlaneError, IndexDamaged
+from glane.errors import CheckpointError, IndexDamaged
 from glane.model.checkpoint import fingerprint
 from glane.model.encoder import Encoder
 from glane.retrievers.collection import STAGES, Collection
 from glane.retrievers.contract import Reranker, Retriever
-from glane.retrievers.registry import find, name_of
+from glane.retrievers.opening import check_tables, open_stage
+from glane.retrievers.registry import name_of
 from glane.store.documents import Documents
 from glane.store.lock import LOCK, Lock, writing
 from glane.store.manifest import DRAFT, MANIFEST, Manifest, read_manifest
 from glane.store.names import Names
-from glane.store.reading import State, check_file, open_state, reopen, steadily
+from glane.store.reading import State, open_state, reopen, steadily
 from glane.store.segments import new_name
-from glane.store.stage import record_of
 from glane.store.sweeping import check_is_index, manifest_there
 from glane.store.writing import Content, commit, index_folder, publish
 from glane.threads import check_threads
@@ -90,29 +90,16 @@ def _loaded(state: State, models: Models, threads: int | None) -> Saved:
     there = settings.get("stages")
     named = [*(there if isinstance(there, dict) else ()), *given]
     places = [place for place in STAGES if place in named]
-    stages = {place: _stage(state, place, models.get(place), threads) for place in places}
+    stages = {place: open_stage(state, place, models.get(place), threads) for place in places}
     if "retriever" not in stages:
         raise IndexDamaged(f"{str(state.folder)!r} is damaged: it has no retriever")
     reranker = stages.get("reranker")
     if reranker is not None and not isinstance(reranker, Reranker):
         raise IndexDamaged(f"{str(state.folder)!r} is damaged: its reranker does not rerank")
     kept = Documents() if "documents" in state.parts else None
-    _check_tables(state, places)
+    check_tables(state, places)
     empty = Collection(stages["retriever"], reranker, Names(), kept)
     return Saved(empty.filled(state), fields, state)
-
-
-def _check_tables(state: State, places: Sequence[str]) -> None:
-    """Refuse an index in which one table has other documents than another."""
-    tables = state.manifest.tables
-    found = {
-        name: (sum(s.n_rows - s.n_deleted for s in tables[name].segments), tables[name].next_id)
-        for name in ("keys", *places, "documents")
-        if name in tables
-    }
-    if len(set(found.values())) > 1:
-        told = ", ".join(f"{name} {count} of {given}" for name, (count, given) in found.items())
-        raise IndexDamaged(f"{str(state.folder)!r} is damaged: its tables differ: {told} documents")
 
 
 def _fields(record: Any, folder: Path) -> Fields:  # noqa: ANN401 (parsed JSON)
@@ -120,67 +107,6 @@ def _fields(record: Any, folder: Path) -> Fields:  # noqa: ANN401 (parsed JSON)
         case {"key": str(key), "on": [*on]} if on and all(isinstance(each, str) for each in on):
             return Fields(key, on)
     raise IndexDamaged(f"{str(folder)!r} is damaged: it does not name its fields: {record!r}")
-
-
-def _stage(
-    state: State, place: str, model: str | Path | Encoder | None, threads: int | None
-) -> Retriever:
-    """Return an empty stage, of the model that wrote what is stored."""
-    record, folder = record_of(state, place), state.folder
-    try:
-        kind = find(record["kind"])
-    except ValueError as error:
-        raise IndexDamaged(f"the {place} of {str(folder)!r} cannot be made: {error}") from None
-    own = model_folder(folder, state.manifest, place)
-    if own is not None and model is None:
-        for name in state.manifest.files:
-            if folder / name == own / Path(name).name:
-                check_file(folder, name, state.manifest)
-    try:
-        made = kind.from_record(record, model if model is not None else own, threads)
-    except GlaneError as error:
-        raise CheckpointError(f"{str(folder)!r}, {place}: {error}") from None
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise IndexDamaged(
-            f"{str(folder)!r} is damaged: its {place} cannot be made: {reason}"
-        ) from None
-    if own is not None and model is None and made.encoder is not None:
-        _check_named(state, own, made.encoder)
-    return made
-
-
-def _check_named(state: State, own: Path, encoder: Encoder) -> None:
-    """Refuse a copy of a model of which the manifest does not name all: a writer would remove it.
-
-    Raises:
-        IndexDamaged: If a file that was read is not named.
-    """
-    if not own.is_relative_to(state.folder / "models"):  # a link, which is somebody else's
-        return
-    for name in encoder.contents():
-        path = (own / name).relative_to(state.folder).as_posix()
-        if path not in state.manifest.files:
-            raise IndexDamaged(f"{str(state.folder)!r} is damaged: it does not name {path!r}")
-
-
-def model_folder(folder: Path, manifest: Manifest, place: str) -> Path | None:
-    """Return where the model of a stage lies; none where the stage has no model.
-
-    Raises:
-        IndexDamaged: If it is named by a path that leads out of the index.
-    """
-    models = manifest.settings.get("models", {})
-    model = models.get(place) if isinstance(models, dict) else ""
-    if model is None:
-        return None
-    if not isinstance(model, str) or not model:
-        raise IndexDamaged(f"{str(folder)!r} is damaged: its {place} has no model")
-    if Path(model).is_absolute():
-        return Path(model)
-    if not any(name.startswith(f"{model}/") for name in manifest.files):
-        raise IndexDamaged(f"{str(folder)!r} is damaged: it does not hold {model!r}")
-    return folder / model
 
 
 def commit_to(
