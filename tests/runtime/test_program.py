@@ -78,7 +78,7 @@ def reranked(tmp_path_factory: pytest.TempPathFactory) -> str:
 def run(command: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """Run a line of the shell in which `glane` is the program."""
     line = f'glane() {{ "{sys.executable}" -m glane "$@"; }}; {command}'
-    env = {**os.environ, **environment}
+    env = {**os.environ, "PYTHONUNBUFFERED": "", **environment}
     return subprocess.run(["bash", "-c", line], capture_output=True, env=env, timeout=120)
 
 
@@ -201,10 +201,13 @@ def test_a_stream_that_is_missing_has_its_descriptor_taken() -> None:
 def test_a_reader_that_is_gone_is_silent_and_a_full_disk_is_named(index: str) -> None:
     done = run(f"glane search '{index}' tea | head -c 0; echo ${{PIPESTATUS[0]}}")
     assert (done.stdout, done.stderr) == (b"0\n", b"")
-    done = run(f"glane search '{index}' tea > /dev/full")
-    assert done.returncode == 1
-    assert done.stderr.count(b"\n") == 1
-    assert b"No space left on device: '<stdout>'" in done.stderr
+    for call in (f"search '{index}' tea", "--help", "info --help", "--version"):
+        done = run(f"glane {call} > /dev/full")
+        assert done.returncode == 1
+        assert done.stderr.count(b"\n") == 1
+        assert b"No space left on device: '<stdout>'" in done.stderr
+    done = run("(read line; glane --help; echo $? >&2) < <(sleep 1; echo) | true")
+    assert done.stderr == b"0\n"
 
 
 def test_streams_are_given_back() -> None:

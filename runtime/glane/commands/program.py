@@ -11,7 +11,7 @@ from importlib.metadata import entry_points, version
 from typing import Protocol, cast
 
 from glane.commands.stopping import STOPPED, raise_at_interrupt
-from glane.commands.streams import as_json, streams, visible, write_line
+from glane.commands.streams import as_json, flush, streams, visible, write_line
 from glane.commands.usage import Bounded, UsageError
 
 LIGHT = {
@@ -50,20 +50,15 @@ def run(argv: Sequence[str]) -> int:
     """Run one subcommand; see `glane.commands.main`."""
     with streams():
         try:
-            command, arguments = parse(argv)
-            raise_at_interrupt()  # all modules are imported now
-            result = command.run(arguments)
-            text = as_json(result, sys.stdout) if arguments.json else _text(command, result)
-            write_line(sys.stdout, text)
+            return _run(argv)
         except KeyboardInterrupt as stop:
-            return _fail(str(stop) or "stopped", getattr(stop, "exit_code", STOPPED))
+            return _fail(str(stop) or "stopped", STOPPED)
         except UsageError as error:
             return _fail(str(error), 2)
         except (ValueError, OSError, ImportError, MemoryError) as error:
             if isinstance(error.__cause__, KeyboardInterrupt):  # an import of C code, interrupted
                 return _fail("stopped", STOPPED)
             return _fail(str(error) or type(error).__name__, 1)
-        return 0
 
 
 def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
@@ -79,6 +74,19 @@ def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     arguments = _parser(name, command).parse_args(argv)
     assert command is not None, "argparse refuses a call without a subcommand"
     return command, arguments
+
+
+def _run(argv: Sequence[str]) -> int:
+    try:
+        command, arguments = parse(argv)
+    except SystemExit:  # help, say, which is printed already
+        flush(sys.stdout)
+        raise
+    raise_at_interrupt()  # all modules are imported now
+    result = command.run(arguments)
+    text = as_json(result, sys.stdout) if arguments.json else _text(command, result)
+    write_line(sys.stdout, text)
+    return 0
 
 
 def _text(command: Command, result: dict[str, object]) -> str:

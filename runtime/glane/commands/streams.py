@@ -46,11 +46,27 @@ def write_line(stream: TextIO, text: str) -> None:
         OSError: If it cannot be written, but for a reader that is gone.
     """
     encoding = stream.encoding or "utf-8"
-    try:
+    with _written(stream):
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         stream.flush()
+
+
+def flush(stream: TextIO) -> None:
+    """Write what was printed already, as `write_line` does.
+
+    Raises:
+        OSError: If it cannot be written, but for a reader that is gone.
+    """
+    with _written(stream):
+        stream.flush()
+
+
+@contextmanager
+def _written(stream: TextIO) -> Iterator[None]:
+    """Drop what cannot be written, or Python would complain of it when it ends."""
+    try:
+        yield
     except OSError as error:
-        # What is left in the stream is dropped, or Python complains of it when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         if not isinstance(error, BrokenPipeError):
             raise OSError(error.errno, error.strerror, stream.name) from None
