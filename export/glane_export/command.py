@@ -10,6 +10,12 @@ from glane_trainer.interrupt import stopped_by_sigterm
 from glane_trainer.openmp import wait_asleep
 from glane_trainer.telling import stage
 
+UNKNOWN = {
+    "n_unknown_queries": "queries are judged and left out",
+    "n_unknown_documents": "documents are judged and never found",
+}
+"""What is said of judgements, where there are any such."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -62,6 +68,11 @@ def show(result: dict[str, Any]) -> str:
         batch = "does not depend on its batch"
     size = result["bytes"] / 1e6
     made = f"{result['model']}: {result['precision']}, {size:.1f} MB, opset {result['opset']}"
+    rows += [
+        f"{result['judged'][name]} {told}, which the collection lacks"
+        for name, told in UNKNOWN.items()
+        if result.get("judged", {}).get(name)
+    ]
     return "\n".join([*rows, "", f"A vector {batch}.", f"Parity is kept. Made {made}"])
 
 

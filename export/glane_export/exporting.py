@@ -106,7 +106,7 @@ def export_model(
                 with stage(f"measuring {len(judged.dataset.queries)} judged queries"):
                     bounds.append(judged_loss(INT8, judged, fp32, folder, settings.threads))
             parity.check(bounds)
-        report = _report(folder, bounds)
+        report = _report(folder, bounds) | _counts(judged)
         text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
         (folder / "parity.json").write_text(text, encoding="utf-8")
     return report
@@ -204,6 +204,19 @@ def _judged(settings: ExportSettings) -> Judged | None:
     if settings.quantize == "none":
         raise ValueError("a dataset measures what int8 costs; an fp32 export has no use for it")
     return read_judged(Path(settings.dataset), settings.split)
+
+
+def _counts(judged: Judged | None) -> dict[str, Any]:
+    if judged is None:
+        return {}
+    dataset = judged.dataset
+    return {
+        "judged": {
+            "n_queries": len(dataset.queries),
+            "n_unknown_queries": dataset.n_unknown_queries,
+            "n_unknown_documents": dataset.n_unknown_documents,
+        }
+    }
 
 
 def _report(folder: Path, bounds: list[parity.Bound]) -> dict[str, Any]:

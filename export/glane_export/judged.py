@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ class Judged(NamedTuple):
     """A part of a collection, small enough to encode twice.
 
     Attributes:
-        dataset: The queries, their judgements and the whole corpus.
+        dataset: The queries, their judgements and the whole corpus; what it counts is of the split.
         hits: BM25's candidates of each query, as positions in `ids`.
         ids: The id of each candidate.
     """
@@ -45,7 +46,8 @@ def read_judged(folder: Path, split: str) -> Judged:
     rows = np.linspace(0, len(whole.queries) - 1, min(N_QUERIES, len(whole.queries))).astype(int)
     names = [list(whole.queries)[row] for row in rows]
     queries = {name: whole.queries[name] for name in names}
-    dataset = Dataset(whole.corpus, queries, {name: whole.judgements[name] for name in names})
+    judgements = {name: whole.judgements[name] for name in names}
+    dataset = replace(whole, queries=queries, judgements=judgements)
     bm25 = BM25()
     bm25.add(bm25.encode_documents(list(dataset.corpus.values())))
     found = bm25.search(bm25.encode_queries(list(queries.values())), k=N_CANDIDATES)

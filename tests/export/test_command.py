@@ -1,6 +1,8 @@
 """`glane export` as it is called, and what int8 costs on a collection."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from glane.commands.main import main
 from glane_export import ExportSettings, export_model
 from glane_export.judged import N_CANDIDATES, N_QUERIES, judged_loss, read_judged
+from glane_trainer import telling
 
 
 def test_export_prints_a_table_of_bounds(
@@ -81,3 +84,39 @@ def test_loss_is_measured_on_a_bounded_part(checkpoint: Path, tmp_path: Path) ->
     assert judged.hits.ids.max() == len(judged.ids) - 1
     bound = judged_loss("a to a", judged, tmp_path / "model", tmp_path / "model", None)
     assert (bound.figure, bound.n) == (0, N_QUERIES)
+
+
+def test_judgements_of_what_the_collection_lacks_are_counted(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_beir(tmp_path / "beir", 20)
+    with (tmp_path / "beir" / "qrels" / "dev.tsv").open("a") as file:
+        file.write("\nq0\tgone\t1\nlost\td0\t1\n")
+    argv = ["export", str(checkpoint), "--dataset", str(tmp_path / "beir")]
+    assert main([*argv, str(tmp_path / "a"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["judged"]
+    assert told == {"n_queries": 20, "n_unknown_queries": 1, "n_unknown_documents": 1}
+    assert main([*argv, str(tmp_path / "b")]) == 0
+    assert "1 documents are judged and never found" in capsys.readouterr().out
+
+
+def test_importing_the_commands_loads_no_torch() -> None:
+    code = (
+        "import sys, glane_export, glane_export.command, glane_export.demo; "
+        "print('torch' in sys.modules, 'onnx' in sys.modules, glane_export.export_model.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False", "export_model"]
+
+
+def test_an_export_tells_what_it_does(
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(telling, "DELAY", 0.0)
+    assert main(["export", str(checkpoint), str(tmp_path / "model"), "--quantize", "none"]) == 0
+    printed = capsys.readouterr()
+    assert "..." not in printed.out
+    assert "tracing the graph ..." in printed.err
