@@ -50,15 +50,26 @@ def test_hard_negatives_are_found_beside(beir: Path) -> None:
     ("row", "complaint"),
     [
         ("q1\td1", "line 2: expected query-id"),
-        ("q9\td1\td2", "line 2: unknown query 'q9'"),
-        ("q1\td9\td2", "line 2: unknown document 'd9'"),
-        ("q1\td1\td2 d9", "line 2: unknown document 'd9'"),
+        ("q1\td1\td2\td3", "line 2: expected query-id"),
     ],
 )
 def test_a_mistake_in_the_hard_negatives_is_placed(beir: Path, row: str, complaint: str) -> None:
     (beir / "train_hardneg.tsv").write_text(f"query-id\tpositive-id\tnegative-ids\n{row}\n")
     with pytest.raises(ValueError, match=f"train_hardneg.tsv', {re.escape(complaint)}"):
         read_data(beir)
+
+
+def test_what_the_collection_lacks_is_counted_and_passed_over(beir: Path) -> None:
+    rows = ["q9\td1\td2", "q2\td9\td1", "q1\td1\td2 d8 d3"]
+    (beir / "train_hardneg.tsv").write_text("\n".join(["query-id\tpositive-id\tids", *rows]))
+    with (beir / "qrels" / "train.tsv").open("a") as file:
+        file.write("q1\tgone\t1\nq7\td1\t1\n")
+    data = read_data(beir, holdout=0)
+    assert data.examples[1] == Example("query 1", "document 1", ("document 2", "document 3"))
+    assert len(data.examples) == 5
+    counts = data.counts
+    assert (counts.unknown_documents, counts.unknown_queries) == (1, 1)
+    assert counts.unknown_negatives == 3, "q9, d9 and d8"
 
 
 def test_a_dev_split_is_measured_and_not_learned_from(beir: Path) -> None:
