@@ -24,7 +24,7 @@ from glane.store.folders import check_new, new_folder
 from glane_export import parity, roads
 from glane_export.graph import opset, write_graph
 from glane_export.judged import Judged, judged_loss, read_judged
-from glane_export.quantize import quantize
+from glane_export.quantize import description, quantize
 from glane_export.roads import Probe
 from glane_export.rows import Row
 from glane_export.texts import ODD, ORDINARY, query_of, too_long
@@ -141,12 +141,12 @@ def _export_int8(
 ) -> list[parity.Bound]:
     """Write the int8 version of a model; return its bounds, by the rows that the runtime gives."""
     with stage("quantizing to int8"):
-        quantization = quantize(fp32 / "model.onnx", folder / "model.onnx")
+        quantize(fp32 / "model.onnx", folder / "model.onnx")
     _copy(fp32, folder)
     moved, effect = _alone_and_mixed(folder, probes, threads)
     ModelInfo(
         precision="int8",
-        quantization=quantization,
+        quantization=description(),
         batch_dependent=not all(bound.kept for bound in moved),
         batch_effect=effect,
         opset=opset(folder / "model.onnx"),

@@ -54,8 +54,8 @@ class Weight(NamedTuple):
     sums: str
 
 
-def quantize(source: Path, target: Path, *, unsigned: bool | None = None) -> str:
-    """Write the int8 version of an fp32 graph, and return how it was quantized, in words.
+def quantize(source: Path, target: Path, *, unsigned: bool | None = None) -> None:
+    """Write the int8 version of an fp32 graph.
 
     Args:
         source: Graph of `write_graph`.
@@ -70,7 +70,11 @@ def quantize(source: Path, target: Path, *, unsigned: bool | None = None) -> str
     model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
     onnx.checker.check_model(model)
     onnx.save_model(model, str(target))
-    return DESCRIPTION + (UNSIGNED if unsigned else "")
+
+
+def description() -> str:
+    """Return how `quantize` does it on this CPU, in words."""
+    return DESCRIPTION + (UNSIGNED if saturates() else "")
 
 
 @cache

@@ -12,7 +12,14 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from glane_export.graph import OPSET, opset, write_graph
-from glane_export.quantize import UNSIGNED, Products, quantize, quantize_embeddings, saturates
+from glane_export.quantize import (
+    UNSIGNED,
+    Products,
+    description,
+    quantize,
+    quantize_embeddings,
+    saturates,
+)
 from glane_trainer import ColBERT
 
 Floats = npt.NDArray[np.float32]
@@ -103,8 +110,8 @@ def test_unsigned_weights_give_the_largest_sums_whole(tmp_path: Path) -> None:
     """Where products are added in 16 bits, signed ones of this size lose half of their sum."""
     weight = np.ones((64, 4), np.float32)
     onnx.save(product_model(weight), str(tmp_path / "fp32.onnx"))
-    said = quantize(tmp_path / "fp32.onnx", tmp_path / "int8.onnx")
-    assert said.endswith(UNSIGNED) == saturates()
+    quantize(tmp_path / "fp32.onnx", tmp_path / "int8.onnx")
+    assert description().endswith(UNSIGNED) == saturates()
     x = np.ones((2, 64), np.float32)
     x[:, 0] = 0
     np.testing.assert_allclose(run(tmp_path / "int8.onnx", x=x), x @ weight, rtol=1e-5)
