@@ -238,6 +238,24 @@ def test_ctrl_c_while_modules_are_imported_is_one_line(module: str, index: str) 
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"glane: stopped\n")
 
 
+def test_an_error_that_came_of_ctrl_c_is_told_as_that(
+    index: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an import of a module in C, or a lazy one, makes of it."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        try:
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt as stop:
+                raise ImportError("initialization failed") from stop
+        except ImportError:
+            raise ModuleNotFoundError("could not import") from None
+
+    monkeypatch.setattr(Search, "load", interrupted)
+    assert complaint(["search", index, "tea"], capsys, 130) == "glane: stopped\n"
+
+
 def test_importing_the_entry_loads_nothing_that_takes_long() -> None:
     code = "import glane.commands.main, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

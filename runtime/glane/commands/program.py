@@ -56,7 +56,7 @@ def run(argv: Sequence[str]) -> int:
         except UsageError as error:
             return _fail(str(error), 2)
         except (ValueError, OSError, ImportError, MemoryError) as error:
-            if isinstance(error.__cause__, KeyboardInterrupt):  # an import of C code, interrupted
+            if _was_stopped(error):
                 return _fail("stopped", STOPPED)
             return _fail(str(error) or type(error).__name__, 1)
 
@@ -87,6 +87,13 @@ def _run(argv: Sequence[str]) -> int:
     text = as_json(result, sys.stdout) if arguments.json else _text(command, result)
     write_line(sys.stdout, text)
     return 0
+
+
+def _was_stopped(error: BaseException | None) -> bool:
+    """Return whether an error came of Ctrl-C; importing C code or torch makes another of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _text(command: Command, result: dict[str, object]) -> str:
