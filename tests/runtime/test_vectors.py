@@ -272,7 +272,7 @@ def test_embeddings_and_terms_must_be_as_many() -> None:
 @given(RAGGED, st.sampled_from([np.int64, np.int32, np.uint8, np.uint64]))
 def test_numbers_of_other_types_become_the_types_told(rows: Lists, kind: type) -> None:
     wanted = sparse(rows)
-    numbers = wanted.indptr.astype(kind), wanted.indices.astype(kind)
+    numbers: Any = wanted.indptr.astype(kind), wanted.indices.astype(kind)
     given: Any = (*numbers, wanted.values.astype(DOUBLE))
     assert sparse_lists(SparseVectors(*given)) == rows
     both = TokenVectors(given[0], tokens(rows).values.astype(DOUBLE))

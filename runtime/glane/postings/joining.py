@@ -10,15 +10,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from glane.postings.inverted import InvertedLists
 from glane.ragged import join_lengths
 from glane.store.columns import Column, Reader
-from glane.store.segments import Columns, Segment
+from glane.store.segments import Arrays, Columns, Segment
 from glane.types import Ids, Mask
 
 LISTS = ("list_terms", "list_offsets", "list_rows", "list_values")
 
 BLOCK_POSTINGS = 1 << 20
 """Postings that are merged at once; a term that has more is merged alone."""
+
+
+def lists_of(part: Segment) -> InvertedLists:
+    """Return the inverted lists of a segment."""
+    return InvertedLists(*(part.arrays[name] for name in LISTS))
+
+
+def named(lists: InvertedLists) -> Arrays:
+    """Return inverted lists as a segment's arrays."""
+    return dict(zip(LISTS, (lists.terms, lists.offsets, lists.rows, lists.values), strict=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

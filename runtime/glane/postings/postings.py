@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
-from functools import cached_property, partial
-from typing import Any, NamedTuple, Self
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from glane.hits import Hits, check_k
 from glane.postings.inverted import InvertedLists, check_counts, check_terms, contenders
-from glane.postings.joining import LISTS, join_lists
+from glane.postings.joining import join_lists, lists_of, named
+from glane.postings.statistics import (
+    FORWARD,
+    Derive,
+    Statistics,
+    Weigh,
+    WeighedTerm,
+    Weighting,
+    Weights,
+    derive_nothing,
+    forward,
+    row_sums,
+    weigh_as_it_is,
+)
 from glane.ragged import join_lengths
-from glane.store.columns import Column, column_of, release
+from glane.store.columns import Column, column_of, release, whole
 from glane.store.segments import (
     Arrays,
     Columns,
@@ -23,10 +36,11 @@ from glane.store.segments import (
     Segments,
     join_ragged,
     join_rows,
+    n_left,
     split,
 )
 from glane.threads import Guard
-from glane.types import MOST, Floats, Ids, Scores, unshared
+from glane.types import MOST, Ids, Scores, unshared
 from glane.vectors import SparseVectors
 
 CACHE_BYTES = 1 << 27
@@ -41,67 +55,7 @@ AROUND_BYTES = 1 << 21
 DENSE_SHARE = 8
 """A term in more than one of so many documents is added as a dense array, which is faster."""
 
-FORWARD = ("indptr", "indices", "values")
-
-
-class Statistics:
-    """What a weighting may depend on, exact for the documents that are left; derived at first use.
-
-    Attributes:
-        n_documents: Documents that are left, empty ones included.
-    """
-
-    def __init__(self, parts: Parts) -> None:
-        """Look at some segments of postings."""
-        self._parts = parts
-        self.n_documents = sum(part.n_rows - part.n_deleted for part in parts)
-
-    @cached_property
-    def lengths(self) -> npt.NDArray[np.float64]:
-        """Shape (n_rows,), sum of the counts of each stored row, deleted or not."""
-        lengths = [part.arrays["lengths"] for part in self._parts]
-        return lengths[0] if len(lengths) == 1 else np.concatenate([np.empty(0), *lengths])
-
-    @cached_property
-    def mean_length(self) -> float:
-        """Mean length of the documents that are left; 0 where there is none."""
-        totals = [float(part.arrays["lengths"][part.kept].sum()) for part in self._parts]
-        return sum(totals) / self.n_documents if self.n_documents else 0.0
-
-    @cached_property
-    def frequencies(self) -> Ids:
-        """Shape (n_terms,), documents left that hold each term, for terms up to the highest."""
-        tops = [int(part.arrays["list_terms"][-1:].max(initial=-1)) for part in self._parts]
-        frequencies = np.zeros(1 + max(tops, default=-1), np.int64)
-        for part in self._parts:
-            frequencies[part.arrays["list_terms"]] += np.diff(part.arrays["list_offsets"])
-            if part.alive is not None:
-                dead = forward(part)[np.flatnonzero(~part.alive)].indices
-                frequencies -= np.bincount(dead, minlength=len(frequencies))
-        return frequencies
-
-    @property
-    def vectors(self) -> list[SparseVectors]:
-        """The stored rows, in parts; some may be deleted."""
-        return [forward(part) for part in self._parts]
-
-
-Weigh = Callable[[int, Ids, Scores], Floats]
-"""From a term, the documents left that hold it, as rows, and its counts there, to its weights, at
-least 0."""
-
-Weighting = Callable[[Statistics], Weigh]
-
-
-def weigh_as_it_is(statistics: Statistics) -> Weigh:
-    """Weigh nothing anew: a model's weights hold whatever a collection would add."""
-    return lambda term, rows, weights: weights
-
-
-class _Term(NamedTuple):
-    rows: Ids | None  # none where `weights` has one for each row of the collection
-    weights: Scores
-    positive: bool
+__all__ = ["Postings", "Statistics", "Weigh", "Weighting", "forward", "weigh_as_it_is"]
 
 
 class Postings:
@@ -116,7 +70,11 @@ class Postings:
     """
 
     def __init__(
-        self, weighting: Weighting, beside: Sequence[str] = (), most: float = MOST
+        self,
+        weighting: Weighting,
+        beside: Sequence[str] = (),
+        most: float = MOST,
+        derive: Derive = derive_nothing,
     ) -> None:
         """Make an empty index.
 
@@ -124,12 +82,14 @@ class Postings:
             weighting: Called after each change; gives the function that weighs a term's counts.
             beside: Names of further arrays, which are stored with one row for each posting.
             most: Largest count or weight.
+            derive: Gives what is stored besides of each segment, made of its counts alone.
         """
         self._weighting = weighting
         self._lock = Guard()
         self._beside = tuple(beside)
+        self._derive = derive
         self._most = most
-        self.rows = Segments(partial(_join, beside=self._beside))
+        self.rows = Segments(partial(_join, beside=self._beside, derive=derive))
         self._snapshot: _Snapshot | None = None
 
     def __len__(self) -> int:
@@ -152,12 +112,14 @@ class Postings:
         """
         check_counts(counts, "vectors", self._most)
         forward = (counts.indptr, counts.indices, counts.values)
-        arrays: Arrays = {
+        arrays: dict[str, npt.NDArray[Any]] = {
             **dict(zip(FORWARD, forward, strict=True)),
-            "lengths": _lengths(counts),
-            **_named(InvertedLists.invert(counts)),
+            "lengths": row_sums(counts),
+            **named(InvertedLists.invert(counts)),
             **(beside or {}),
         }
+        derived = self._derive(arrays, len(counts))
+        arrays |= {name: whole(column) for name, column in derived.items()}
         return self.rows.add(unshared(arrays, *forward), len(counts))
 
     def delete(self, ids: Ids) -> None:
@@ -212,7 +174,8 @@ class Postings:
             return
         top = max(int(part.whole("list_terms")[-1:].max(initial=-1)) for part in parts)
         ranks = np.searchsorted(used, np.arange(1 + top), side="right") - 1
-        join = partial(_join, beside=self._beside, renumber=ranks.astype(np.int32))
+        renumber = ranks.astype(np.int32)
+        join = partial(_join, beside=self._beside, derive=self._derive, renumber=renumber)
         renumbered = Segments(join).joined(parts)
         self.rows.fill(renumbered, self.rows.next_id)
 
@@ -229,17 +192,15 @@ class Postings:
 
 
 class _Snapshot:
-    """The index at one moment: nothing in it changes but the cache of weights."""
+    """The index at one moment: nothing in it changes but what is remembered of weights."""
 
     def __init__(self, parts: Parts, weighting: Weighting) -> None:
         self.parts = parts
         self.firsts = join_lengths([part.n_rows for part in parts])
         self.n_rows = int(self.firsts[-1])
         self.statistics = Statistics(parts)
-        self.weigh = weighting(self.statistics)
-        self.lists = [_lists(part) for part in parts]
-        self.cache: dict[int, _Term] = {}
-        self.cached_bytes = 0
+        self.weights = Weights(weighting(self.statistics))
+        self.lists = [lists_of(part) for part in parts]
         self.touched_bytes = 0
 
     def search(self, queries: SparseVectors, k: int) -> Hits:
@@ -261,9 +222,10 @@ class _Snapshot:
     def _score(self, terms: list[int], weights: list[float], k: int, scores: Scores) -> Ids:
         """Fill `scores` and return the rows among which the k best are, rising."""
         scores.fill(0)
+        known = self._weights()
         positive = True
         for term, weight in zip(terms, weights, strict=True):
-            rows, added, above_zero = self._term(term)
+            rows, added, above_zero = self._term(term, known)
             positive &= above_zero and weight > 0
             if weight != 1:
                 added = added * np.float32(weight)
@@ -271,9 +233,26 @@ class _Snapshot:
                 scores += added
             else:
                 np.add.at(scores, rows, added)
-        if positive:
+        if not positive:
+            found = np.unique(np.concatenate([self._postings(term)[0] for term in terms]))
+        elif known.bounds is None:
             return contenders(scores, k)
-        return np.unique(np.concatenate([self._postings(term)[0] for term in terms]))
+        else:
+            found = known.bounds.candidates(scores, k, len(terms))
+        if known.bounds is not None:
+            scores[found] = known.bounds.scores(found, terms, weights)
+        return found
+
+    @property
+    def cache(self) -> dict[int, WeighedTerm]:
+        return self.weights.terms
+
+    def _weights(self) -> Weights:
+        """Return how to weigh, for one query: exactly as soon as that is known of all rows."""
+        bounds = self.weights.bounds
+        if bounds is not None and (exact := bounds.settled()) is not None:
+            self.weights = Weights(exact)
+        return self.weights
 
     def _postings(self, term: int) -> tuple[Ids, Scores]:
         """Return rows (int64, as indexing is fastest with) and values of one term, deleted left."""
@@ -288,55 +267,34 @@ class _Snapshot:
             values.append(found)
         return np.concatenate(rows), np.concatenate(values)
 
-    def _term(self, term: int) -> _Term:
-        known = self.cache.get(term)
-        if known is not None:
-            return known
+    def _term(self, term: int, known: Weights) -> WeighedTerm:
+        found = known.terms.get(term)
+        if found is not None:
+            return found
         rows, counts = self._postings(term)
-        weights = self.weigh(term, rows, counts).astype(np.float32) if len(rows) else counts
+        weights = known.weigh(term, rows, counts).astype(np.float32) if len(rows) else counts
         positive = bool(weights.min(initial=1) > 0)
-        made = _Term(rows, weights, positive)
+        made = WeighedTerm(rows, weights, positive)
         if len(rows) * DENSE_SHARE > self.n_rows:
             dense = np.zeros(self.n_rows, np.float32)
             dense[rows] = weights
-            made = _Term(None, dense, positive)
-        # Threads may count a little wrong here; the bounds need no more.
-        n_bytes = made.weights.nbytes + (0 if made.rows is None else made.rows.nbytes)
-        if self.cached_bytes + n_bytes > CACHE_BYTES:
-            self.cache.clear()
-            self.cached_bytes = 0
-        self.cached_bytes += n_bytes
-        self.cache[term] = made
+            made = WeighedTerm(None, dense, positive)
+        known.keep(term, made, CACHE_BYTES)
         if self.touched_bytes > TOUCHED_BYTES:
             release([array for part in self.parts for array in part.arrays.values()])
             self.touched_bytes = 0
         return made
 
 
-def forward(part: Segment) -> SparseVectors:
-    """Return the rows of a segment of postings, deleted ones included."""
-    return SparseVectors(*(part.arrays[name] for name in FORWARD))
-
-
-def _lists(part: Segment) -> InvertedLists:
-    return InvertedLists(*(part.arrays[name] for name in LISTS))
-
-
-def _named(lists: InvertedLists) -> Arrays:
-    return dict(zip(LISTS, (lists.terms, lists.offsets, lists.rows, lists.values), strict=True))
-
-
-def _lengths(counts: SparseVectors) -> npt.NDArray[np.float64]:
-    rows = np.repeat(np.arange(len(counts)), np.diff(counts.indptr))
-    lengths = np.bincount(rows, counts.values.astype(np.float64), len(counts))
-    return lengths.astype(np.float64, copy=False)
-
-
 def _join(
-    parts: Sequence[Segment], beside: Sequence[str], renumber: npt.NDArray[np.int32] | None = None
+    parts: Sequence[Segment],
+    beside: Sequence[str],
+    derive: Derive,
+    renumber: npt.NDArray[np.int32] | None = None,
 ) -> Columns:
     columns = dict(join_ragged(parts, *FORWARD, *beside))
     if renumber is not None:
         old = column_of(columns["indices"])
         columns["indices"] = Column(old.dtype, old.shape, lambda: map(renumber.take, old.blocks()))
-    return {**columns, **join_rows(parts, "lengths"), **join_lists(parts, renumber)}
+    columns |= {**join_rows(parts, "lengths"), **join_lists(parts, renumber)}
+    return {**columns, **derive(columns, n_left(tuple(parts)))}

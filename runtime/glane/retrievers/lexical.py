@@ -22,6 +22,7 @@ from glane.model.encoder import Encoder
 from glane.model.preparation import check_texts
 from glane.postings.inverted import check_terms
 from glane.postings.postings import Postings, Weighting
+from glane.postings.statistics import Derive, derive_nothing
 from glane.store.reading import open_state
 from glane.store.segments import Segments
 from glane.store.stage import load_tables, record_of, save_retriever
@@ -44,19 +45,22 @@ class Lexical(ABC):
 
     encoder = None
 
-    def __init__(self, analyzer: Analyzer, weighting: Weighting) -> None:
+    def __init__(
+        self, analyzer: Analyzer, weighting: Weighting, derive: Derive = derive_nothing
+    ) -> None:
         """Make an empty retriever.
 
         Args:
             analyzer: How texts become terms.
             weighting: How counts weigh. It may not hold the retriever: what is in a cycle keeps
                 its files open until the garbage collector comes by.
+            derive: Gives what is stored besides of each segment of documents, made of its counts.
         """
         self.analyzer = analyzer
         self._vocabulary = Vocabulary()
         self._vocabulary_lock = Guard()
         self._counter = TermCounter(analyzer, self._vocabulary)
-        self._postings = Postings(weighting, most=MOST_COUNT)
+        self._postings = Postings(weighting, most=MOST_COUNT, derive=derive)
 
     def __len__(self) -> int:
         return len(self._postings)

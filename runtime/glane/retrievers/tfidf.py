@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from glane.analysis.analyzer import Analyzer
-from glane.postings.postings import Statistics, Weigh
+from glane.postings.statistics import Bounds, Statistics, Weigh
+from glane.ragged import join_lengths
+from glane.retrievers.lengths import (
+    NORMS,
+    Doubles,
+    LengthBounds,
+    all_norms,
+    idf_of,
+    norms_of,
+    own_norms,
+    weigh,
+)
 from glane.retrievers.lexical import Lexical
 from glane.types import Floats, Ids, Scores
 from glane.vectors import SparseVectors
-
-BLOCK = 1 << 14
-"""Documents whose lengths are computed at once."""
 
 
 class TfIdf(Lexical):
@@ -40,7 +48,7 @@ class TfIdf(Lexical):
             analyzer: How texts become terms; by default 3- to 5-grams of characters, across words
                 as in neural-cherche: NDCG@10 on scifact's train queries .642, within words .626.
         """
-        super().__init__(analyzer, weigh_tfidf)
+        super().__init__(analyzer, weigh_tfidf, own_norms)
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments, besides the analyzer, that make an equal retriever."""
@@ -49,44 +57,31 @@ class TfIdf(Lexical):
     def _weigh_queries(self, queries: SparseVectors) -> SparseVectors:
         """Return count · idf at length 1; terms of deleted documents alone are left out."""
         statistics = self._postings.statistics()
-        known = queries.indices < len(statistics.frequencies)
-        known[known] = statistics.frequencies[queries.indices[known]] > 0
-        ends = np.concatenate([np.zeros(1, np.int64), known.cumsum()])[queries.indptr]
-        kept = SparseVectors(ends, queries.indices[known], queries.values[known])
-        idf = _idf(statistics)
-        lengths = np.repeat(_norms(kept, idf), np.diff(ends))
-        values = kept.values * idf[kept.indices] / lengths
-        return SparseVectors(ends, kept.indices, values.astype(np.float32))
+        held = statistics.holding(queries.indices)
+        known = held > 0
+        ends = join_lengths(known.astype(np.int64))[queries.indptr]
+        weights = queries.values[known] * idf_of(statistics.n_documents, held[known])
+        values = weights / np.repeat(norms_of(ends, weights), np.diff(ends))
+        return SparseVectors(ends, queries.indices[known], values.astype(np.float32))
 
 
-def weigh_tfidf(statistics: Statistics) -> Weigh:
-    """Return the function that weighs a term's counts at a document's length of 1."""
-    idf = _idf(statistics)
-    norms = [_norms(vectors, idf) for vectors in statistics.vectors]
-    scales = 1 / np.concatenate([np.empty(0), *norms])
+def weigh_tfidf(statistics: Statistics) -> Weigh | Bounds:
+    """Return the function that weighs a term's counts at a document's length of 1.
 
-    def weigh(term: int, rows: Ids, counts: Scores) -> Floats:
-        weights: Floats = counts * idf[term] * scales[rows]
-        return weights
-
-    return weigh
-
-
-def _idf(statistics: Statistics) -> npt.NDArray[np.float64]:
-    n_documents, frequencies = statistics.n_documents, statistics.frequencies
-    return np.log((1 + n_documents) / (1 + frequencies)) + 1
-
-
-def _norms(vectors: SparseVectors, idf: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the Euclidean length of each row's count · idf, 1 for an empty row.
-
-    Added in the order of the row, not of the terms' numbers, which depend on what was deleted.
+    A document's length depends on the idf of all its terms, and so on all documents. Each segment
+    stores the lengths that its rows would have if it were alone, which they have where it is. Where
+    it is not, these give bounds.
     """
-    squares = np.ones(len(vectors))
-    for start in range(0, len(vectors), BLOCK):
-        part = vectors[start : start + BLOCK]
-        rows = np.repeat(np.arange(len(part)), np.diff(part.indptr))
-        weights = part.values * idf[part.indices]
-        squares[start : start + BLOCK] = np.bincount(rows, weights**2, len(part))
-    squares[squares == 0] = 1
-    return np.sqrt(squares)
+    parts = statistics.parts
+    if any(NORMS not in part.arrays for part in parts):  # written by an older glane
+        idf = idf_of(statistics.n_documents, statistics.frequencies)
+        return partial(weigh, idf, 1 / all_norms(parts, idf))
+    if len(parts) == 1 and parts[0].alive is None:
+        return partial(_weigh_alone, statistics.n_documents, parts[0].arrays[NORMS])
+    return LengthBounds(statistics)
+
+
+def _weigh_alone(n_documents: int, norms: Doubles, term: int, rows: Ids, counts: Scores) -> Floats:
+    """Weigh where the rows are all that hold the term."""
+    weights: Floats = counts * idf_of(n_documents, np.array([len(rows)])) * (1 / norms[rows])
+    return weights
