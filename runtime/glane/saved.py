@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from glane.errors import CheckpointError, IndexDamaged
 from glane.model.checkpoint import fingerprint
 from glane.model.encoder import Encoder
+from glane.retrievers.answers import Fields
 from glane.retrievers.collection import STAGES, Collection
 from glane.retrievers.contract import Reranker, Retriever
 from glane.retrievers.opening import check_tables, open_stage
@@ -27,18 +28,6 @@ from glane.threads import check_threads
 
 Models = Mapping[str, str | Path | Encoder | None]
 """Model of a stage, by its place, in place of the index's own copy."""
-
-
-class Fields(NamedTuple):
-    """What of a document is read.
-
-    Attributes:
-        key: Field of its id.
-        on: Fields that are searched.
-    """
-
-    key: str
-    on: list[str]
 
 
 class Saved(NamedTuple):

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 
 from glane import saved
 from glane.errors import GlaneError, IndexDamaged
-from glane.evaluation.records import as_key, read_records
-from glane.fusion import check_fusion
-from glane.hits import Key, Results, check_k
-from glane.model.preparation import check_texts
+from glane.evaluation.records import read_records
+from glane.hits import Key
 from glane.model.progress import bar
-from glane.retrievers.collection import Collection
+from glane.retrievers.answers import Answers, Fields, Now
+from glane.retrievers.collection import Collection, check_stages
 from glane.retrievers.contract import Reranker, Retriever
-from glane.saved import Draft, Fields
+from glane.saved import Draft
 from glane.store.documents import Documents
 from glane.store.lock import Lock
 from glane.store.manifest import read_manifest
 from glane.store.names import Names
-from glane.store.reading import State, damaged_files
 from glane.threads import Guard
 from glane.types import Ids
 from glane.vectors import TermEmbeddings, TokenVectors
@@ -34,22 +32,7 @@ ENCODE_AT_ONCE = 512
 """Documents encoded before their vectors are put into the precision they are stored in."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Now:
-    """What a `Search` is at one moment: replaced as a whole, never changed.
-
-    Attributes:
-        collection: What it answers from.
-        origin: The state of the index that it was loaded from or saved to last, or None.
-        is_saved: Whether that state holds all of the collection.
-    """
-
-    collection: Collection
-    origin: State | None = None
-    is_saved: bool = False
-
-
-class Search:
+class Search(Answers):
     """A retriever and, where wanted, a reranker over documents given as dictionaries.
 
     It holds one state, which is made whole before it takes the place of the one before: a change
@@ -93,73 +76,20 @@ class Search:
             ValueError: If there is no field, a stage already holds documents, or both stages are
                 one object.
         """
-        _check_stages(retriever, reranker)
+        check_stages(retriever, reranker)
         fields = [on] if isinstance(on, str) else list(on)
         if not fields:
             raise ValueError("on must name at least one field, got none")
         kept = Documents() if keep_documents else None
-        self._begin(Fields(key, fields), _Now(Collection(retriever, reranker, Names(), kept)))
+        self._begin(Fields(key, fields), Now(Collection(retriever, reranker, Names(), kept)))
 
-    def _begin(self, fields: Fields, now: _Now, threads: int | None = None) -> None:
+    def _begin(self, fields: Fields, now: Now, threads: int | None = None) -> None:
         self._fields = fields
         self._threads = threads
         self._now = now
         self._changing = Guard()
         self._lock: Lock | None = None
         self._draft: Draft | None = None
-
-    @property
-    def retriever(self) -> Retriever:
-        """First stage, as it is now; a change of the search puts another in its place."""
-        return self._now.collection.retriever
-
-    @property
-    def reranker(self) -> Reranker | None:
-        """Second stage, likewise, or None."""
-        return self._now.collection.reranker
-
-    @property
-    def key(self) -> str:
-        """Field of a document's id."""
-        return self._fields.key
-
-    @property
-    def on(self) -> list[str]:
-        """Fields that are searched."""
-        return list(self._fields.on)
-
-    @property
-    def keys(self) -> Names:
-        """Id of each document, by its number."""
-        return self._now.collection.keys
-
-    @property
-    def kept(self) -> Documents | None:
-        """The documents themselves, or None where they are not kept."""
-        return self._now.collection.kept
-
-    @property
-    def origin(self) -> State | None:
-        """The state of the index that it was loaded from or saved to last, or None."""
-        return self._now.origin
-
-    def __len__(self) -> int:
-        """Return how many documents are stored."""
-        return len(self.keys)
-
-    def __bool__(self) -> bool:
-        """Return True: an empty search is a search."""
-        return True
-
-    def __contains__(self, key: object) -> bool:
-        plain = as_key(key)
-        return plain is not None and bool(self.keys.find([plain])[0] >= 0)
-
-    def __repr__(self) -> str:
-        now = self._now
-        stages = ", ".join(map(repr, now.collection.stages().values()))
-        place = "" if now.origin is None else f", {str(now.origin.folder)!r}"
-        return f"Search({stages}, on={self.on}, {len(now.collection.keys)} documents{place})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         now = self._now
@@ -223,81 +153,11 @@ class Search:
             collection.compact()
             self._now = replace(self._now, collection=collection, is_saved=False)
 
-    def numbers(self, keys: Iterable[Key]) -> Ids:
-        """Return the numbers of stored documents, which their stages know them by.
-
-        Raises:
-            TypeError: If `keys` is one string, or holds something else than ids.
-            ValueError: If an id is unknown.
-        """
-        return self._now.collection.numbers(keys)
-
-    def stages(self) -> dict[str, Retriever]:
-        """Return the stages that there are, by their place, "retriever" and "reranker"."""
-        return self._now.collection.stages()
-
     def keep_only(self, numbers: Ids) -> None:
         """Delete all documents but those of some numbers, of which none may be unknown."""
         others = np.setdiff1d(self._now.collection.stored(), numbers)
         if len(others):
             self.delete(self.keys.names(others))
-
-    def n_unsaved_bytes(self) -> int:
-        """Return the bytes of what was stored and lies in memory alone."""
-        return self._now.collection.n_unsaved_bytes()
-
-    def documents(self, keys: Iterable[Key]) -> list[dict[str, Any]]:
-        """Return documents as they were added.
-
-        Raises:
-            TypeError: If `keys` is one string, or holds something else than ids.
-            ValueError: If an id is unknown, or documents are not kept.
-        """
-        now = self._now
-        if now.collection.kept is None:
-            raise ValueError("documents are not kept; pass keep_documents=True")
-        numbers = now.collection.numbers(keys)
-        with _damage_named(now):
-            return now.collection.kept.get(numbers)
-
-    def search(
-        self,
-        queries: Sequence[str],
-        k: int = 10,
-        *,
-        candidates: int = 100,
-        fuse: Literal["none", "rrf", "relative"] = "none",
-        fuse_weight: float = 0.5,
-    ) -> Results:
-        """Return the k best documents for each query.
-
-        Args:
-            queries: Any strings.
-            k: Documents wanted per query, at least 1.
-            candidates: Documents that the retriever hands to the reranker, at least 1; k where
-                that is more.
-            fuse: How the scores of retriever and reranker are joined; "none" takes the
-                reranker's alone.
-            fuse_weight: Share of the retriever's score, in [0, 1].
-
-        Raises:
-            TypeError: If `queries` is one string, or holds something else than strings.
-            ValueError: If `k` or `candidates` is below 1, or fusion is asked for without a
-                reranker or with a wrong method or weight.
-            IndexDamaged: If files of the index turn out to be damaged.
-        """
-        texts = check_texts(queries, "queries")
-        now = self._now
-        n_documents = max(1, len(now.collection.keys))
-        k = min(check_k(k), n_documents)
-        width = min(max(k, check_k(candidates, "candidates")), n_documents)
-        if fuse != "none":
-            check_fusion(fuse, fuse_weight)
-            if now.collection.reranker is None:
-                raise ValueError(f"fuse={fuse!r} needs a reranker")
-        with _damage_named(now):
-            hits = now.collection.rank(texts, k, width, fuse, fuse_weight)
-            return now.collection.named(hits)
 
     def save(self, folder: str | Path, *, link: bool = False) -> None:
         """Write into a folder: what is new where this was loaded from there, else everything.
@@ -320,7 +180,7 @@ class Search:
         with self._changing:
             now = self._now
             if self._draft is not None and folder == self._draft.lock.folder:
-                self._now = _Now(self._draft.commit(now.collection), None)
+                self._now = Now(self._draft.commit(now.collection), None)
                 return
             seen = now.origin
             if seen is not None and (seen.folder != folder or not _is_there(folder)):
@@ -329,7 +189,7 @@ class Search:
                 state = saved.commit_to(self._lock, now.collection, self._fields, seen, link=link)
             else:
                 state = saved.save(folder, now.collection, self._fields, seen, link=link)
-            self._now = _Now(now.collection.filled(state), state, is_saved=True)
+            self._now = Now(now.collection.filled(state), state, is_saved=True)
 
     @classmethod
     def load(
@@ -362,7 +222,7 @@ class Search:
         opening = {"verify": True} if verify else {}
         loaded = saved.load(folder, models, threads, **opening)
         made = cls.__new__(cls)
-        made._begin(loaded.fields, _Now(loaded.collection, loaded.state, is_saved=True), threads)
+        made._begin(loaded.fields, Now(loaded.collection, loaded.state, is_saved=True), threads)
         return made
 
     @classmethod
@@ -426,7 +286,7 @@ class Search:
             )
         folder = Path(folder).resolve()
         with self._changing, saved.drafting(folder, self._fields, link=link, wait=wait) as draft:
-            self._now = _Now(draft.begin(self._now.collection, overwrite=overwrite))
+            self._now = Now(draft.begin(self._now.collection, overwrite=overwrite))
             self._draft = draft
             try:
                 yield draft.state is not None
@@ -434,7 +294,7 @@ class Search:
                 state = draft.publish()
             finally:
                 self._draft = None
-            self._now = _Now(self._now.collection.filled(state), state, is_saved=True)
+            self._now = Now(self._now.collection.filled(state), state, is_saved=True)
 
     @property
     def is_stale(self) -> bool:
@@ -470,7 +330,7 @@ class Search:
             except GlaneError:  # of another model, or none: then it is loaded, or the error told
                 loaded = saved.load(now.origin.folder, {}, self._threads, known=now.origin)
             self._fields = loaded.fields
-            self._now = _Now(loaded.collection, loaded.state, is_saved=True)
+            self._now = Now(loaded.collection, loaded.state, is_saved=True)
         return True
 
 
@@ -478,21 +338,8 @@ def _unpickled(
     kind: type[Search], fields: Fields, collection: Collection, threads: int | None
 ) -> Search:
     made = kind.__new__(kind)
-    made._begin(fields, _Now(collection), threads)
+    made._begin(fields, Now(collection), threads)
     return made
-
-
-def _check_stages(retriever: Retriever, reranker: Reranker | None) -> None:
-    for name, stage in (("retriever", retriever), ("reranker", reranker)):
-        if stage is not None and not isinstance(stage, Retriever):
-            kind = type(stage).__name__
-            raise TypeError(f"{name} must keep the contract of `glane.Retriever`, {kind} does not")
-    if reranker is not None and not isinstance(reranker, Reranker):
-        raise TypeError(f"reranker must have `rerank`, {type(reranker).__name__} has not")
-    if reranker is retriever:
-        raise ValueError("retriever and reranker must be two objects; load the model twice")
-    if len(retriever) or (reranker is not None and len(reranker)):
-        raise ValueError("retriever and reranker must be empty; add documents to the Search")
 
 
 def _is_there(folder: Path) -> bool:
@@ -501,20 +348,6 @@ def _is_there(folder: Path) -> bool:
     except IndexDamaged:
         return False
     return True
-
-
-@contextmanager
-def _damage_named(now: _Now) -> Iterator[None]:
-    """Turn an error that damaged files have caused into one that names them."""
-    try:
-        yield
-    except GlaneError:
-        raise
-    except (ArithmeticError, LookupError, ValueError, MemoryError) as error:
-        origin = now.origin
-        if origin is None or not (damaged := damaged_files(origin.folder)):
-            raise
-        raise IndexDamaged(f"{str(origin.folder)!r} is damaged: {', '.join(damaged)}") from error
 
 
 def encode_documents(stage: Retriever, texts: Sequence[str], progress: bool) -> Any:  # noqa: ANN401

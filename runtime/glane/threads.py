@@ -8,7 +8,7 @@ from _thread import RLock
 from pathlib import Path
 
 
-class Guard(RLock):  # type: ignore[misc] (final only in the stubs)
+class Guard(RLock):  # type: ignore[misc]  # final in the stubs alone
     """A lock whose owner can be copied and pickled: what is made of it has a lock of its own."""
 
     def __reduce__(self) -> tuple[type[Guard], tuple[()]]:

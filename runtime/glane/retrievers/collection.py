@@ -224,3 +224,22 @@ def content_hashes(texts: Sequence[str]) -> Hashes:
     """Return numbers that differ where the text that is encoded differs, shape (n, 2)."""
     digests = [blake2b(clean(text).encode(), digest_size=HASH_BYTES).digest() for text in texts]
     return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
+
+
+def check_stages(retriever: Retriever, reranker: Reranker | None) -> None:
+    """Refuse stages that cannot be those of one search.
+
+    Raises:
+        TypeError: If one does not keep the contract, or the reranker cannot rerank.
+        ValueError: If one holds documents, or both are one object.
+    """
+    for name, stage in (("retriever", retriever), ("reranker", reranker)):
+        if stage is not None and not isinstance(stage, Retriever):
+            kind = type(stage).__name__
+            raise TypeError(f"{name} must keep the contract of `glane.Retriever`, {kind} does not")
+    if reranker is not None and not isinstance(reranker, Reranker):
+        raise TypeError(f"reranker must have `rerank`, {type(reranker).__name__} has not")
+    if reranker is retriever:
+        raise ValueError("retriever and reranker must be two objects; load the model twice")
+    if len(retriever) or (reranker is not None and len(reranker)):
+        raise ValueError("retriever and reranker must be empty; add documents to the Search")

@@ -29,7 +29,7 @@ class VectorIndex(Protocol):
         """Return how many documents are stored."""
         ...
 
-    def add(self, vectors: Any) -> Ids:  # noqa: ANN401
+    def add(self, vectors: Any, /) -> Ids:  # noqa: ANN401
         """Store documents and return their numbers."""
         ...
 

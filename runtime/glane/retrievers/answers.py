@@ -1,0 +1,191 @@
+"""What can be asked of a search: reading alone, from one state that is taken once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from glane.errors import GlaneError, IndexDamaged
+from glane.evaluation.records import as_key
+from glane.fusion import check_fusion
+from glane.hits import Key, Results, check_k
+from glane.model.preparation import check_texts
+from glane.retrievers.collection import Collection
+from glane.retrievers.contract import Reranker, Retriever
+from glane.store.documents import Documents
+from glane.store.names import Names
+from glane.store.reading import State, damaged_files
+from glane.types import Ids
+
+
+class Fields(NamedTuple):
+    """What of a document is read.
+
+    Attributes:
+        key: Field of its id.
+        on: Fields that are searched.
+    """
+
+    key: str
+    on: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What a `Search` is at one moment: replaced as a whole, never changed.
+
+    Attributes:
+        collection: What it answers from.
+        origin: The state of the index that it was loaded from or saved to last, or None.
+        is_saved: Whether that state holds all of the collection.
+    """
+
+    collection: Collection
+    origin: State | None = None
+    is_saved: bool = False
+
+
+class Answers:
+    """The part of a `Search` that reads; safe from many threads."""
+
+    _fields: Fields
+    _now: Now
+
+    @property
+    def retriever(self) -> Retriever:
+        """First stage, as it is now; a change of the search puts another in its place."""
+        return self._now.collection.retriever
+
+    @property
+    def reranker(self) -> Reranker | None:
+        """Second stage, likewise, or None."""
+        return self._now.collection.reranker
+
+    @property
+    def key(self) -> str:
+        """Field of a document's id."""
+        return self._fields.key
+
+    @property
+    def on(self) -> list[str]:
+        """Fields that are searched."""
+        return list(self._fields.on)
+
+    @property
+    def keys(self) -> Names:
+        """Id of each document, by its number."""
+        return self._now.collection.keys
+
+    @property
+    def kept(self) -> Documents | None:
+        """The documents themselves, or None where they are not kept."""
+        return self._now.collection.kept
+
+    @property
+    def origin(self) -> State | None:
+        """The state of the index that it was loaded from or saved to last, or None."""
+        return self._now.origin
+
+    def __len__(self) -> int:
+        """Return how many documents are stored."""
+        return len(self.keys)
+
+    def __bool__(self) -> bool:
+        """Return True: an empty search is a search."""
+        return True
+
+    def __contains__(self, key: object) -> bool:
+        plain = as_key(key)
+        return plain is not None and bool(self.keys.find([plain])[0] >= 0)
+
+    def __repr__(self) -> str:
+        now = self._now
+        stages = ", ".join(map(repr, now.collection.stages().values()))
+        place = "" if now.origin is None else f", {str(now.origin.folder)!r}"
+        return f"Search({stages}, on={self.on}, {len(now.collection.keys)} documents{place})"
+
+    def search(
+        self,
+        queries: Sequence[str],
+        k: int = 10,
+        *,
+        candidates: int = 100,
+        fuse: Literal["none", "rrf", "relative"] = "none",
+        fuse_weight: float = 0.5,
+    ) -> Results:
+        """Return the k best documents for each query.
+
+        Args:
+            queries: Any strings.
+            k: Documents wanted per query, at least 1.
+            candidates: Documents that the retriever hands to the reranker, at least 1; k where
+                that is more.
+            fuse: How the scores of retriever and reranker are joined; "none" takes the
+                reranker's alone.
+            fuse_weight: Share of the retriever's score, in [0, 1].
+
+        Raises:
+            TypeError: If `queries` is one string, or holds something else than strings.
+            ValueError: If `k` or `candidates` is below 1, or fusion is asked for without a
+                reranker or with a wrong method or weight.
+            IndexDamaged: If files of the index turn out to be damaged.
+        """
+        texts = check_texts(queries, "queries")
+        now = self._now
+        n_documents = max(1, len(now.collection.keys))
+        k = min(check_k(k), n_documents)
+        width = min(max(k, check_k(candidates, "candidates")), n_documents)
+        if fuse != "none":
+            check_fusion(fuse, fuse_weight)
+            if now.collection.reranker is None:
+                raise ValueError(f"fuse={fuse!r} needs a reranker")
+        with _damage_named(now):
+            hits = now.collection.rank(texts, k, width, fuse, fuse_weight)
+            return now.collection.named(hits)
+
+    def documents(self, keys: Iterable[Key]) -> list[dict[str, Any]]:
+        """Return documents as they were added.
+
+        Raises:
+            TypeError: If `keys` is one string, or holds something else than ids.
+            ValueError: If an id is unknown, or documents are not kept.
+        """
+        now = self._now
+        if now.collection.kept is None:
+            raise ValueError("documents are not kept; pass keep_documents=True")
+        numbers = now.collection.numbers(keys)
+        with _damage_named(now):
+            return now.collection.kept.get(numbers)
+
+    def numbers(self, keys: Iterable[Key]) -> Ids:
+        """Return the numbers of stored documents, which their stages know them by.
+
+        Raises:
+            TypeError: If `keys` is one string, or holds something else than ids.
+            ValueError: If an id is unknown.
+        """
+        return self._now.collection.numbers(keys)
+
+    def stages(self) -> dict[str, Retriever]:
+        """Return the stages that there are, by their place, "retriever" and "reranker"."""
+        return self._now.collection.stages()
+
+    def n_unsaved_bytes(self) -> int:
+        """Return the bytes of what was stored and lies in memory alone."""
+        return self._now.collection.n_unsaved_bytes()
+
+
+@contextmanager
+def _damage_named(now: Now) -> Iterator[None]:
+    """Turn an error that damaged files have caused into one that names them."""
+    try:
+        yield
+    except GlaneError:
+        raise
+    except (ArithmeticError, LookupError, ValueError, MemoryError) as error:
+        origin = now.origin
+        if origin is None or not (damaged := damaged_files(origin.folder)):
+            raise
+        raise IndexDamaged(f"{str(origin.folder)!r} is damaged: {', '.join(damaged)}") from error
