@@ -86,13 +86,13 @@ class Cutter:
         A word of nothing but characters that are removed makes one of the white space around it,
         and a normalizer may take a space for a part of the character before.
         """
-        words = before.split()
-        if not words or "\ufffd" in clean(words[-1]):
+        word = clean((before.split() or [""])[-1])
+        if not word or "\ufffd" in word:  # which a cut between two surrogates makes
             return False
         if self._normalizer is None:
             return True
-        kept = self._normalizer.normalize_str(words[-1])
-        followed = self._normalizer.normalize_str(f"{words[-1]}{after}x")
+        kept = self._normalizer.normalize_str(word)
+        followed = self._normalizer.normalize_str(f"{word}{after}x")
         parted = followed[len(kept) : len(kept) + 1]
         return bool(kept) and followed.startswith(kept) and _parts_words(parted, kept[-1])
 
