@@ -99,8 +99,8 @@ def check_rising(offsets: Ids, name: str) -> None:
     Raises:
         ValueError: The message names the row.
     """
-    lengths = np.diff(offsets)
-    if len(lengths) and lengths.min() < 0:
-        row = int(np.argmax(lengths < 0))
+    falls = offsets[1:] < offsets[:-1]
+    if falls.any():
+        row = int(falls.argmax())
         end = f"row {row} begins at {offsets[row]} and ends at {offsets[row + 1]}"
         raise ValueError(f"offsets of {name} must not fall, but {end}")

@@ -28,7 +28,7 @@ from glane.store.segments import Segments
 from glane.store.stage import load_tables, record_of, save_retriever
 from glane.threads import Guard
 from glane.types import Ids
-from glane.vectors import SparseVectors
+from glane.vectors import SparseVectors, check_type
 
 MOST_COUNT = 2.0**31
 """Largest count of a term in a text."""
@@ -180,6 +180,7 @@ class Lexical(ABC):
     def decode(self, vectors: SparseVectors) -> list[dict[str, float]]:
         """Return the terms and values of each row of vectors."""
         self._check_vocabulary(vectors, "vectors")
+        check_terms(vectors, "vectors", MOST_COUNT)
         terms = iter(self._vocabulary.terms(vectors.indices.tolist()))
         return vectors.to_dicts(lambda number: next(terms))
 
@@ -245,10 +246,10 @@ class Lexical(ABC):
         return made
 
     def _weigh_queries(self, queries: SparseVectors) -> SparseVectors:
-        return queries
+        return queries  # `Postings.search` checks them
 
     def _check_vocabulary(self, vectors: SparseVectors, name: str) -> None:
-        check_terms(vectors, name, MOST_COUNT)
+        check_type(vectors, SparseVectors, name)
         highest = int(vectors.indices.max(initial=-1))
         if highest >= len(self._vocabulary):
             raise ValueError(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from glane.analysis.analyzer import Analyzer
+from glane.postings.inverted import check_terms
 from glane.postings.statistics import Bounds, Statistics, Weigh
 from glane.ragged import join_lengths
 from glane.retrievers.lengths import (
@@ -20,7 +21,7 @@ from glane.retrievers.lengths import (
     own_norms,
     weigh,
 )
-from glane.retrievers.lexical import Lexical
+from glane.retrievers.lexical import MOST_COUNT, Lexical
 from glane.types import Floats, Ids, Scores
 from glane.vectors import SparseVectors
 
@@ -56,6 +57,7 @@ class TfIdf(Lexical):
 
     def _weigh_queries(self, queries: SparseVectors) -> SparseVectors:
         """Return count · idf at length 1; terms of deleted documents alone are left out."""
+        check_terms(queries, "queries", MOST_COUNT)
         statistics = self._postings.statistics()
         held = statistics.holding(queries.indices)
         known = held > 0
