@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -115,3 +116,25 @@ def sparse_checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     made = runpy.run_path(str(FIXTURES.parent / "make_fixtures.py"))
     made["CHECKPOINTS"][request.param](tmp_path / "checkpoint")
     return tmp_path / "checkpoint"
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A random encoder that reads as many tokens as the demo asks for."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=320,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=512,
+        initializer_range=0.3,
+    )
+    folder = tmp_path / "base"
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    shutil.copyfile(FIXTURES / "colbert" / "tokenizer.json", folder / "tokenizer.json")
+    return folder

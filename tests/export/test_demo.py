@@ -1,7 +1,6 @@
 """`glane demo` with a tiny random base: the whole chain, as a user calls it."""
 
 import json
-import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,30 +9,6 @@ import pytest
 from glane.commands.main import main
 from glane.evaluation.dataset import read_beir
 from glane_export.demo import BASE_PACKAGE, SAMPLE, packaged_base
-
-FIXTURES = Path(__file__).parents[1] / "fixtures"
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    """A random encoder that reads as many tokens as the demo asks for."""
-    import torch
-    from transformers import BertConfig, BertModel
-
-    torch.manual_seed(3)
-    config = BertConfig(
-        vocab_size=320,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=512,
-        initializer_range=0.3,
-    )
-    folder = tmp_path / "base"
-    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    shutil.copyfile(FIXTURES / "colbert" / "tokenizer.json", folder / "tokenizer.json")
-    return folder
 
 
 def test_the_demo_makes_what_it_says(
