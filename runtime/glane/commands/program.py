@@ -52,7 +52,7 @@ def run(argv: Sequence[str]) -> int:
         try:
             return _run(argv)
         except KeyboardInterrupt as stop:
-            return _fail(str(stop) or "stopped", STOPPED)
+            return _fail(str(stop) or "stopped", getattr(stop, "exit_code", STOPPED))
         except UsageError as error:
             return _fail(str(error), 2)
         except (ValueError, OSError, ImportError, MemoryError) as error:
