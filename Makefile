@@ -12,7 +12,9 @@ check:
 format:
 	ruff check --fix . && ruff format .
 
+# BEIR names the folder of a collection, MODEL that of an exported model: without them less is measured.
 bench:
-	python benchmarks/bm25.py
-	python benchmarks/encoding.py
+	python benchmarks/bm25.py --synthetic 500000 --rounds 3
 	python benchmarks/install_size.py
+	$(if $(BEIR),python benchmarks/bm25.py $(BEIR))
+	$(if $(and $(BEIR),$(MODEL)),python benchmarks/encoding.py $(MODEL) --documents $(BEIR)/corpus.jsonl)

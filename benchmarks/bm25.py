@@ -1,7 +1,7 @@
 """BM25 of glane and of bm25s in turns: indexing, one query, many queries, NDCG@10.
 
 Usage: python benchmarks/bm25.py BEIR_FOLDER [--split test] [--rounds 5]
-       python benchmarks/bm25.py --synthetic 500000 [--rounds 3]
+       python benchmarks/bm25.py --synthetic 500000 [--terms 200000] [--rounds 3]
 
 Both get the same terms, from our analyzer, and one thread (nothing here calls BLAS); bm25s runs on
 numpy.
@@ -23,8 +23,8 @@ from typing import Any
 import bm25s
 import numpy as np
 
-from glane import dataset
 from glane.analysis.analyzer import Analyzer
+from glane.evaluation.dataset import Dataset, read_beir
 from glane.retrievers.bm25 import BM25
 from glane.vectors import SparseVectors
 
@@ -49,7 +49,7 @@ def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
-def ours_on_texts(data: dataset.Dataset, figures: Figures) -> list[list[str]]:
+def ours_on_texts(data: Dataset, figures: Figures) -> list[list[str]]:
     """Index and search a collection with glane; return the ranking of each query."""
     texts, queries, keys = [*data.corpus.values()], [*data.queries.values()], [*data.corpus]
     bm25 = BM25()
@@ -70,7 +70,7 @@ def ours_on_texts(data: dataset.Dataset, figures: Figures) -> list[list[str]]:
     return [[keys[id] for id in row if id >= 0] for row in hits.ids.tolist()]
 
 
-def theirs_on_texts(data: dataset.Dataset, figures: Figures) -> list[list[str]]:
+def theirs_on_texts(data: Dataset, figures: Figures) -> list[list[str]]:
     """Index and search the same with bm25s, on the terms of our analyzer."""
     texts, queries, keys = [*data.corpus.values()], [*data.queries.values()], [*data.corpus]
     analyzer, bm25 = Analyzer(), bm25s.BM25(method="lucene", k1=1.5, b=0.75, backend="numpy")
@@ -80,7 +80,8 @@ def theirs_on_texts(data: dataset.Dataset, figures: Figures) -> list[list[str]]:
 
     figures.note("index, documents/s", len(texts) / seconds(index)[0])
     terms = [[term for term in analyzer(text) if term in bm25.vocab_dict] for text in queries]
-    options: dict[str, Any] = {"k": K, "show_progress": False, "n_threads": 0}
+    k = min(K, len(texts))  # bm25s refuses more
+    options: dict[str, Any] = {"k": k, "show_progress": False, "n_threads": 0}
     once, _ = seconds(lambda: [bm25.retrieve([query], **options) for query in terms])
     figures.note("first search of each query, ms", once / len(queries) * 1e3)
     once, _ = seconds(lambda: [bm25.retrieve([query], **options) for query in terms])
@@ -92,7 +93,7 @@ def theirs_on_texts(data: dataset.Dataset, figures: Figures) -> list[list[str]]:
 
 def on_collection(folder: Path, split: str, rounds: int) -> dict[str, Figures]:
     """Measure both, in turns, on a BEIR folder."""
-    data = dataset.read_beir(folder, split)
+    data = read_beir(folder, split)
     engines = {"glane": ours_on_texts, "bm25s": theirs_on_texts}
     figures = {name: Figures() for name in engines}
     for _ in range(rounds):
@@ -102,7 +103,7 @@ def on_collection(folder: Path, split: str, rounds: int) -> dict[str, Figures]:
     return figures
 
 
-def ndcg(data: dataset.Dataset, ranking: list[list[str]]) -> float:
+def ndcg(data: Dataset, ranking: list[list[str]]) -> float:
     """Return the mean NDCG@10."""
     import ir_measures
 
@@ -114,14 +115,14 @@ def ndcg(data: dataset.Dataset, ranking: list[list[str]]) -> float:
     return float(ir_measures.calc_aggregate([measure], data.judgements, run)[measure])
 
 
-def on_synthetic(n_documents: int, rounds: int) -> dict[str, Figures]:
+def on_synthetic(n_documents: int, n_terms: int, rounds: int) -> dict[str, Figures]:
     """Measure both on random counts: 100 words a document, frequencies after Zipf."""
-    counts = synthetic(n_documents, 100, n_terms=200_000, seed=0)
-    queries = synthetic(100, 8, n_terms=200_000, seed=1)
+    counts = synthetic(n_documents, 100, n_terms, seed=0)
+    queries = synthetic(100, 8, n_terms, seed=1)
     figures = {"glane": Figures(), "bm25s": Figures()}
     bm25 = BM25()
-    for term in range(200_000):
-        _ = bm25._vocabulary[str(term)]
+    known = bm25.encode_documents([" ".join(f"w{term}" for term in range(n_terms))])
+    assert len(known.indices) == n_terms, "each of these words is a term of its own"
 
     def build() -> None:
         bm25.add(counts)
@@ -131,12 +132,12 @@ def on_synthetic(n_documents: int, rounds: int) -> dict[str, Figures]:
     rows = np.split(counts.indices.astype(np.int64), counts.indptr[1:-1])
     tokens = [row.tolist() for row in rows]
     theirs = bm25s.BM25(method="lucene", k1=1.5, b=0.75, backend="numpy")
-    corpus = (tokens, {str(term): term for term in range(200_000)})
+    corpus = (tokens, {str(term): term for term in range(n_terms)})
     build_theirs, _ = seconds(lambda: theirs.index(corpus, show_progress=False))
     figures["bm25s"].note("build from counts, s", build_theirs)
     single = [queries[i : i + 1] for i in range(len(queries))]
     terms = [query.indices.tolist() for query in single]
-    options: dict[str, Any] = {"k": K, "show_progress": False, "n_threads": 0}
+    options: dict[str, Any] = {"k": min(K, n_documents), "show_progress": False, "n_threads": 0}
     for _ in range(rounds):
         once, _ = seconds(lambda: [bm25.search(query, K) for query in single])
         figures["glane"].note("one query at a time, ms", once / len(single) * 1e3)
@@ -188,12 +189,13 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, help="BEIR folder")
     parser.add_argument("--split", default="test")
     parser.add_argument("--synthetic", type=int, metavar="N", help="random documents instead")
+    parser.add_argument("--terms", type=int, default=200_000, help="of which they are made")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     if (arguments.folder is None) == (arguments.synthetic is None):
         parser.error("give a BEIR folder or --synthetic N")
     if arguments.synthetic is not None:
-        show(on_synthetic(arguments.synthetic, arguments.rounds))
+        show(on_synthetic(arguments.synthetic, arguments.terms, arguments.rounds))
     else:
         show(on_collection(arguments.folder, arguments.split, arguments.rounds))
 

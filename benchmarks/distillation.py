@@ -57,7 +57,8 @@ def judge(
     colbert.add(colbert.encode_documents(texts, progress=True).half())
     for id, query in tqdm(dataset.queries.items(), desc="queries", disable=None):
         grades = dataset.judgements[id]
-        relevant = np.array([numbers[name] for name, grade in grades.items() if grade > 0])
+        answers = [name for name, grade in grades.items() if grade > 0 and name in numbers]
+        relevant = np.array([numbers[name] for name in answers])
         if not len(relevant):
             continue
         ranked = teach(query, relevant, bm25, colbert)

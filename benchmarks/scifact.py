@@ -5,7 +5,7 @@ and fused with BM25. Steps whose folder is there are not run again. At the end: 
 paired test of each fused run against the untrained model's.
 
 Usage: python benchmarks/scifact.py --data SCIFACT --base ENCODER --out DIR [--seeds 0 1 2]
-       arguments behind `--` go to `glane train`
+       [--precisions int8 fp32]; arguments behind `--` go to `glane train`
 """
 
 import argparse
@@ -20,6 +20,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+PRECISIONS = {"int8": "int8", "fp32": "none"}
+"""What `glane export --quantize` calls them."""
+
 WEIGHT = "0.2"
 """BM25's share in the fusion, chosen on a held-out part of the train queries."""
 
@@ -31,6 +34,7 @@ def main() -> None:
     parser.add_argument("--base", required=True)
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--precisions", choices=PRECISIONS, nargs="+", default=[*PRECISIONS])
     own, _, rest = " ".join(map(shlex.quote, sys.argv[1:])).partition(" -- ")
     arguments = parser.parse_args(shlex.split(own))
     out: Path = arguments.out
@@ -41,7 +45,8 @@ def main() -> None:
         glane([*train, "--seed", str(seed), *shlex.split(rest)], out / f"seed{seed}")
     names = ["untrained", *(f"seed{seed}" for seed in arguments.seeds)]
     for name in names:
-        for kind in ("int8", "none"):
+        for precision in arguments.precisions:
+            kind = PRECISIONS[precision]
             model = out / f"{name}-{kind}"
             documents = ["--documents", f"{arguments.data}/corpus.jsonl", "--retriever", "bm25"]
             export(out / name, model, kind)
@@ -52,8 +57,8 @@ def main() -> None:
             ):
                 run = out / f"{name}-{kind}-index"
                 row = measure(arguments.data, ["--index", str(run), *fuse], Path(f"{run}{label}"))
-                rows[f"{name} {kind.replace('none', 'fp32')}{label}"] = row
-    show(rows, names)
+                rows[f"{name} {precision}{label}"] = row
+    show(rows, names, arguments.precisions)
 
 
 def glane(argv: list[str], out: Path) -> None:
@@ -90,21 +95,22 @@ def call(argv: list[str], made: Path) -> str:
     return done.stdout
 
 
-def show(rows: dict[str, dict[str, Any]], names: list[str]) -> None:
+def show(rows: dict[str, dict[str, Any]], names: list[str], precisions: list[str]) -> None:
     """Print the table, the means over seeds, and the paired tests."""
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}")
     for name, row in rows.items():
         print(f"{name:24s} NDCG@10 {row['metrics']['ndcg@10']:.4f}", end="")
         print(f"  a query {row['latency_ms']['p50']:.1f} ms")
-    start = rows["untrained int8 fused"]["per_query"]
     means = {}
-    for kind in ("int8", "fp32"):
-        fused = [rows[f"{name} {kind} fused"]["metrics"]["ndcg@10"] for name in names[1:]]
-        means[kind] = statistics.mean(fused)
-        print(f"fine-tuned, fused, {kind}: mean of {len(fused)} seeds {means[kind]:.4f}")
-    print(f"fp32 minus int8: {means['fp32'] - means['int8']:.4f}")
+    for precision in precisions:
+        fused = [rows[f"{name} {precision} fused"]["metrics"]["ndcg@10"] for name in names[1:]]
+        means[precision] = statistics.mean(fused)
+        print(f"fine-tuned, fused, {precision}: mean of {len(fused)} seeds {means[precision]:.4f}")
+    if len(means) == 2:
+        print(f"fp32 minus int8: {means['fp32'] - means['int8']:.4f}")
+    start = rows[f"untrained {precisions[0]} fused"]["per_query"]
     for name in names[1:]:
-        print(f"{name}: {paired(rows[f'{name} int8 fused']['per_query'], start)}")
+        print(f"{name}: {paired(rows[f'{name} {precisions[0]} fused']['per_query'], start)}")
 
 
 def paired(values: dict[str, float], others: dict[str, float]) -> str:

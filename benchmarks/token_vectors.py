@@ -23,10 +23,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from glane import maxsim
 from glane.evaluation.dataset import Dataset, read_beir
 from glane.evaluation.measures import evaluate
 from glane.hits import Hits, Results
+from glane.maxsim import index as maxsim
 from glane.maxsim.index import MaxSimIndex, TokenStorage
 from glane.maxsim.pooling import pool
 from glane.maxsim.quantization import KINDS, TokenCodes

@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from glane.commands.main import main
 from glane.errors import CheckpointError
 from glane.evaluation.dataset import Dataset
+from glane.model.checkpoint import CHECKPOINT_FILES, fingerprint
 from glane_trainer import (
     DEFAULTS,
     ColBERT,
@@ -30,6 +31,7 @@ from glane_trainer import (
     StepOptions,
     TrainingData,
     load_model,
+    read_data,
     train,
     train_colbert,
 )
@@ -70,6 +72,13 @@ def log_of(folder: Path, name: str) -> dict[int, float]:
     """Return one quantity of a run's log by step."""
     records = [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
     return {record["step"]: record[name] for record in records if name in record}
+
+
+def perfected(data: TrainingData) -> TrainingData:
+    """Return the data with every document an answer to what is held out: no start can be beaten."""
+    assert data.held_out is not None
+    grades = {query: dict.fromkeys(data.held_out.corpus, 1) for query in data.held_out.judgements}
+    return replace(data, held_out=replace(data.held_out, judgements=grades))
 
 
 def interrupted_at(step: int) -> Callable[..., dict[str, float]]:
@@ -143,17 +152,81 @@ def test_a_worse_training_keeps_the_start_and_says_so(
     model: ColBERT, data: TrainingData, tmp_path: Path
 ) -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    assert data.held_out is not None
-    grades = {
-        query: dict.fromkeys(data.held_out.corpus, 1) for query in data.held_out.judgements
-    }  # every document answers: nothing can beat the start
-    perfect = replace(data, held_out=replace(data.held_out, judgements=grades))
-    result = train(model, perfect, tmp_path / "out", SETTINGS)
+    result = train(model, perfected(data), tmp_path / "out", SETTINGS)
     assert result["kept_step"] == 0
     assert result["remark"].startswith("The start was kept: no evaluation")
     loaded = ColBERT.load(tmp_path / "out").state_dict()
     for name, tensor in before.items():
         torch.testing.assert_close(loaded[name], tensor, rtol=0, atol=0)
+
+
+def test_what_was_trained_last_lies_beside_a_start_that_is_kept(
+    new_of_any_kind: Callable[[], Model[Any]], data: TrainingData, tmp_path: Path
+) -> None:
+    out, model = tmp_path / "out", new_of_any_kind()
+    start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    settings = replace(SETTINGS, eval_steps=100, objective=Objective(temperature=1.0))
+    result = train(model, perfected(data), out, settings)
+    assert result["kept_step"] == 0
+    assert result["last"] == str(out / "last")
+    trained = new_of_any_kind()
+    train(trained, replace(data, held_out=None), tmp_path / "whole", settings)
+    kept, last = load_model(out).state_dict(), load_model(out / "last").state_dict()
+    for name, tensor in trained.state_dict().items():
+        torch.testing.assert_close(kept[name], start[name], rtol=0, atol=0)
+        torch.testing.assert_close(last[name], tensor, rtol=0, atol=0)
+    assert not all(torch.equal(last[name], start[name]) for name in start)
+
+
+def test_an_earlier_step_that_is_kept_does_not_lose_the_last(
+    model: ColBERT, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.1, 0.9, 0.5])
+    monkeypatch.setattr(Evaluator, "__call__", lambda *_: next(scores))
+    out = tmp_path / "out"
+    result = train(model, data, out, SETTINGS)
+    assert (result["kept_step"], result["steps"]) == (4, 8)
+    assert result["last"] == str(out / "last")
+    assert fingerprint(out, CHECKPOINT_FILES) != fingerprint(out / "last", CHECKPOINT_FILES)
+    steps = [json.loads((f / "settings.json").read_text())["step"] for f in (out, out / "last")]
+    assert steps == [4, 8]
+    assert not (out / "last" / "last").exists()
+
+
+def test_the_last_beside_the_kept_confuses_nobody(
+    bert: Path,
+    data: TrainingData,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, model = tmp_path / "out", ColBERT.from_base(bert, dim=8)
+    model.save(tmp_path / "start")
+    train(model, perfected(data), out, SETTINGS)
+    assert fingerprint(out, CHECKPOINT_FILES) == fingerprint(tmp_path / "start", CHECKPOINT_FILES)
+    capsys.readouterr()
+    assert main(["info", str(out), "--json"]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert about["fingerprint"] == fingerprint(out, CHECKPOINT_FILES)
+    assert (about["type"], about["checkpoint"]["dim"]) == ("checkpoint", 8)
+    assert main(["info", str(out / "last"), "--json"]) == 0
+    assert main(["train", "colbert", "--resume", "--out", str(out), "--data", "x"]) == 1
+    again = train(ColBERT.from_base(bert, dim=8), data, out, SETTINGS, mode="overwrite")
+    assert (again["last"] is None) == (not (out / "last").exists())
+
+
+def test_how_a_checkpoint_was_made_lies_beside_it(
+    model: ColBERT, data: TrainingData, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, seed=7)
+    train(model, data, tmp_path / "out", settings)
+    record = json.loads((tmp_path / "out" / "settings.json").read_text())
+    assert record["settings"]["batch_size"] == 4
+    assert record["settings"]["seed"] == 7
+    assert record["settings"]["objective"]["temperature"] == 0.02
+    assert record["settings"]["data"] == data.fingerprint()
+    assert record["settings"]["held_out"] == data.held_out_fingerprint()
+    assert record["versions"]["torch"] == torch.__version__
+    assert record["kind"] == "colbert"
 
 
 def test_nothing_held_out_keeps_the_end_and_says_so(
@@ -265,6 +338,75 @@ def test_resuming_with_other_settings_or_data_is_refused(
         train(model, fewer, out, SETTINGS, mode="resume")
     with pytest.raises(CheckpointError, match="no interrupted training"):
         train(model, data, tmp_path / "other", SETTINGS, mode="resume")
+    for held_out in (None, perfected(data).held_out):
+        with pytest.raises(ValueError, match="cannot resume: `held_out` was"):
+            train(model, replace(data, held_out=held_out), out, SETTINGS, mode="resume")
+    train(model, data, out, SETTINGS, mode="resume")
+
+
+@pytest.mark.parametrize("save_steps", [0, 2])
+@pytest.mark.parametrize("broken", ["loss", "gradient"])
+def test_a_step_that_is_not_finite_is_named_and_saves_nothing_broken(
+    model: ColBERT, data: TrainingData, tmp_path: Path, save_steps: int, broken: str
+) -> None:
+    calls = 0
+
+    def learn(*arguments: Any) -> dict[str, float]:  # noqa: ANN401
+        nonlocal calls
+        calls += 1
+        if calls != 4:
+            return train_colbert(*arguments)
+        if broken == "loss":
+            options = replace(arguments[-1], objective=Objective(temperature=1e-60))
+            return train_colbert(*arguments[:-1], options)  # type: ignore[call-arg]
+        assert model.projection is not None
+        weight: Any = model.projection.weight
+        hook = weight.register_hook(lambda gradient: gradient * float("inf"))
+        try:
+            return train_colbert(*arguments)
+        finally:
+            hook.remove()
+
+    out = tmp_path / "out"
+    said = "resume goes on from the last" if save_steps else "nothing was saved"
+    with pytest.raises(ValueError, match=rf"^step 4: the {broken}.* is (nan|inf).*{said}"):
+        train(model, data, out, replace(SETTINGS, save_steps=save_steps), step=learn)
+    assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
+    assert out.exists() == bool(save_steps)
+    if save_steps:
+        assert json.loads((out / FOLDER / "progress.json").read_text())["step"] == 2
+        kept = ColBERT.load(model_folder(out))
+        assert all(tensor.isfinite().all() for tensor in kept.state_dict().values())
+        train(kept, data, out, replace(SETTINGS, save_steps=save_steps), mode="resume")
+
+
+def test_a_model_that_scores_no_numbers_is_not_kept(
+    model: ColBERT, data: TrainingData, tmp_path: Path
+) -> None:
+    def spoil(*arguments: object) -> dict[str, float]:
+        result = train_colbert(*arguments)  # type: ignore[arg-type]
+        with torch.no_grad():
+            next(model.encoder.parameters()).fill_(float("nan"))
+        return result
+
+    with pytest.raises(ValueError, match=r"^step 1: the model's scores are nan"):
+        train(model, data, tmp_path / "out", replace(SETTINGS, eval_steps=1), step=spoil)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_cut_is_counted(bert: Path, triples: Callable[..., Path], tmp_path: Path) -> None:
+    long = " ".join(["tea"] * 40)
+    rows = [
+        {"anchor": f"tea {long}", "positive": long, "negatives": ["tea", f"sea {long}"]},
+        {"anchor": "sea", "positive": f"sea {long}", "negative": " ".join(["tea"] * 12)},
+    ]
+    data = read_data(triples(*rows), holdout=0)
+    model = ColBERT.from_base(bert, dim=8, query_length=8, document_length=16)
+    result = train(model, data, tmp_path / "out", replace(SETTINGS, document_length=10, epochs=1))
+    assert result["cut"] == {
+        **{"queries": 1, "of_queries": 2},
+        **{"documents": 2, "documents_in_training": 3, "of_documents": 4},
+    }
 
 
 def test_seven_batches_accumulated_by_four_are_two_steps(
@@ -496,8 +638,9 @@ def test_bad_usage_is_one_line_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_ctrl_c_leaves_a_training_that_resumes(
-    bert: Path, triples: Callable[..., Path], tmp_path: Path
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_leave_a_training_that_resumes(
+    bert: Path, triples: Callable[..., Path], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     out = tmp_path / "out"
     arguments = command(bert, triples(), out, "--epochs", "500", "--save-steps", "1")
@@ -515,9 +658,9 @@ def test_ctrl_c_leaves_a_training_that_resumes(
         except subprocess.TimeoutExpired:
             continue
         break
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130, errors
+    assert process.returncode == code, errors
     assert "--resume goes on from there" in errors
     assert errors.count("Traceback") == 0
     step = json.loads((out / FOLDER / "progress.json").read_text())["step"]

@@ -81,6 +81,16 @@ UNSET = {
 }
 """What holds where a kind's default is no number."""
 
+COUNTED = {
+    "own_negatives": "negatives were the example's own positive: dropped",
+    "known_negatives": "negatives answer their query by another line: no negatives of it",
+    "spelled_otherwise": "examples ask a held-out query in another spelling: dropped",
+    "unknown_documents": "documents are judged that the collection lacks: passed over",
+    "unknown_queries": "queries are judged that the collection lacks: passed over",
+    "unknown_negatives": "ids of the hard negatives are not in the split or corpus: passed over",
+}
+"""What is said of the counts of `glane_trainer.data.Counts`."""
+
 RULES = Checkpoint(dim=1)
 """The rules of a text's preparation where nothing else is said."""
 
@@ -164,12 +174,11 @@ def check(arguments: argparse.Namespace) -> None:
     """
     if arguments.base is None and not arguments.resume:
         raise UsageError("--base is missing; only --resume does without")
-    if arguments.data is not None:
-        return
-    if arguments.max_steps != 0:
+    if arguments.data is None and arguments.max_steps != 0:
         raise UsageError("--data is missing; only --max-steps 0 does without")
     projected = arguments.kind == "colbert" and arguments.projection == "pca"
-    if projected and arguments.dim is not None and arguments.dim != _width(arguments.base):
+    unread = projected and arguments.data is None and arguments.base is not None
+    if unread and arguments.dim not in (None, _width(arguments.base)):
         raise UsageError(
             f"--dim {arguments.dim} needs --data, to project onto the directions of its documents, "
             "or --projection random; without --dim the base's own width is kept"
@@ -178,25 +187,16 @@ def check(arguments: argparse.Namespace) -> None:
 
 def _width(base: str) -> int | None:
     """Return how wide a base's vectors are, where it is a folder that says so."""
-    path = Path(base) / "config.json"
-    if not path.is_file():
-        return None
     try:
-        width = json.loads(path.read_text(encoding="utf-8")).get("hidden_size")
-    except (ValueError, AttributeError):
-        return None  # the base's reader says what is wrong with it
+        width = json.loads((Path(base) / "config.json").read_text("utf-8"))["hidden_size"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None  # of the hub, or damaged: the base's reader says so
     return width if isinstance(width, int) else None
 
 
 def _about_data(counts: dict[str, int], cut: dict[str, int]) -> list[str]:
     """Return what was left out of the data, and what was longer than is read."""
-    lines = []
-    if n := counts["own_negatives"]:
-        lines.append(f"{n} negatives were the example's own positive: dropped")
-    if n := counts["known_negatives"]:
-        lines.append(f"{n} negatives answer their query by another line: no negatives of it")
-    if n := counts["spelled_otherwise"]:
-        lines.append(f"{n} examples ask a held-out query in another spelling: dropped")
+    lines = [f"{counts[name]} {text}" for name, text in COUNTED.items() if counts[name]]
     if cut["queries"]:
         lines.append(f"{cut['queries']} of {cut['of_queries']} queries are cut at --query-length")
     if cut["documents_in_training"]:

@@ -29,11 +29,18 @@ class Counts:
             contrastive loss passes them over.
         spelled_otherwise: Examples whose query is a held-out one in another spelling, or has its
             token ids; dropped.
+        unknown_documents: Documents that a BEIR folder judges and does not have; passed over.
+        unknown_queries: Queries, likewise.
+        unknown_negatives: Ids in a file of hard negatives that the split or the corpus lacks;
+            passed over.
     """
 
     own_negatives: int = 0
     known_negatives: int = 0
     spelled_otherwise: int = 0
+    unknown_documents: int = 0
+    unknown_queries: int = 0
+    unknown_negatives: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +137,15 @@ def read_data(
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If a line is malformed or names an unknown id (file and line are named), if
-            nothing is left to learn from, or `holdout` is outside its range.
+        ValueError: If a line is malformed (file and line are named), nothing is left to learn
+            from, or `holdout` is outside its range.
     """
     if not 0 <= holdout < 1:
         raise ValueError(f"holdout must be a share from 0 to below 1, got {holdout}")
+    unknown = set[str]()
     if Path(path).is_dir():
         dataset = read_beir(path, split)
-        read = list(read_beir_examples(Path(path), split, dataset))
+        read = list(read_beir_examples(Path(path), split, dataset, unknown))
     elif dev_split is not None:
         raise ValueError(f"a dev split needs a BEIR folder, but {str(path)!r} is not a folder")
     else:
@@ -145,8 +153,10 @@ def read_data(
         dataset = _as_dataset(read)
     if not read:
         raise ValueError(f"{str(path)!r} has no training example")
+    judged = [dataset]
     if dev_split is not None:
-        held_out: Dataset | None = read_beir(path, dev_split)
+        judged.append(read_beir(path, dev_split))
+        held_out: Dataset | None = judged[-1]
     else:
         held_out = _held_out(dataset, {e.anchor for e in read}, holdout, seed)
     examples = [without_its_positive(example) for example in read]
@@ -158,6 +168,9 @@ def read_data(
         own_negatives=_n_negatives(read) - _n_negatives(examples),
         known_negatives=sum(n in known[e.anchor] for e in examples for n in e.negatives),
         spelled_otherwise=n_respelled,
+        unknown_documents=sum(part.n_unknown_documents for part in judged),
+        unknown_queries=sum(part.n_unknown_queries for part in judged),
+        unknown_negatives=len(unknown),
     )
     return TrainingData(kept, known, held_out, counts)
 

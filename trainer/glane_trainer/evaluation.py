@@ -55,10 +55,13 @@ class Evaluator:
         bm25 = BM25()
         bm25.add(bm25.encode_documents(texts))
         hits = bm25.search(bm25.encode_queries(self.queries), k=CANDIDATES)
+        for id in ids:  # what the corpus lacks is never found, but the best ranking has it
+            for name in dataset.judgements[id]:
+                numbers.setdefault(name, -1 - len(numbers))
         self._grades = [
             {numbers[name]: grade for name, grade in dataset.judgements[id].items()} for id in ids
         ]
-        relevant = [[n for n, grade in row.items() if grade > 0] for row in self._grades]
+        relevant = [[n for n, g in row.items() if g > 0 and n >= 0] for row in self._grades]
         candidates = [np.union1d(hits.row(row)[0], relevant[row]) for row in range(len(ids))]
         pool = np.unique(np.concatenate([np.empty(0, np.int64), *candidates])).astype(np.int64)
         self.documents = [texts[number] for number in pool]
@@ -108,7 +111,9 @@ def _discounted(gains: Sequence[int]) -> float:
 def _choose(dataset: Dataset, n_queries: int, seed: int) -> list[str]:
     """Return the ids of some queries that have an answer, in the order of the collection."""
     answered = [
-        id for id, grades in dataset.judgements.items() if any(g > 0 for g in grades.values())
+        id
+        for id, grades in dataset.judgements.items()
+        if any(grade > 0 and name in dataset.corpus for name, grade in grades.items())
     ]
     if not answered:
         raise ValueError("no held-out query is judged to have an answer")

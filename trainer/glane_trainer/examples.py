@@ -82,25 +82,37 @@ def _teacher_scores(value: Any, n_documents: int, place: str) -> tuple[float, ..
     return tuple(value)
 
 
-def read_beir_examples(folder: Path, split: str, dataset: Dataset) -> Iterator[Example]:
+def read_beir_examples(
+    folder: Path, split: str, dataset: Dataset, unknown: set[str]
+) -> Iterator[Example]:
     """Yield an example for each document that a BEIR folder's split judges relevant.
 
-    Its negatives are those of `<split>_hardneg.tsv`, where there is such a file.
+    Its negatives are those of `<split>_hardneg.tsv`, where there is such a file. Documents that the
+    corpus lacks are passed over.
+
+    Args:
+        folder: The BEIR folder.
+        split: Its judgements.
+        dataset: What was read of both.
+        unknown: Takes the ids in the file of negatives that the split or the corpus lacks; they
+            are passed over.
 
     Raises:
-        ValueError: If a line of it is malformed or names an unknown id (file and line are named).
+        ValueError: If a line of it is malformed (file and line are named).
     """
-    negatives = _hard_negatives(folder, split, dataset)
+    negatives = _hard_negatives(folder, split, dataset, unknown)
     place = f"{str(folder)!r}, split {split!r}"
     for query, grades in dataset.judgements.items():
-        for document in (document for document, grade in grades.items() if grade > 0):
+        for document in (id for id, grade in grades.items() if grade > 0 and id in dataset.corpus):
             texts = [dataset.corpus[id] for id in negatives.get((query, document), [])]
             yield Example(
                 dataset.queries[query], dataset.corpus[document], tuple(texts), place=place
             )
 
 
-def _hard_negatives(folder: Path, split: str, dataset: Dataset) -> dict[tuple[str, str], list[str]]:
+def _hard_negatives(
+    folder: Path, split: str, dataset: Dataset, unknown: set[str]
+) -> dict[tuple[str, str], list[str]]:
     path = folder / f"{split}_hardneg.tsv"
     if not path.is_file():
         return {}
@@ -113,12 +125,8 @@ def _hard_negatives(folder: Path, split: str, dataset: Dataset) -> dict[tuple[st
         if len(cells) != 3:
             raise ValueError(f"{place}: expected query-id, positive-id, negative-ids")
         query, positive, ids = cells[0], cells[1], cells[2].split()
-        if query not in dataset.queries:
-            raise ValueError(f"{place}: unknown query {query!r} in split {split!r}")
-        for id in (positive, *ids):
-            if id not in dataset.corpus:
-                raise ValueError(f"{place}: unknown document {id!r}")
-        negatives[query, positive] = ids
+        unknown |= {query} - dataset.queries.keys() | {positive, *ids} - dataset.corpus.keys()
+        negatives[query, positive] = [id for id in ids if id in dataset.corpus]
     return negatives
 
 

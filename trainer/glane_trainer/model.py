@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from glane.errors import CheckpointError
 from glane.model.checkpoint import Checkpoint, Kind
 from glane.model.preparation import Batch, Role, TextPreparer
+from glane.model.progress import bar
 from glane.store.folders import new_folder
 from glane.types import Ids, Scores
 from glane.vectors import SparseVectors, TermEmbeddings, TokenVectors
@@ -202,11 +203,14 @@ class Model(nn.Module, Generic[Vectors]):
         rows: list[Any] = [None] * len(texts)
         was_training = self.training
         self.eval()
-        with torch.inference_mode():
-            for positions in length_batches(tokens.rows):
+        batches = list(length_batches(tokens.rows))
+        told = bar(len(texts), "encoding", shown=len(batches) > 1)
+        with torch.inference_mode(), told as done:
+            for positions in batches:
                 batch = self.preparer.batch([tokens.rows[i] for i in positions], role)
                 for position, row in zip(positions, self.rows(batch, role), strict=True):
                     rows[position] = row
+                done.update(len(positions))
         self.train(was_training)
         return self.joined(rows)
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
+from glane.model.progress import room
+
 DELAY = 1.0
 """Seconds that something may take before it is told of."""
 
@@ -60,7 +62,7 @@ class Steps:
         self.total, self.done, self._first = total, done, done
         self._began = time.monotonic()
         self._next = self._began + DELAY
-        self._bar: Any = tqdm(total=total, initial=done, disable=None, unit="step")
+        self._bar: Any = tqdm(total=total, initial=done, disable=None, unit="step", **room())
 
     def __enter__(self) -> Self:
         return self
@@ -72,8 +74,8 @@ class Steps:
         """Count a step and tell of it, where that is due."""
         self.done += 1
         figures = {name: f"{record[name]:.3g}" for name in SHOWN if name in record}
+        self._bar.set_postfix(figures, refresh=False)
         self._bar.update()
-        self._bar.set_postfix(figures)
         now = time.monotonic()
         if not self._bar.disable or now < self._next:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -42,8 +43,21 @@ def bar(total: int | None, desc: str, shown: bool = True) -> Iterator[Bar]:
         return
     from tqdm import tqdm  # here, not above: it takes as long to load as all of glane's modules
 
-    with tqdm(total=total, desc=desc, leave=False) as made:
+    with tqdm(total=total, desc=desc, leave=False, **room()) as made:
         yield made
+
+
+def room() -> dict[str, int]:
+    """Return how much room tqdm is to take, where it cannot find out itself.
+
+    A terminal in a container, or of a recorder, may say that it is 0 columns wide: a bar for it
+    would be seen by nobody.
+    """
+    try:
+        known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError):  # it is not a terminal, or it was closed
+        known = True
+    return {} if known else {"ncols": 80, "nrows": 24}
 
 
 @contextmanager

@@ -1,0 +1,139 @@
+"""Each program in `benchmarks/` on a tiny size: it runs, and prints its figures."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.benchmarks
+
+ROOT = Path(__file__).parents[2]
+FIXTURES = ROOT / "tests" / "fixtures"
+N_DOCUMENTS, N_QUERIES = 60, 12
+
+WORDS = ["tea", "sea", "snow", "bees", "bread", "iron", "granite", "stars", "birds", "yeast"]
+
+NEEDED = [
+    name
+    for name in ("torch", "transformers", "onnx", "ir_measures", "bm25s")
+    if find_spec(name) is None
+]
+if NEEDED and os.environ.get("GLANE_REQUIRE_TORCH") == "1":
+    raise ModuleNotFoundError(f"GLANE_REQUIRE_TORCH is set, but {NEEDED} are not installed")
+if NEEDED:
+    pytest.skip(f"{NEEDED} are not installed", allow_module_level=True)
+
+PROGRAMS = {
+    "bm25": ["BEIR", "--rounds", "1"],
+    "bm25 --synthetic": ["--synthetic", "300", "--terms", "2000", "--rounds", "1"],
+    "distillation": ["--data", "BEIR", "--reranker", "MODEL", "--out", "OUT", "--negatives", "3"],
+    "encoding": ["MODEL", "--documents", "BEIR/corpus.jsonl", "--turns", "1"],
+    "memory": ["short", "MODEL", "--documents", "50", "--threads", "1"],
+    "quantization": ["CHECKPOINT", "BEIR/corpus.jsonl", "--documents", "8"],
+    "scifact": [
+        *("--data", "BEIR", "--base", "BASE", "--out", "OUT", "--seeds", "0"),
+        *("--precisions", "fp32", "--", "--dim", "8", "--max-steps", "2", "--threads", "1"),
+    ],
+    "store": ["BEIR", "OUT", "--n-documents", "300", "--n-new", "20", "--rounds", "1"],
+    "token_vectors": ["MODEL", "BEIR", "OUT", "--queries", "6"],
+}
+"""Arguments of each program; names in capitals are folders of the test."""
+
+FIGURES = {
+    "bm25": "| NDCG@10 |",
+    "bm25 --synthetic": "| one query at a time, ms |",
+    "encoding": "texts/s",
+    "memory": "resident: loaded",
+    "quantization": "per token (glane) |",
+    "scifact": "over the untrained, standard error",
+    "store": "bytes of a document",
+    "token_vectors": "bytes of outlines a document",
+}
+"""A part of what each prints; `distillation` writes a file instead."""
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A collection, an encoder, an untrained checkpoint of it, and an exported model."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    from glane_trainer import ColBERT
+
+    root = tmp_path_factory.mktemp("benchmarks")
+    write_beir(root / "beir")
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=320,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=512,
+        initializer_range=0.3,
+    )
+    BertModel(config, add_pooling_layer=False).save_pretrained(root / "base")
+    shutil.copyfile(FIXTURES / "colbert" / "tokenizer.json", root / "base" / "tokenizer.json")
+    ColBERT.from_base(root / "base", dim=8, document_length=64).save(root / "checkpoint")
+    return {
+        "BEIR": str(root / "beir"),
+        "BASE": str(root / "base"),
+        "CHECKPOINT": str(root / "checkpoint"),
+        "MODEL": str(FIXTURES / "colbert"),
+    }
+
+
+def write_beir(folder: Path) -> None:
+    """Write a collection whose queries are words of their documents; one judgement is of none."""
+    draw = random.Random(0)
+    texts = [" ".join(draw.choices(WORDS, k=20)) + f" {n}" for n in range(N_DOCUMENTS)]
+    (folder / "qrels").mkdir(parents=True)
+    corpus = [{"_id": f"d{n}", "title": "", "text": text} for n, text in enumerate(texts)]
+    queries = [
+        {"_id": f"q{n}", "text": " ".join(text.split()[:4])}
+        for n, text in enumerate(texts[: 2 * N_QUERIES])
+    ]
+    for name, records in (("corpus", corpus), ("queries", queries)):
+        lines = "".join(json.dumps(record) + "\n" for record in records)
+        (folder / f"{name}.jsonl").write_text(lines)
+    for split, first in (("train", 0), ("test", N_QUERIES)):
+        rows = "".join(f"q{n}\td{n}\t1\n" for n in range(first, first + N_QUERIES))
+        judged = f"query-id\tcorpus-id\tscore\n{rows}q{first}\tnowhere\t1\n"
+        (folder / "qrels" / f"{split}.tsv").write_text(judged)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_program_runs(name: str, folders: dict[str, str], tmp_path: Path) -> None:
+    places = {**folders, "OUT": str(tmp_path / "out")}
+    arguments = []
+    for word in PROGRAMS[name]:
+        top, slash, rest = word.partition("/")
+        arguments.append(f"{places[top]}{slash}{rest}" if top in places else word)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / f"{name.split()[0]}.py"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    if name == "distillation":
+        rows = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+        assert len(rows) == N_QUERIES
+        assert all(len(row["teacher_scores"]) == 1 + len(row["negatives"]) for row in rows)
+    else:
+        assert FIGURES[name] in done.stdout
+
+
+def test_no_program_is_left_out() -> None:
+    there = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
+    assert there - {name.split()[0] for name in PROGRAMS} == {"install_size"}, "run by .ci/run"
+    assert "benchmarks/install_size.py" in (ROOT / ".ci" / "run").read_text()
