@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import threading
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,37 @@ def test_more_texts_than_one_window_keep_their_order() -> None:
     texts = [TEXTS[number % len(TEXTS)] for number in range(WINDOW + 5)]
     alone = {text: encode(encoder, [text])[0] for text in TEXTS}
     assert_equal(encode(encoder, texts), [alone[text] for text in texts], 1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_more_than_two_windows_are_in_memory_beside_what_was_taken(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glane.model.encoder.WINDOW_TOKENS", 200)
+    made = []
+
+    def convert(batch: Batch, outputs: list[Any]) -> list[Floats]:
+        made.extend(batch.attention_mask.sum(1))
+        return rows(batch, outputs)
+
+    encoder = Encoder(FIXTURES / "colbert", "colbert", threads)
+    texts = ["snow", "wolf " * 20, "", "the sun and the sea"] * 100
+    taken = 0
+    lengths = [len(row) for row in encoder.tokenize(texts, "document")]
+    for length, _ in zip(lengths, encoder.map(texts, "document", convert), strict=True):
+        assert sum(made) - taken <= 2 * (200 + 24)
+        taken += length
+    assert sum(made) == taken
+
+
+def test_what_is_not_taken_is_not_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glane.model.encoder.WINDOW_TOKENS", 50)
+    encoder = Encoder(FIXTURES / "colbert", "colbert", 2)
+    found = encoder.map(["snow " * 30] * 500, "document", rows)
+    next(found)
+    assert isinstance(found, Generator)
+    found.close()
+    assert encoder.n_truncated["document"] < 100
 
 
 @MODELS
