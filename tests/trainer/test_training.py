@@ -208,6 +208,7 @@ def test_the_last_beside_the_kept_confuses_nobody(
     about = json.loads(capsys.readouterr().out)
     assert about["fingerprint"] == fingerprint(out, CHECKPOINT_FILES)
     assert (about["type"], about["checkpoint"]["dim"]) == ("checkpoint", 8)
+    assert about["bytes"] == sum(path.stat().st_size for path in out.glob("*") if path.is_file())
     assert main(["info", str(out / "last"), "--json"]) == 0
     assert main(["train", "colbert", "--resume", "--out", str(out), "--data", "x"]) == 1
     again = train(ColBERT.from_base(bert, dim=8), data, out, SETTINGS, mode="overwrite")

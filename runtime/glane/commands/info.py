@@ -165,7 +165,7 @@ def _model(folder: Path, *, verify: bool) -> dict[str, Any]:
         "type": "checkpoint",
         "folder": str(folder),
         "fingerprint": fingerprint(folder, CHECKPOINT_FILES),
-        "bytes": _bytes(folder),
+        "bytes": _bytes(folder, "*"),  # what was trained last may lie in a folder below
         "checkpoint": asdict(checkpoint),
     }
 
@@ -194,5 +194,5 @@ def _exported(folder: Path, *, verify: bool) -> dict[str, Any]:
     }
 
 
-def _bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+def _bytes(folder: Path, pattern: str = "**/*") -> int:
+    return sum(file.stat().st_size for file in folder.glob(pattern) if file.is_file())
