@@ -4,6 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("glane", deadline=None)  # no test asserts a time
+settings.load_profile("glane")
 
 
 @pytest.fixture(autouse=True)

@@ -115,11 +115,12 @@ def test_wrong_terms_are_refused_and_nothing_stored(vectors: SparseVectors, mess
     index, both = Postings(weigh_as_it_is), TermEmbeddingIndex(DIM)
     lexical = BM25()
     lexical.encode_documents([" ".join(map(str, range(10)))])
-    for stage, wrong in (
+    pairs: list[tuple[Any, object]] = [
         (index, vectors),
         (both, TermEmbeddings(vectors, np.ones((len(vectors.indices), DIM), np.float32))),
         (lexical, vectors),
-    ):
+    ]
+    for stage, wrong in pairs:
         adding: Callable[[Any], Any] = stage.add
         with pytest.raises(ValueError, match=message):
             adding(wrong)

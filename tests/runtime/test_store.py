@@ -32,7 +32,7 @@ from glane.errors import LockedError
 from glane.model import encoder
 from glane.postings import postings
 from glane.retrievers.contract import Retriever
-from glane.store import files
+from glane.store import files, sweeping
 from glane.store import writing as store_writing
 from glane.store.lock import writing
 from glane.store.manifest import Manifest, read_manifest
@@ -247,7 +247,7 @@ def test_an_index_made_anew_is_not_taken_for_the_old_one(tmp_path: Path) -> None
 def test_a_writer_that_is_refused_leaves_the_others_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, make = tmp_path / "index", store_writing.make_index_folder
+    folder, make = tmp_path / "index", sweeping.make_index_folder
     with contextlib.ExitStack() as other:
 
         def make_and_lose(path: Path) -> bool:

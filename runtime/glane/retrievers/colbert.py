@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -65,11 +65,8 @@ class ColBERT(NeuralReranker[TokenVectors, MaxSimIndex]):
         return made
 
     def _encode(self, texts: Sequence[str], role: Role, progress: bool) -> TokenVectors:
-        rows = list(self.encoder.map(texts, role, _counted_vectors, progress=progress))
-        nothing = np.empty((0, self.encoder.checkpoint.dim), np.float32)
-        return TokenVectors(
-            join_lengths([len(row) for row in rows]), np.concatenate([nothing, *rows])
-        )
+        rows = self.encoder.map(texts, role, _counted_vectors, progress=progress)
+        return _laid_out(rows, self.encoder.checkpoint.dim)
 
     def _score(self, query: TokenVectors, document: TokenVectors) -> float:
         return float(maxsim_scores(query, document)[0, 0])
@@ -77,6 +74,21 @@ class ColBERT(NeuralReranker[TokenVectors, MaxSimIndex]):
     @classmethod
     def _new_index(cls, encoder: Encoder) -> MaxSimIndex:
         return MaxSimIndex(encoder.checkpoint.dim, threads=encoder.threads)
+
+
+def _laid_out(rows: Iterable[Floats], dim: int) -> TokenVectors:
+    """Lay rows end to end in an array that grows, so that they are in memory once."""
+    values, lengths = np.empty((0, dim), np.float32), []
+    start = 0
+    for row in rows:
+        stop = start + len(row)
+        if stop > len(values):
+            values.resize((stop + stop // 8, dim), refcheck=False)
+        values[start:stop] = row
+        lengths.append(len(row))
+        start = stop
+    values.resize((start, dim), refcheck=False)
+    return TokenVectors(join_lengths(lengths), values)
 
 
 def _counted_vectors(batch: Batch, outputs: list[Any]) -> list[Floats]:
