@@ -70,7 +70,7 @@ class Encoder:
     The weights are in memory once, in one session of `threads` threads: a single text gets all of
     them, several texts are batches that as many threads run at once. Two sessions, one of them for
     single threads, would encode 6 to 8 % more documents for the same processor time, and hold the
-    weights twice; a session of one thread alone takes 1.2 to 1.5 times as long for a query on two
+    weights twice; a session of one thread alone takes 1.2 to 1.4 times as long for a query on two
     idle cores (MiniLM in fp32; as long in int8), and more the more cores there are, but no longer
     on busy ones: a service that answers many queries at once does best with `threads=1`
     (`benchmarks/encoding.py`).
