@@ -88,6 +88,9 @@ def _loaded(state: State, models: Models, threads: int | None) -> Saved:
     kept = Documents() if "documents" in state.parts else None
     check_tables(state, places)
     empty = Collection(stages["retriever"], reranker, Names(), kept)
+    if set(empty.tables()) != set(state.parts):
+        found = f"{sorted(state.parts)}, not {sorted(empty.tables())}"
+        raise IndexDamaged(f"{str(state.folder)!r} is damaged: it has the tables {found}")
     return Saved(empty.filled(state), fields, state)
 
 

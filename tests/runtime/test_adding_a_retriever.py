@@ -71,7 +71,7 @@ def test_the_command_line_finds_indexes_and_searches_it(package: Path, tmp_path:
 
 def test_it_is_reranked_and_reranks(package: Path, tmp_path: Path) -> None:
     overlap: Any = import_module("overlap").Overlap
-    assert find("overlap") is overlap
+    assert find("overlap") == overlap
     assert names()[-1] == "overlap"
     colbert = ColBERT.load(FIXTURES / "colbert", threads=1)
     searches = [

@@ -97,6 +97,7 @@ class Interrupt:
         sys.settrace(None)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("loaded", [False, True], ids=["in memory", "loaded"])
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize("work", CHANGES, ids=lambda work: work.__name__)

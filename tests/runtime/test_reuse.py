@@ -48,9 +48,9 @@ def test_no_representation_is_computed_twice(
 ) -> None:
     real, encoded = encoder.run, []
 
-    def counting(session: Any, batch: Batch, n_terms: int = 0) -> list[Any]:  # noqa: ANN401
+    def counting(session: Any, batch: Batch, *more: Any) -> list[Any]:  # noqa: ANN401
         encoded.append(len(batch.input_ids))
-        return real(session, batch, n_terms)
+        return real(session, batch, *more)
 
     monkeypatch.setattr(encoder, "run", counting)
     search = make()

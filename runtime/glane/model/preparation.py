@@ -135,7 +135,10 @@ class TextPreparer:
             content.decode("utf-8")
         except UnicodeDecodeError as error:
             raise CheckpointError(f"{path!r} is not UTF-8: {error}") from None
-        return cls(checkpoint, content, one_thread=one_thread)
+        try:
+            return cls(checkpoint, content, one_thread=one_thread)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path!r}: {error}") from None
 
     @property
     def tokenizer_json(self) -> str:

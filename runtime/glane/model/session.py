@@ -77,6 +77,8 @@ def load_session(path: Path, threads: int, source: str | bytes | None = None) ->
         )
     except _failures() as error:
         reason = _first_line(error)
+        if isinstance(source, str):
+            reason = reason.replace(source, path.name)
         raise CheckpointError(f"{str(path)!r} cannot be run by onnxruntime: {reason}") from None
     LOG.debug("loaded %s in %.2f s", path, time.perf_counter() - began)
     return session
