@@ -345,6 +345,9 @@ def test_loading_names_the_file_that_is_missing_or_damaged(tmp_path: Path, wordp
     (tmp_path / "tokenizer.json").write_bytes(b"\x80\x04N.")
     with pytest.raises(CheckpointError, match=r"tokenizer\.json' is not UTF-8"):
         TextPreparer.load(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json': .* is not a tokenizer"):
+        TextPreparer.load(tmp_path)
     (tmp_path / "tokenizer.json").write_text(wordpiece)
     assert ids(TextPreparer.load(str(tmp_path)), "tea") == [CLS, TEA, SEP]
     assert TextPreparer.load(tmp_path).token(TEA) == "tea"

@@ -6,15 +6,15 @@ import logging
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from glane.errors import CheckpointError
 from glane.model.checkpoint import Checkpoint, Kind, ModelInfo, Schema
+from glane.model.executing import Executor, executing
 from glane.model.model_files import ModelFiles
 from glane.model.outputs import check_outputs
 from glane.model.preparation import Batch, Role, TextPreparer, check_texts
@@ -169,7 +169,7 @@ class Encoder:
         """
         texts = check_texts(texts, "texts")
         shown = bar(len(texts), f"encode {role}s", progress)
-        with shown as counter, self._executor(len(texts)) as executor:
+        with shown as counter, executing(self.threads, len(texts)) as executor:
             windows: deque[Window[Row]] = deque()
             for tokens in self._windows(texts, role):
                 windows.append(self._start(executor, tokens, role, convert))
@@ -193,7 +193,7 @@ class Encoder:
             yield window
 
     def _start(
-        self, executor: _Executor, tokens: list[Ids], role: Role, convert: Convert[Row]
+        self, executor: Executor, tokens: list[Ids], role: Role, convert: Convert[Row]
     ) -> Window[Row]:
         """Begin to encode the texts of a window."""
         rows: list[Any] = [None] * len(tokens)
@@ -229,18 +229,6 @@ class Encoder:
         expanded = role == "query" and self.checkpoint.query_expansion
         return self.checkpoint.query_length if expanded else len(row)
 
-    @contextmanager
-    def _executor(self, n_texts: int) -> Iterator[_Executor]:
-        """Give what runs batches: this thread where one is enough, else a pool of them."""
-        if self.threads == 1 or n_texts == 1:
-            yield _Here()
-            return
-        pool = ThreadPoolExecutor(self.threads)
-        try:
-            yield pool
-        finally:  # after an error, or Ctrl-C, what has not begun is not computed
-            pool.shutdown(cancel_futures=True)
-
     def _session(self) -> InferenceSession:
         """Return the session, which the first call loads, and the others wait for."""
         with self._loading:
@@ -258,24 +246,6 @@ class Encoder:
     def _parsed(self, schema: type[Read]) -> Read:
         name = schema.file_name
         return schema.parse(self.files.small[name], str(self.folder / name))
-
-
-class _Executor(Protocol):
-    """Runs functions, at once or in threads."""
-
-    def submit(self, call: Callable[[Ids], int], positions: Ids, /) -> Future[int]:
-        """Begin a call."""
-        ...
-
-
-class _Here:
-    """Runs each call in the thread that asks for it, at once."""
-
-    def submit(self, call: Callable[[Ids], int], positions: Ids, /) -> Future[int]:
-        """Call."""
-        done: Future[int] = Future()
-        done.set_result(call(positions))
-        return done
 
 
 def _finish(window: Window[Row], counter: Bar) -> list[Row]:
