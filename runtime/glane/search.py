@@ -29,7 +29,10 @@ from glane.types import Ids
 from glane.vectors import TermEmbeddings, TokenVectors
 
 ENCODE_AT_ONCE = 512
-"""Documents encoded before their vectors are put into the precision they are stored in."""
+"""Documents encoded before their vectors are put into the precision they are stored in, ..."""
+
+ENCODE_CHARACTERS = 1 << 15
+"""... but not many more than have so many characters together: float32 is twice as large."""
 
 
 class Search(Answers):
@@ -360,9 +363,19 @@ def encode_documents(stage: Retriever, texts: Sequence[str], progress: bool) -> 
     """
     parts = []
     with bar(len(texts), f"{type(stage).__name__} documents", progress) as shown:
-        for start in range(0, len(texts), ENCODE_AT_ONCE):
-            vectors = stage.encode_documents(texts[start : start + ENCODE_AT_ONCE])
+        for start, stop in _groups(texts):
+            vectors = stage.encode_documents(texts[start:stop])
             halved = isinstance(vectors, TokenVectors | TermEmbeddings)
             parts.append(vectors.half() if halved else vectors)
-            shown.update(len(vectors))
-    return type(parts[0]).concatenate(parts)
+            shown.update(stop - start)
+    return parts[0] if len(parts) == 1 else type(parts[0]).concatenate(parts)
+
+
+def _groups(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield where the texts begin and end that are encoded at once."""
+    start = n_characters = 0
+    for stop, text in enumerate(texts, 1):
+        n_characters += len(text)
+        if n_characters > ENCODE_CHARACTERS or stop - start == ENCODE_AT_ONCE or stop == len(texts):
+            yield start, stop
+            start, n_characters = stop, 0

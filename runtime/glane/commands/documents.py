@@ -20,14 +20,14 @@ from glane.model.progress import bar
 from glane.search import Search
 from glane.types import Ids
 
-CHUNK_BYTES = 1 << 24
+CHUNK_BYTES = 1 << 23
 """What is encoded and not yet committed takes about so much memory at most, ..."""
 
 CHUNK_SECONDS = 10.0
 """... and so long until it is committed."""
 
-AT_ONCE = 512
-"""Documents encoded at once, if they are short."""
+AT_FIRST, AT_ONCE = 16, 512
+"""Documents encoded at once: at first, and later if what is stored of them is small."""
 
 TEXT_BYTES = 1 << 21
 """Bytes of a file's lines that are encoded at once, about."""
@@ -112,7 +112,7 @@ def store_documents(path: str, search: Search, checked: Checked, folder: str) ->
     """
     records = (record for _, record in read_jsonl(path))
     numbers = [np.empty(0, np.int64)]
-    n_written, n_saved, at_once, last = 0, len(search), AT_ONCE // 8, time.monotonic()
+    n_written, n_saved, at_once, last = 0, len(search), AT_FIRST, time.monotonic()
     try:
         with bar(checked.n_documents, "documents", shown=True) as shown:
             while chunk := list(_bounded(islice(records, at_once))):
@@ -144,7 +144,7 @@ def _bounded(records: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def _fitting(at_once: int, unsaved: int) -> int:
     """Return how many documents to encode at once, by the bytes of those that wait."""
     if unsaved > CHUNK_BYTES:
-        return max(16, at_once // 2)
+        return max(AT_FIRST, at_once // 2)
     return min(AT_ONCE, at_once * 2) if unsaved < CHUNK_BYTES // 4 else at_once
 
 
