@@ -72,13 +72,7 @@ class Collection:
 
     def n_unsaved_bytes(self) -> int:
         """Return the bytes of what lies in memory and not yet on a disk."""
-        return sum(
-            array.nbytes
-            for rows in self.tables().values()
-            for part in rows.parts
-            if part.in_memory
-            for array in (part.ids, *part.arrays.values())
-        )
+        return sum(part.unsaved_bytes for rows in self.tables().values() for part in rows.parts)
 
     def stored(self) -> Ids:
         """Return the numbers of all documents, rising."""

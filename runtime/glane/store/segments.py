@@ -40,6 +40,7 @@ class Segment:
         n_deleted: How many were.
         name: What it is called on a disk.
         in_memory: Whether the arrays lie in memory: neither mapped nor still to be made.
+        unsaved_bytes: What lies in memory alone, of arrays still to be made what they are made of.
     """
 
     ids: Ids
@@ -48,6 +49,7 @@ class Segment:
     n_deleted: int = 0
     name: str = field(default_factory=new_name)
     in_memory: bool = True
+    unsaved_bytes: int = 0
 
     @property
     def n_rows(self) -> int:
@@ -113,7 +115,8 @@ class Segments:
         """Store rows and return their numbers."""
         ids = np.arange(self.next_id, self.next_id + n_rows)
         if n_rows:
-            self.parts = self._merged((*self.parts, Segment(ids, arrays)))
+            segment = Segment(ids, arrays, unsaved_bytes=_n_bytes(arrays))
+            self.parts = self._merged((*self.parts, segment))
         self.next_id += n_rows
         return ids
 
@@ -159,8 +162,10 @@ class Segments:
             return ()
         pending = Pending(self._join(parts))
         if not all(part.in_memory for part in parts):
-            return (Segment(ids, pending, in_memory=False),)
-        return (Segment(ids, {name: whole(each) for name, each in pending.columns.items()}),)
+            unsaved = sum(part.unsaved_bytes for part in parts)
+            return (Segment(ids, pending, in_memory=False, unsaved_bytes=unsaved),)
+        arrays = {name: whole(each) for name, each in pending.columns.items()}
+        return (Segment(ids, arrays, unsaved_bytes=_n_bytes(arrays)),)
 
     def _merged(self, parts: Parts) -> Parts:
         first, size = len(parts) - 1, parts[-1].n_rows
@@ -173,6 +178,10 @@ class Segments:
         parts = tuple(part for part in parts if part.n_deleted < part.n_rows)
         n_rows = sum(part.n_rows for part in parts)
         return self.joined(parts) if 2 * n_left(parts) < n_rows else parts
+
+
+def _n_bytes(arrays: Arrays) -> int:
+    return sum(array.nbytes for array in arrays.values())
 
 
 def _only(part: Segment, rows: Ids) -> Mask:
