@@ -33,3 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         tell_stopped()
         return STOPPED
+
+
+def __getattr__(name: str) -> object:
+    """Give `parse`, which stood here before, from where it is."""
+    if name == "parse":
+        from glane.commands.program import parse
+
+        return parse
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
