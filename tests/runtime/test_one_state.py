@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from types import FrameType
@@ -116,9 +117,8 @@ def test_a_change_interrupted_anywhere_leaves_the_old_state_or_the_new(
     for point in [1, *points, counting.count]:
         tried = pickle.loads(pickle.dumps(search))
         stop = Interrupt(point)
-        with pytest.raises(KeyboardInterrupt), stop:
+        with suppress(KeyboardInterrupt), stop:  # threads may have made a call less: then none
             work(tried)
-            raise KeyboardInterrupt  # threads may have made a call less
         assert answers(tried) in (before, after), point
         tried.save(tmp_path / "saved")
         assert answers(Search.load(tmp_path / "saved", threads=1)) == answers(tried)

@@ -86,8 +86,9 @@ def count_batches(anchors: Sequence[str], batch_size: int, seed: int, epochs: in
         return [-(-len(anchors) // batch_size)] * epochs
     counts = []
     for epoch in range(epochs):
-        order = np.random.default_rng([seed, 1, epoch]).permutation(len(anchors)).tolist()
-        places = _places([anchors[position] for position in order], batch_size)
+        order = np.random.default_rng([seed, 1, epoch]).permutation(len(anchors))
+        shuffled = [anchors[int(position)] for position in order]
+        places = _places(shuffled, batch_size)
         counts.append(1 + max(places, default=-1))
     return counts
 

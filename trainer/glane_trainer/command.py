@@ -177,8 +177,9 @@ def check(arguments: argparse.Namespace) -> None:
     if arguments.data is None and arguments.max_steps != 0:
         raise UsageError("--data is missing; only --max-steps 0 does without")
     projected = arguments.kind == "colbert" and arguments.projection == "pca"
-    unread = projected and arguments.data is None and arguments.base is not None
-    if unread and arguments.dim not in (None, _width(arguments.base)):
+    base: str | None = arguments.base
+    unread = projected and arguments.data is None
+    if unread and base is not None and arguments.dim not in (None, _width(base)):
         raise UsageError(
             f"--dim {arguments.dim} needs --data, to project onto the directions of its documents, "
             "or --projection random; without --dim the base's own width is kept"

@@ -62,7 +62,10 @@ class Steps:
         self.total, self.done, self._first = total, done, done
         self._began = time.monotonic()
         self._next = self._began + DELAY
-        self._bar: Any = tqdm(total=total, initial=done, disable=None, unit="step", **room())
+        columns, rows = room()
+        self._bar: Any = tqdm(
+            total=total, initial=done, disable=None, unit="step", ncols=columns, nrows=rows
+        )
 
     def __enter__(self) -> Self:
         return self

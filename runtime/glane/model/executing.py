@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, cast
 
 from glane.types import Ids
 
@@ -41,6 +41,6 @@ def executing(threads: int, n_texts: int) -> Iterator[Executor]:
         return
     pool = ThreadPoolExecutor(threads)
     try:
-        yield pool
+        yield cast(Executor, pool)
     finally:  # after an error, or Ctrl-C, what has not begun is not computed
         pool.shutdown(cancel_futures=True)

@@ -43,12 +43,13 @@ def bar(total: int | None, desc: str, shown: bool = True) -> Iterator[Bar]:
         return
     from tqdm import tqdm  # here, not above: it takes as long to load as all of glane's modules
 
-    with tqdm(total=total, desc=desc, leave=False, **room()) as made:
+    columns, rows = room()
+    with tqdm(total=total, desc=desc, leave=False, ncols=columns, nrows=rows) as made:
         yield made
 
 
-def room() -> dict[str, int]:
-    """Return how much room tqdm is to take, where it cannot find out itself.
+def room() -> tuple[int, int] | tuple[None, None]:
+    """Return how many columns and rows tqdm is to take, none where it finds out itself.
 
     A terminal in a container, or of a recorder, may say that it is 0 columns wide: a bar for it
     would be seen by nobody.
@@ -57,7 +58,7 @@ def room() -> dict[str, int]:
         known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
     except (OSError, ValueError):  # it is not a terminal, or it was closed
         known = True
-    return {} if known else {"ncols": 80, "nrows": 24}
+    return (None, None) if known else (80, 24)
 
 
 @contextmanager
