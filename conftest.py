@@ -1,5 +1,6 @@
 """What doctests and tests share."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,9 @@ from hypothesis import settings
 
 settings.register_profile("glane", deadline=None)  # no test asserts a time
 settings.load_profile("glane")
+
+# A shell lets what it starts in the background ignore Ctrl-C, and what that starts would, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
