@@ -59,7 +59,7 @@ def commands(work: Path, data: Path) -> dict[str, list[str]]:
         "index": ["index", index, "--documents", documents, *stages],
         "search": ["search", index, "light for plants"],
         "add": ["add", index, "--documents", documents],
-        "evaluate": ["evaluate", "--dataset", str(data), "--index", index],
+        "evaluate": ["evaluate", "--dataset", str(data), "--index", index, "--metrics", "hits@1"],
         "info": ["info", index, "--verify"],
         "info of a model": ["info", model, "--verify"],
         "compact": ["compact", index],

@@ -22,7 +22,13 @@ from glane.commands.streams import visible
 from glane.commands.told import cut_texts, truncated, versions
 from glane.commands.usage import UsageError, as_usage
 from glane.evaluation.dataset import Dataset, read_beir
-from glane.evaluation.measures import DEFAULT_METRICS, Evaluation, evaluate, parse_metrics
+from glane.evaluation.measures import (
+    DEFAULT_METRICS,
+    Evaluation,
+    check_library,
+    evaluate,
+    parse_metrics,
+)
 from glane.model.progress import telling
 from glane.search import Search
 
@@ -49,6 +55,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         dataset = read_beir(arguments.dataset, arguments.split)
     if arguments.run:
         check_run(arguments.run, dataset)
+    if arguments.retriever:
+        check_library(metrics)  # now, not after an index was made
     start = time.perf_counter()
     search = _search(arguments, dataset)
     built = time.perf_counter()
@@ -139,7 +147,6 @@ def _check(arguments: argparse.Namespace) -> None:
 
     Raises:
         UsageError: If options are wrong, or do not go together.
-        ModuleNotFoundError: If a metric needs an extra that is not installed.
     """
     if bool(arguments.index) == bool(arguments.retriever):
         raise UsageError("pass either --retriever or --index")

@@ -76,6 +76,7 @@ def evaluate(
         ModuleNotFoundError: If the extra `eval` is not installed.
     """
     wanted = parse_metrics(metrics)
+    check_library(metrics)
     if not dataset.judgements:
         raise ValueError("a dataset must judge at least one query, got none")
     k = max(cutoff for _, cutoff in wanted.values())
@@ -102,18 +103,24 @@ def parse_metrics(metrics: Sequence[str]) -> dict[str, tuple[str, int]]:
 
     Raises:
         ValueError: If one is unknown, or there is none.
-        ModuleNotFoundError: If one needs the extra `eval`, which is not installed.
 
     >>> parse_metrics(["hits@10"])
     {'hits@10': ('hits', 10)}
     """
     if not metrics:
         raise ValueError("metrics must name at least one, got none")
-    wanted = {metric: _parse(metric) for metric in metrics}
-    for name in sorted({name for name, _ in wanted.values()} - {"hits"}):
+    return {metric: _parse(metric) for metric in metrics}
+
+
+def check_library(metrics: Sequence[str]) -> None:
+    """Refuse metrics that need the extra `eval` where that is not installed.
+
+    Raises:
+        ModuleNotFoundError: The message names a metric that needs it.
+    """
+    for name in sorted({name for name, _ in parse_metrics(metrics).values()} - {"hits"}):
         if find_spec("ir_measures") is None:
             raise ModuleNotFoundError(f"{name} needs ir-measures: pip install 'glane[eval]'")
-    return wanted
 
 
 class _Row(NamedTuple):
