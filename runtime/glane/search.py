@@ -31,7 +31,7 @@ from glane.vectors import TermEmbeddings, TokenVectors
 ENCODE_AT_ONCE = 512
 """Documents encoded before their vectors are put into the precision they are stored in, ..."""
 
-ENCODE_CHARACTERS = 1 << 14
+ENCODE_CHARACTERS = 1 << 13
 """... but not many more than have so many characters together: float32 is twice as large."""
 
 

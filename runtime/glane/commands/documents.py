@@ -20,7 +20,7 @@ from glane.model.progress import bar
 from glane.search import Search
 from glane.types import Ids
 
-CHUNK_BYTES = 1 << 23
+CHUNK_BYTES = 1 << 22
 """What is encoded and not yet committed takes about so much memory at most, ..."""
 
 CHUNK_SECONDS = 10.0
