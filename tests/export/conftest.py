@@ -41,18 +41,19 @@ def nothing_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(telling, "DELAY", 1e6)
 
 
-def bert() -> "PreTrainedModel":
+def bert(seed: int = 1, n_positions: int = 48) -> "PreTrainedModel":
+    """Return a small encoder of random weights that reads so many tokens."""
     import torch
     from transformers import BertConfig, BertModel
 
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=320,
         hidden_size=16,
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=32,
-        max_position_embeddings=48,
+        max_position_embeddings=n_positions,
         initializer_range=0.3,
     )
     return BertModel(config, add_pooling_layer=False)
@@ -121,20 +122,7 @@ def sparse_checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     """A random encoder that reads as many tokens as the demo asks for."""
-    import torch
-    from transformers import BertConfig, BertModel
-
-    torch.manual_seed(3)
-    config = BertConfig(
-        vocab_size=320,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=512,
-        initializer_range=0.3,
-    )
     folder = tmp_path / "base"
-    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    bert(seed=3, n_positions=512).save_pretrained(folder)
     shutil.copyfile(FIXTURES / "colbert" / "tokenizer.json", folder / "tokenizer.json")
     return folder

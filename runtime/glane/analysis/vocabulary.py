@@ -37,10 +37,6 @@ class Vocabulary:
                 self._known[term] = number
         return number
 
-    def enter(self, term: str) -> int:
-        """Return a term's number, a new one where it had none."""
-        return self.enter_all([term])[0]
-
     def enter_all(self, terms: Sequence[str]) -> list[int]:
         """Return the numbers of terms, in order of entry where they had none; one may be twice."""
         numbers = list(map(self._known.get, terms))
