@@ -1,9 +1,13 @@
 """What tests of all parts share."""
 
+import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from glane.commands import program
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +19,32 @@ def data_folder() -> Path:
     if os.environ.get("CI"):
         pytest.fail("GLANE_DATA is not set; in CI the real collections may not be skipped")
     pytest.skip("GLANE_DATA is not set: the real collections are not here")
+
+
+@pytest.fixture
+def unexplained() -> Callable[[str], list[str]]:
+    """Return the arguments of a subcommand whose help is missing, or does not tell the default."""
+
+    def check(name: str) -> list[str]:
+        parser = argparse.ArgumentParser(formatter_class=program.Defaults)
+        program._find(name).add_arguments(parser)
+        program.add_common_arguments(parser)
+        return [_named(action) for action in parser._actions if not _is_told(parser, action)]
+
+    return check
+
+
+def _named(action: argparse.Action) -> str:
+    return action.option_strings[-1] if action.option_strings else action.dest
+
+
+def _is_told(parser: argparse.ArgumentParser, action: argparse.Action) -> bool:
+    if not action.help:
+        return False
+    if not action.option_strings or action.default is argparse.SUPPRESS:
+        return True
+    text = parser._get_formatter()._expand_help(action)
+    if action.required:
+        return "needed" in text
+    shown = action.default is None or action.default in (False, "") or str(action.default) in text
+    return "default" in text and shown

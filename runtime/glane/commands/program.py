@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -124,7 +125,10 @@ def _parser(chosen: str | None, command: Command | None) -> argparse.ArgumentPar
     parser.add_argument("--version", action="version", version=f"glane {version('glane')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for name, summary in {**HEAVY, **LIGHT}.items():
-        sub = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
+        described = f"{summary[0].upper()}{summary[1:]}."
+        sub = commands.add_parser(
+            name, help=summary, description=described, formatter_class=Defaults
+        )
         if name == chosen and command is not None:
             command.add_arguments(sub)
             add_common_arguments(sub)
@@ -133,12 +137,30 @@ def _parser(chosen: str | None, command: Command | None) -> argparse.ArgumentPar
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what every subcommand takes."""
-    parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+    parser.add_argument(
+        "--json", action="store_true", help="print the result as one JSON object, nothing else"
+    )
     parser.add_argument(
         "--threads",
         type=int,
         action=Bounded,
         least=1,
         metavar="N",
-        help="default: affinity and container quota",
+        help="processors to use; default all that this process may use: its affinity and the "
+        "container's quota",
     )
+
+
+class Defaults(argparse.HelpFormatter):
+    """Help that tells every option's default: the text names it, or it is added here."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help or ""
+        told = action.default is argparse.SUPPRESS or re.search(r"\bdefault\b", text)
+        if told or not action.option_strings:
+            return text
+        if action.required:
+            return f"{text}; needed"
+        value = "no" if action.const is True else action.default
+        shown = "none" if value in (None, "") else str(value).replace("%", "%%")
+        return f"{text}; default {shown}"

@@ -17,12 +17,14 @@ from glane.model.progress import telling
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("index", metavar="INDEX", help="folder written by `glane index`")
-    parser.add_argument("query", metavar="QUERY")
+    parser.add_argument("query", metavar="QUERY", help="what to look for, in quotes")
     parser.add_argument(
-        "-k", type=int, action=Bounded, least=1, default=10, help="documents wanted, default 10"
+        "-k", type=int, action=Bounded, least=1, default=10, metavar="N", help="documents wanted"
     )
-    parser.add_argument("--model", metavar="MODEL", help="in place of the index's own copy")
-    parser.add_argument("--reranker", metavar="MODEL", help="in place of the index's own copy")
+    for name, role in (("--model", "retriever"), ("--reranker", "reranker")):
+        parser.add_argument(
+            name, metavar="MODEL", help=f"folder of the {role}'s model; default the index's own"
+        )
     add_fusion_arguments(parser)
 
 

@@ -46,16 +46,41 @@ class _WeighingTerms(Protocol):
 def add_stage_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Declare retriever, reranker and the analysis of text."""
     group = parser.add_argument_group("stages")
-    group.add_argument("--retriever", choices=names(), required=required)
-    group.add_argument("--model", metavar="MODEL", help="exported model of a neural retriever")
-    group.add_argument("--reranker", metavar="MODEL", help="exported model that reranks")
-    group.add_argument("--token-vectors", choices=KINDS, help="how ColBERT's are stored")
     group.add_argument(
-        "--pool", type=int, action=Bounded, least=1, metavar="N", help="tokens for a stored vector"
+        "--retriever", choices=names(), required=required, help="what finds the documents"
     )
-    group.add_argument("--analyzer", choices=get_args(Kind))
-    group.add_argument("--language", metavar="NAME", help="stemmer and stop words, or 'none'")
-    group.add_argument("--ngrams", metavar="LOW,HIGH", help="lengths for char_wb, default 3,5")
+    group.add_argument(
+        "--model", metavar="MODEL", help="folder of a neural retriever's exported model"
+    )
+    group.add_argument(
+        "--reranker",
+        metavar="MODEL",
+        help="folder of an exported model that reorders what is found",
+    )
+    group.add_argument(
+        "--token-vectors",
+        choices=KINDS,
+        help="how exactly ColBERT's vectors are stored; default float16",
+    )
+    group.add_argument(
+        "--pool",
+        type=int,
+        action=Bounded,
+        least=1,
+        metavar="N",
+        help="tokens of a document that share one of ColBERT's stored vectors; default 1",
+    )
+    group.add_argument(
+        "--analyzer",
+        choices=get_args(Kind),
+        help="what terms are made of; default words for bm25, char for tfidf",
+    )
+    group.add_argument(
+        "--language", metavar="NAME", help="stemmer and stop words, or 'none'; default english"
+    )
+    group.add_argument(
+        "--ngrams", metavar="LOW,HIGH", help="lengths for char and char_wb; default 3,5"
+    )
 
 
 def add_fusion_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,9 +93,15 @@ def add_fusion_arguments(parser: argparse.ArgumentParser) -> None:
         least=1,
         default=100,
         metavar="N",
-        help="default 100",
+        help="documents that the retriever finds for the reranker; default 100",
     )
-    group.add_argument("--fuse", choices=["none", "rrf", "relative"], default="none")
+    group.add_argument(
+        "--fuse",
+        choices=["none", "rrf", "relative"],
+        default="none",
+        help="how the retriever's and the reranker's rankings become one: by ranks (rrf) or by "
+        "scores (relative); none leaves the reranker's alone",
+    )
     group.add_argument(
         "--fuse-weight",
         type=float,
@@ -79,7 +110,7 @@ def add_fusion_arguments(parser: argparse.ArgumentParser) -> None:
         most=1,
         default=0.5,
         metavar="X",
-        help="the retriever's share, 0 to 1",
+        help="the retriever's share with --fuse, 0 to 1",
     )
 
 
