@@ -24,7 +24,7 @@ import bm25s
 import numpy as np
 
 from glane.analysis.analyzer import Analyzer
-from glane.evaluation.dataset import Dataset, read_beir
+from glane.collection.dataset import Dataset, read_beir
 from glane.retrievers.bm25 import BM25
 from glane.vectors import SparseVectors
 

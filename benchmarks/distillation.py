@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from glane import BM25, ColBERT, Hits, fuse
-from glane.evaluation.dataset import Dataset, read_beir
+from glane.collection.dataset import Dataset, read_beir
 from glane.store.folders import check_new
 from glane.types import Ids
 

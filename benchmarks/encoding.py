@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from glane.evaluation.dataset import join_fields, read_jsonl
+from glane.collection.dataset import join_fields, read_jsonl
 from glane.model.preparation import Batch, TextPreparer
 from glane.model.session import load_session, onnxruntime, run
 from glane.threads import available_threads

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import onnx
 
-from glane.evaluation.dataset import join_fields, read_jsonl
+from glane.collection.dataset import join_fields, read_jsonl
 from glane.model.preparation import TextPreparer
 from glane.model.session import load_session, onnxruntime, run
 from glane_export import parity

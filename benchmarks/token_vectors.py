@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from glane.evaluation.dataset import Dataset, read_beir
+from glane.collection.dataset import Dataset, read_beir
 from glane.evaluation.measures import evaluate
 from glane.hits import Hits, Results
 from glane.maxsim import index as maxsim

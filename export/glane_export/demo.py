@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
 
+from glane.collection.dataset import read_beir
 from glane.commands.program import parse
-from glane.evaluation.dataset import read_beir
 from glane.store.folders import new_folder
 from glane.threads import check_threads
 from glane_trainer.interrupt import stopped_by_sigterm

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from glane import BM25, Hits, Results
-from glane.evaluation.dataset import Dataset, read_beir
+from glane.collection.dataset import Dataset, read_beir
 from glane.evaluation.measures import evaluate
 from glane.retrievers.contract import Reranker
 from glane_export.parity import Bound, ndcg_loss

@@ -10,16 +10,16 @@ from glane.moved import install
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # not from `typing`, which takes longer to load than all of this
     from glane.analysis.analyzer import Analyzer
+    from glane.collection.dataset import Dataset, read_beir
     from glane.errors import CheckpointError, GlaneError, IndexDamaged, LockedError, ParityError
-    from glane.evaluation.dataset import Dataset, read_beir
     from glane.evaluation.measures import Evaluation, evaluate
-    from glane.fusion import fuse
     from glane.hits import Hits, Results
     from glane.maxsim.index import TokenStorage
     from glane.model.checkpoint import Checkpoint, ModelInfo
     from glane.retrievers.bm25 import BM25
     from glane.retrievers.colbert import ColBERT
     from glane.retrievers.contract import Reranker, Retriever
+    from glane.retrievers.fusion import fuse
     from glane.retrievers.sparse_embed import SparseEmbed
     from glane.retrievers.splade import Splade
     from glane.retrievers.tfidf import TfIdf
@@ -64,9 +64,9 @@ _PLACES = {
     **dict.fromkeys(
         ("CheckpointError", "GlaneError", "IndexDamaged", "LockedError", "ParityError"), "errors"
     ),
-    **dict.fromkeys(("Dataset", "read_beir"), "evaluation.dataset"),
+    **dict.fromkeys(("Dataset", "read_beir"), "collection.dataset"),
     **dict.fromkeys(("Evaluation", "evaluate"), "evaluation.measures"),
-    **dict.fromkeys(("fuse",), "fusion"),
+    **dict.fromkeys(("fuse",), "retrievers.fusion"),
     **dict.fromkeys(("Hits", "Results"), "hits"),
     **dict.fromkeys(("TokenStorage",), "maxsim.index"),
     **dict.fromkeys(("Checkpoint", "ModelInfo"), "model.checkpoint"),

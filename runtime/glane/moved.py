@@ -1,4 +1,4 @@
-"""The modules' former names, which still import: `glane.dataset` is `glane.evaluation.dataset`."""
+"""The modules' former names, which still import: `glane.dataset` is `glane.collection.dataset`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from types import ModuleType
 FORMER = {
     **{name: f"retrievers.{name}" for name in ("bm25", "tfidf", "lexical", "neural")},
     **{name: f"retrievers.{name}" for name in ("colbert", "splade", "sparse_embed")},
-    **{name: f"evaluation.{name}" for name in ("dataset", "records")},
+    **{name: f"collection.{name}" for name in ("dataset", "records")},
+    **{f"evaluation.{name}": f"collection.{name}" for name in ("dataset", "records")},
     **{name: f"maxsim.{name}" for name in ("pooling", "outlines")},
     **{name: f"model.{name}" for name in ("checkpoint", "scoring", "encoder")},
     "cli": "commands.main",
     "codes": "maxsim.quantization",
     "folders": "store.folders",
+    "fusion": "retrievers.fusion",
     "index": "saved",
     "inverted": "postings.inverted",
     "product": "maxsim.gemm",

@@ -12,8 +12,8 @@ from typing import Any, Self
 import numpy as np
 
 from glane import saved
+from glane.collection.records import read_records
 from glane.errors import GlaneError, IndexDamaged
-from glane.evaluation.records import read_records
 from glane.hits import Key
 from glane.model.progress import bar
 from glane.retrievers.answers import Answers, Fields, Now

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from glane.collection.dataset import read_beir
 from glane.commands.main import main
-from glane.evaluation.dataset import read_beir
 from glane_export.demo import BASE_PACKAGE, SAMPLE, packaged_base
 
 

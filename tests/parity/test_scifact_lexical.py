@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from glane.analysis.analyzer import Analyzer
-from glane.evaluation.dataset import read_beir
+from glane.collection.dataset import read_beir
 from glane.retrievers.bm25 import BM25
 from glane.retrievers.lexical import Lexical
 from glane.retrievers.tfidf import TfIdf

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from glane.evaluation.dataset import Dataset, join_fields, read_beir, read_jsonl
+from glane.collection.dataset import Dataset, join_fields, read_beir, read_jsonl
 
 CORPUS: list[dict[str, object]] = [
     {"_id": "d1", "title": "Tea", "text": "A leaf."},

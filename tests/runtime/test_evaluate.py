@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from glane.evaluation.dataset import Dataset
+from glane.collection.dataset import Dataset
 from glane.evaluation.measures import evaluate, hits
 from glane.hits import Key, Results
 

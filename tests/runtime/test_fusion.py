@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glane.fusion import Fusion, check_fusion, fuse
 from glane.hits import Hits
 from glane.model.scoring import NO_TOKENS_SCORE
+from glane.retrievers.fusion import Fusion, check_fusion, fuse
 
 METHODS: list[Fusion] = ["rrf", "relative"]
 both = pytest.mark.parametrize("method", METHODS)

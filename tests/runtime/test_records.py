@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from glane import BM25, Search
-from glane.evaluation.records import as_key, check_keys, read_records
+from glane.collection.records import as_key, check_keys, read_records
 
 
 class Number(enum.IntEnum):

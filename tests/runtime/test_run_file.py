@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from glane.collection.dataset import Dataset
 from glane.commands.main import main
 from glane.commands.run_file import falling, write_run
-from glane.evaluation.dataset import Dataset
 from glane.evaluation.measures import Evaluation, evaluate
 from glane.hits import Results
 

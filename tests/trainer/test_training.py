@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import load_file
 from torch.optim import Optimizer
 
+from glane.collection.dataset import Dataset
 from glane.commands.main import main
 from glane.errors import CheckpointError
-from glane.evaluation.dataset import Dataset
 from glane.model.checkpoint import CHECKPOINT_FILES, fingerprint
 from glane_trainer import (
     DEFAULTS,

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from glane.evaluation.dataset import Dataset, read_beir
+from glane.collection.dataset import Dataset, read_beir
 from glane.model.preparation import TextPreparer
 from glane_trainer.examples import (
     Example,

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from glane.evaluation.dataset import Dataset
+from glane.collection.dataset import Dataset
 from glane.hits import best
 from glane.retrievers.bm25 import BM25
 from glane.types import Ids, Scores

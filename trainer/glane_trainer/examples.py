@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from glane.evaluation.dataset import Dataset, read_jsonl
+from glane.collection.dataset import Dataset, read_jsonl
 
 
 @dataclass(frozen=True, slots=True)

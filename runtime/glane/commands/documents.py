@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from glane.collection.dataset import read_jsonl
+from glane.collection.records import check_fields, read_record
 from glane.commands.usage import Bounded
-from glane.evaluation.dataset import read_jsonl
-from glane.evaluation.records import check_fields, read_record
 from glane.hits import Key
 from glane.model.progress import bar
 from glane.search import Search

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from glane.collection.dataset import Dataset, read_beir
 from glane.commands.run_file import check_run, write_run
 from glane.commands.stages import (
     active_terms,
@@ -21,7 +22,6 @@ from glane.commands.stages import (
 from glane.commands.streams import visible
 from glane.commands.told import cut_texts, truncated, versions
 from glane.commands.usage import UsageError, as_usage
-from glane.evaluation.dataset import Dataset, read_beir
 from glane.evaluation.measures import (
     DEFAULT_METRICS,
     Evaluation,

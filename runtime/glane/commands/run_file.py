@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from glane.evaluation.dataset import Dataset
+from glane.collection.dataset import Dataset
 from glane.evaluation.measures import Evaluation
 from glane.store import files
 from glane.store.segments import new_name

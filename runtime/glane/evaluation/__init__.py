@@ -1,1 +1,1 @@
-"""Collections with judgements, and measures on them."""
+"""Measures on collections with judgements."""

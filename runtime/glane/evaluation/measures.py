@@ -10,7 +10,7 @@ from typing import NamedTuple, TypedDict
 
 import numpy as np
 
-from glane.evaluation.dataset import Dataset
+from glane.collection.dataset import Dataset
 from glane.hits import Results
 from glane.model.progress import bar
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from glane.errors import GlaneError, IndexDamaged
-from glane.evaluation.records import as_key
-from glane.fusion import check_fusion
+from glane.collection.records import as_key
+from glane.retrievers.fusion import check_fusion
 from glane.hits import Key, Results, check_k
 from glane.model.preparation import check_texts
 from glane.retrievers.collection import Collection

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from glane.evaluation.records import check_keys
-from glane.fusion import fuse as fused
+from glane.collection.records import check_keys
+from glane.retrievers.fusion import fuse as fused
 from glane.hits import Hits, Key, Results
 from glane.model.preparation import clean
 from glane.retrievers.contract import Reranker, Retriever
@@ -166,7 +166,7 @@ class Collection:
             texts: The queries.
             k: Documents wanted.
             width: Documents that the retriever hands to the reranker.
-            fuse: "none", or a method of `glane.fusion.fuse`.
+            fuse: "none", or a method of `glane.retrievers.fusion.fuse`.
             weight: Share of the retriever's score in it.
         """
         queries = self.retriever.encode_queries(texts)

@@ -1,0 +1,1 @@
+"""Documents, queries and judgements from the files that people have."""
