@@ -19,18 +19,26 @@ UNKNOWN = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder written by glane train")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder written by `glane train`")
     parser.add_argument("model", metavar="MODEL", help="folder to write")
     parser.add_argument(
-        "--quantize", choices=("int8", "none"), default="int8", help="default int8; none is fp32"
+        "--quantize",
+        choices=("int8", "none"),
+        default="int8",
+        help="precision of the weights: int8 is smaller and faster, none keeps fp32",
     )
     parser.add_argument(
-        "--texts", metavar="FILE", help="texts of your own to prove parity on, one a line"
+        "--texts",
+        metavar="FILE",
+        help="texts of your own, one a line, to prove on that the model ranks the same; default "
+        "built-in ones",
     )
     parser.add_argument(
-        "--dataset", metavar="BEIR_DIR", help="collection whose judgements measure what int8 costs"
+        "--dataset",
+        metavar="BEIR_DIR",
+        help="collection whose judgements measure what int8 costs; default none: not measured",
     )
-    parser.add_argument("--split", default="dev", help="judgements of the dataset; default dev")
+    parser.add_argument("--split", default="dev", help="judgements of the dataset: qrels/SPLIT.tsv")
     parser.add_argument("--overwrite", action="store_true", help="replace a folder that is there")
 
 

@@ -34,12 +34,15 @@ RUNS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--out", default="glane-demo", metavar="DIR", help="default glane-demo")
+    parser.add_argument(
+        "--out", default="glane-demo", metavar="DIR", help="folder for all that is made"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a demo that is there")
     parser.add_argument(
         "--base",
         metavar="NAME_OR_DIR",
-        help=f"model to start from; default: all-MiniLM-L6-v2 of the package {BASE_PACKAGE}",
+        help=f"model to begin with: a folder, or a name on the Hugging Face hub; default "
+        f"all-MiniLM-L6-v2 of the package {BASE_PACKAGE}",
     )
 
 

@@ -147,7 +147,7 @@ def read_data(
         dataset = read_beir(path, split)
         read = list(read_beir_examples(Path(path), split, dataset, unknown))
     elif dev_split is not None:
-        raise ValueError(f"a dev split needs a BEIR folder, but {str(path)!r} is not a folder")
+        raise ValueError(f"dev_split needs a BEIR folder, but {str(path)!r} is not a folder")
     else:
         read = read_triples(path)
         dataset = _as_dataset(read)

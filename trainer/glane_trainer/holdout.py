@@ -1,56 +1,12 @@
-"""Which queries are held out, and which of the others are the same query in another spelling."""
+"""Which queries a model cannot tell from held-out ones: it reads the same token ids."""
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
-import numpy as np
-
-from glane.model.preparation import TextPreparer, clean
-
-DROPPED = frozenset({"Mn", "Cc", "Cf", "Cn", "Co", "Cs", "Zs", "Zl", "Zp"})
-"""Categories that a spelling is compared without: accents, invisible characters, white space."""
-
-ENDS = ".,;:!?\u3002\u3001\u061f\u00bf\u00a1\"'`()[]-"
-"""Punctuation that does not count at either end of a query: it seldom changes what is asked."""
-
-
-def spelling(text: str) -> str:
-    """Return what two spellings of one query have in common.
-
-    Case, accents, width, white space, and punctuation at the ends do not count. An uncased model
-    gives two texts the same token ids only if this is the same (but for unknown tokens and what
-    is cut away, see `token_keys`).
-
-    >>> spelling("What is Café?") == spelling(" what  is cafe")
-    True
-    """
-    folded = unicodedata.normalize("NFKD", clean(text)).casefold()
-    folded = unicodedata.normalize("NFKD", folded)
-    kept = "".join(c for c in folded if unicodedata.category(c) not in DROPPED)
-    return kept.strip(ENDS) or kept
-
-
-def choose_held_out(anchors: Iterable[str], share: float, seed: int) -> set[str]:
-    """Return the spellings of the queries to hold out.
-
-    Args:
-        anchors: Queries, in any order.
-        share: Of the distinct spellings, in [0, 1); above 0 at least one is held out, where there
-            are two.
-        seed: Decides which.
-    """
-    groups: dict[str, str] = {}
-    for anchor in anchors:
-        key = spelling(anchor)
-        groups[key] = min(anchor, groups.get(key, anchor))
-    n_held_out = round(share * len(groups))
-    if share and not n_held_out and len(groups) > 1:
-        n_held_out = 1
-    order = np.random.default_rng([seed, 0]).permutation(len(groups))
-    keys = sorted(groups, key=groups.__getitem__)
-    return {keys[i] for i in order[:n_held_out]}
+from glane.collection.spelling import choose_held_out as choose_held_out
+from glane.collection.spelling import spelling as spelling
+from glane.model.preparation import TextPreparer
 
 
 def token_keys(queries: Sequence[str], preparer: TextPreparer) -> list[bytes]:
