@@ -1,0 +1,80 @@
+"""Which document an answer is: one that equals it, or the only one that it is a part of."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from glane.model.preparation import clean
+
+WINDOW = 12
+"""Characters that documents are looked through for, step by step."""
+
+SHORTEST = 2 * WINDOW - 1
+"""Characters of a text that is looked for inside of documents: each place has a whole step."""
+
+
+class Document(NamedTuple):
+    """A document of a collection.
+
+    Attributes:
+        id: Its id.
+        parts: The texts of its fields that are searched, those without text left out.
+    """
+
+    id: str
+    parts: list[str]
+
+    @property
+    def text(self) -> str:
+        """All of them, joined by a space."""
+        return " ".join(self.parts)
+
+
+def plain(text: str) -> str:
+    """Return what two copies of a text have in common: NFKC, and single spaces inside alone.
+
+    >>> plain(" a\\u00a0cafe\\u0301\\n")
+    'a café'
+    """
+    return " ".join(unicodedata.normalize("NFKC", clean(text)).split())
+
+
+def noting_equal(documents: Iterable[Document], found: dict[str, list[str]]) -> Iterator[Document]:
+    """Yield the documents, and note those that are a text, as a whole or with one of their parts.
+
+    Args:
+        documents: In any order.
+        found: The ids of each text, by what `plain` leaves of it; they are added to.
+    """
+    for document in documents:
+        for text in {plain(part) for part in (document.text, *document.parts)}:
+            if text in found:
+                found[text].append(document.id)
+        yield document
+
+
+def find_parts(texts: Iterable[str], documents: Iterable[Document]) -> dict[str, list[str]]:
+    """Return which documents each text is a part of: two at most, as more are not told apart.
+
+    A text of fewer than `SHORTEST` characters is not looked for: it is a part by chance.
+
+    Args:
+        texts: As `plain` leaves them.
+        documents: In any order.
+    """
+    found: dict[str, list[str]] = {text: [] for text in texts if len(text) >= SHORTEST}
+    windows: dict[str, list[str]] = {}
+    for text in found:  # from its middle: many texts begin and end alike
+        start = (len(text) - SHORTEST) // 2
+        for window in {text[at : at + WINDOW] for at in range(start, start + WINDOW)}:
+            windows.setdefault(window, []).append(text)
+    for document in documents if found else ():
+        whole = plain(document.text)
+        steps = {whole[at : at + WINDOW] for at in range(0, len(whole), WINDOW)}
+        near = {text for step in steps & windows.keys() for text in windows[step]}
+        for text in near:
+            if len(found[text]) < 2 and text in whole:
+                found[text].append(document.id)
+    return found
