@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from glane.collection.dataset import join_fields, read_jsonl
+from glane.collection.dataset import read_jsonl
+from glane.collection.fields import join_fields
 from glane.model.preparation import Batch, TextPreparer
 from glane.model.session import load_session, onnxruntime, run
 from glane.threads import available_threads

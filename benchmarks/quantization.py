@@ -20,7 +20,8 @@ from pathlib import Path
 
 import onnx
 
-from glane.collection.dataset import join_fields, read_jsonl
+from glane.collection.dataset import read_jsonl
+from glane.collection.fields import join_fields
 from glane.model.preparation import TextPreparer
 from glane.model.session import load_session, onnxruntime, run
 from glane_export import parity

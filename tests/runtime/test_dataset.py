@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from glane.collection.dataset import Dataset, join_fields, read_beir, read_jsonl
+from glane.collection.dataset import Dataset, read_beir, read_jsonl
+from glane.collection.fields import join_fields
 
 CORPUS: list[dict[str, object]] = [
     {"_id": "d1", "title": "Tea", "text": "A leaf."},
@@ -182,7 +183,7 @@ def test_a_missing_split_names_those_that_are_there(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl"])
 def test_a_missing_file_is_named(name: str, folder: Path) -> None:
     (folder / name).unlink()
-    with pytest.raises(FileNotFoundError, match=f"{name}' is no file; expected JSON lines"):
+    with pytest.raises(FileNotFoundError, match=f"{name}' is not a file"):
         read_beir(folder, "test")
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from glane.model.preparation import clean
+from glane.collection.fields import join_fields
+from glane.collection.rows import Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,42 +76,8 @@ def read_beir(folder: str | Path, split: str) -> Dataset:
 
 
 def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the line number, from 1, and the object of each line that is not blank.
-
-    Raises:
-        FileNotFoundError: If the file is missing.
-        ValueError: If a line is not UTF-8 or not a JSON object; the message names file and line.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{str(path)!r} is no file; expected JSON lines")
-    for number, line in _lines(Path(path)):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{str(path)!r}, line {number}: not JSON: {error}") from None
-        if not isinstance(record, dict):
-            kind = type(record).__name__
-            raise ValueError(f"{str(path)!r}, line {number}: must be an object, got {kind}")
-        yield number, record
-
-
-def join_fields(record: Mapping[str, Any], fields: list[str] | tuple[str, ...]) -> str:
-    """Return the text of some fields, joined by a space; missing and empty fields add nothing.
-
-    Raises:
-        ValueError: If a field holds something else than text.
-
-    >>> join_fields({"title": "Tea", "text": "A leaf."}, ["title", "text", "notes"])
-    'Tea A leaf.'
-    """
-    parts = []
-    for name in fields:
-        value = record.get(name)
-        if value is not None and not isinstance(value, str):
-            raise ValueError(f"field {name!r} must be text, got {type(value).__name__}: {value!r}")
-        if value and value.strip():
-            parts.append(clean(value).strip())
-    return " ".join(parts)
+    """Yield what `Rows` yields: the name that it had when it read JSON lines alone."""
+    return iter(Rows(path))
 
 
 def _texts(path: Path, titled: Collection[str] = ()) -> tuple[dict[str, str], dict[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from glane.collection.dataset import join_fields
+from glane.collection.fields import join_fields
 from glane.store.names import Name
 
 

@@ -1,0 +1,62 @@
+"""Fields of a record by name, nested ones by dots, and the text that some of them make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from glane.model.preparation import clean
+
+
+def look_up(record: Mapping[str, Any], name: str, missing: object = None) -> Any:  # noqa: ANN401
+    """Return the value of a field, and of a nested one by its path.
+
+    A field that is literally called so comes first.
+
+    Args:
+        record: Any record.
+        name: Such as `title`, or `meta.title` for `{"meta": {"title": ...}}`.
+        missing: What is returned where there is no such field.
+
+    >>> look_up({"meta": {"title": "Tea"}, "a.b": 1, "a": {"b": 2}}, "meta.title")
+    'Tea'
+    >>> look_up({"a.b": 1, "a": {"b": 2}}, "a.b")
+    1
+    """
+    if name in record:
+        return record[name]
+    parts = name.split(".")
+    for n in range(1, len(parts)):
+        inner = record.get(".".join(parts[:n]))
+        if isinstance(inner, Mapping):
+            found = look_up(inner, ".".join(parts[n:]), _NOTHING)
+            if found is not _NOTHING:
+                return found
+    return missing
+
+
+_NOTHING = object()
+
+
+def has_field(record: Mapping[str, Any], name: str) -> bool:
+    """Return whether a record has a field, whatever its value."""
+    return look_up(record, name, _NOTHING) is not _NOTHING
+
+
+def join_fields(record: Mapping[str, Any], fields: Sequence[str]) -> str:
+    """Return the text of some fields, joined by a space; missing and empty fields add nothing.
+
+    Raises:
+        ValueError: If a field holds something else than text.
+
+    >>> join_fields({"title": "Tea", "text": "A leaf."}, ["title", "text", "notes"])
+    'Tea A leaf.'
+    """
+    parts = []
+    for name in fields:
+        value = look_up(record, name)
+        if value is not None and not isinstance(value, str):
+            raise ValueError(f"field {name!r} must be text, got {type(value).__name__}: {value!r}")
+        if value and value.strip():
+            parts.append(clean(value).strip())
+    return " ".join(parts)

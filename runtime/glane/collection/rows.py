@@ -1,0 +1,126 @@
+"""The one reader of files of records: documents, queries, judgements and training examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from glane.collection.decoding import ahead, decoded, lines
+from glane.collection.layouts import PARQUET, find_layout, suffix_of
+from glane.collection.parquet import read_parquet
+from glane.collection.parsing import read_array, read_lines
+from glane.collection.source import Source
+from glane.collection.tables import find_dialect, read_table
+
+Record = dict[str, Any]
+
+
+class Rows:
+    r"""The records of a file, in any of the layouts that people have; can be iterated again.
+
+    One record is in memory at a time, of Parquet a batch. The layouts are JSON lines, a JSON
+    array of objects, a table with a header and , ; | or tabs between the cells, and Parquet; all
+    but the last in UTF-8, or in what a byte order mark says; all of them also packed with gzip.
+    The name says which it is where it ends in .jsonl, .ndjson, .json, .csv, .tsv or .parquet, with
+    or without .gz, and the content fits; else the content does. `docs/files.md` has the rules.
+
+    Attributes:
+        name: How messages call the file.
+
+    >>> Path("faq.csv").write_text("id;text\n7;tea\n")  # doctest: +SKIP
+    >>> list(Rows("faq.csv"))  # doctest: +SKIP
+    [(2, {'id': '7', 'text': 'tea'})]
+    """
+
+    def __init__(
+        self, path: str | Path, columns: Sequence[str] = (), *others: Sequence[str]
+    ) -> None:
+        """Take a file; nothing is opened yet.
+
+        Args:
+            path: A file, a pipe, or "-" for standard input. What cannot be read twice is copied
+                to an unnamed temporary file at the first pass.
+            columns: Names for the columns of a table that has no header: used where it has as
+                many, none of them is in its first row, and that has more than words without
+                digits. Between tabs, quotes are then characters like others.
+            others: Names for tables of other widths, likewise.
+        """
+        self._source = Source(path)
+        self._columns = [each for each in (columns, *others) if each]
+        self._unit = "line"
+        self.name = self._source.name
+
+    def __iter__(self) -> Iterator[tuple[int, Record]]:
+        """Yield the line where each record begins, from 1, and the record; of Parquet the row.
+
+        Raises:
+            OSError: If the file is missing, a folder, or not readable.
+            ValueError: If it is of no layout that is read, or a record is malformed; the message
+                names file and line.
+            ModuleNotFoundError: If it is Parquet, and pyarrow is not installed.
+        """
+        with self._source.open() as file, self._source.unpacking():
+            if _is_parquet(file):
+                self._unit = "row"
+                yield from read_parquet(file, self.name)
+            else:
+                yield from self._read_text(file)
+
+    def place(self, number: int) -> str:
+        """Return how messages call a record: `'faq.csv', line 7`."""
+        return f"{self.name}, {self._unit} {number}"
+
+    def lines(self) -> Iterator[tuple[int, str]] | None:
+        """Return number and text of each line that is not blank; None where it is not a table.
+
+        For what is laid out otherwise, such as the columns of TREC.
+        """
+        with self._source.open() as file, self._source.unpacking():
+            if _is_parquet(file):
+                return None
+            head, _, is_all = ahead(decoded(file, self.name))
+            if head.strip() and self._layout(head, is_all) != "table":
+                return None
+        return self._lines()
+
+    def _lines(self) -> Iterator[tuple[int, str]]:
+        with self._source.open() as file, self._source.unpacking():
+            for number, line in enumerate(lines(decoded(file, self.name), self.name), 1):
+                if text := line.strip("\r\n"):
+                    yield number, text
+
+    def _read_text(self, file: BinaryIO) -> Iterator[tuple[int, Record]]:
+        head, texts, is_all = ahead(decoded(file, self.name))
+        if not head.strip():
+            return
+        layout = self._layout(head, is_all)
+        if layout == "lines":
+            yield from read_lines(texts, self.name, self.place)
+        elif layout == "array":
+            yield from read_array(texts, self.place)
+        else:
+            self._check_table(head, is_all)
+            yield from read_table(texts, self.place, self.name, self._columns)
+
+    def _layout(self, head: str, is_all: bool) -> str:
+        try:
+            return find_layout(self._source.path, head, is_all)
+        except ValueError as error:
+            raise ValueError(f"{self.name} {error}") from None
+
+    def _check_table(self, head: str, is_all: bool) -> None:
+        """Refuse lines of plain text, unless the name says that they are a table of one column."""
+        is_named = suffix_of(self._source.path) in (".csv", ".tsv")
+        if not is_named and not find_dialect(head, is_all).delimiter:
+            first = head.lstrip().partition("\n")[0].rstrip()
+            raise ValueError(
+                f"{self.name} is neither JSON nor a table: its first line has none of , ; | and "
+                f"no tab: {first[:60]!r}"
+            )
+
+
+def _is_parquet(file: BinaryIO) -> bool:
+    head = file.read(len(PARQUET))
+    file.seek(0)
+    return head == PARQUET
