@@ -124,14 +124,33 @@ class Search(Answers):
         if isinstance(documents, Mapping):
             raise TypeError("documents must be a list of dictionaries, got one dictionary")
         records = list(documents)
+        with self._changing:
+            first = not self._now.collection.keys.rows.next_id
+            keys, texts = read_records(records, self.key, self._fields.on, first=first)
+            return self.store(records, keys, texts, progress=progress)
+
+    def store(
+        self,
+        records: Sequence[Mapping[str, Any]],
+        keys: Sequence[Key],
+        texts: Sequence[str],
+        *,
+        progress: bool = False,
+    ) -> int:
+        """Store documents that are read already, as `add` does.
+
+        Args:
+            records: The documents, to be kept where they are kept.
+            keys: Id of each, which need not be in it; no id twice.
+            texts: What is searched of each.
+            progress: Whether a bar runs on standard error where that is a terminal.
+        """
 
         def encode(stage: Retriever, texts: Sequence[str]) -> Any:  # noqa: ANN401
             return encode_documents(stage, texts, progress)
 
         with self._changing:
             collection = self._now.collection.snapshot()
-            first = not collection.keys.rows.next_id
-            keys, texts = read_records(records, self.key, self._fields.on, first=first)
             n_stored = collection.store(records, keys, texts, encode)
             if n_stored:
                 self._now = replace(self._now, collection=collection, is_saved=False)

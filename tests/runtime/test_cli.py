@@ -348,7 +348,7 @@ def bad_calls(index: str, corpus: str, beir: str) -> list[tuple[list[str], str, 
         (["search", index, "x", "--reranker", str(MODEL)], "has no reranker", 2),
         (["search", index, "x", "--threads", "0"], "threads must be at least 1, got 0", 2),
         (["index", index, "--documents", corpus, *bm25], "exists already", 1),
-        (["index", new, "--documents", f"{corpus}.gone", *bm25], "is no file", 1),
+        (["index", new, "--documents", f"{corpus}.gone", *bm25], "is not a file", 1),
         (
             ["index", new, "--documents", corpus, *bm25, "--model", str(MODEL)],
             "takes no --model",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,16 @@ def read_beir(folder: str | Path, split: str) -> Dataset:
         n_unknown_documents=len(unknown),
         n_unknown_queries=len(judged) - len(judgements),
     )
+
+
+def document_rows(path: str | Path, key: str, on: Sequence[str]) -> Rows:
+    """Return the rows of a file of documents.
+
+    A table without a header is read as MS MARCO has them: id and text, or id, url, title and text;
+    its columns then have the names that are looked for.
+    """
+    text = "text" if on[-1] in (key, "url", "title") else on[-1]
+    return Rows(path, (key, text), (key, "url", "title", text))
 
 
 def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from glane.collection.fields import join_fields
+from glane.collection.fields import has_field, join_fields, look_up
 from glane.store.names import Name
 
 
@@ -37,8 +37,15 @@ def read_records(
         keys.append(found)
         texts.append(text)
     if records:
-        check_fields(on, {field for record in records for field in record}, first=first)
+        check_fields(
+            on, {field for record in records for field in present(record, on)}, first=first
+        )
     return keys, texts
+
+
+def present(record: Mapping[str, Any], fields: Sequence[str]) -> list[str]:
+    """Return the fields that a record has, whatever their values."""
+    return [name for name in fields if has_field(record, name)]
 
 
 def check_fields(on: Sequence[str], there: Collection[str], *, first: bool) -> None:
@@ -65,8 +72,8 @@ def read_record(
 
     Args:
         record: The document.
-        key: Field of the id.
-        on: Fields of the text; one that is missing or empty is empty text.
+        key: Field of the id, a nested one by dots.
+        on: Fields of the text, likewise; one that is missing or empty is empty text.
         where: How messages call the document.
 
     Raises:
@@ -76,13 +83,14 @@ def read_record(
     if not isinstance(record, Mapping):
         kind = type(record).__name__
         raise TypeError(f"documents must be dictionaries, got {kind} for {where}: {record!r:.60}")
-    if key not in record:
+    given = look_up(record, key, record)
+    if given is record:
         raise ValueError(f"{where} has no key {key!r}: it has {list(record)}")
     try:
-        found = _plain(record[key], f"the key {key!r} of {where}")
+        found = _plain(given, f"the key {key!r} of {where}")
         return found, join_fields(record, list(on))
     except (TypeError, ValueError) as error:
-        name = "" if where in str(error) else f"{where}, id {record[key]!r}: "
+        name = "" if where in str(error) else f"{where}, id {given!r}: "
         raise ValueError(f"{name}{error}") from None
 
 

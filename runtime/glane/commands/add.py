@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
+from glane.collection.dataset import document_rows
 from glane.commands.documents import (
     add_documents_argument,
     add_wait_argument,
@@ -32,9 +33,10 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
     start = time.perf_counter()
     editing = Search.edit(arguments.index, threads=arguments.threads, wait=arguments.wait)
     with writing_to(editing) as search:
-        checked = check_documents(arguments.documents, search)
+        rows = document_rows(arguments.documents, search.key, search.on)
+        checked = check_documents(rows, search, made=True)
         n_before = len(search)
-        stored = store_documents(arguments.documents, search, checked, arguments.index)
+        stored = store_documents(rows, search, checked, arguments.index)
         n_added = len(search) - n_before
     return {
         "index": arguments.index,

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 import time
 
+from glane.collection.ids import as_stored
 from glane.commands.documents import add_wait_argument
 from glane.model.progress import writing_to
 from glane.search import Search
-from glane.store.names import Name
-
-INTEGER = re.compile("0|-?[1-9][0-9]{0,99}")
-"""As Python writes it: `007` is no integer's id."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +23,7 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
     start = time.perf_counter()
     editing = Search.edit(arguments.index, threads=arguments.threads, wait=arguments.wait)
     with writing_to(editing) as search:
-        search.delete([_key(search, text) for text in arguments.ids])
+        search.delete(as_stored(search.keys, arguments.ids))
         n_documents = len(search)
     return {
         "index": arguments.index,
@@ -40,10 +36,3 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
 def show(result: dict[str, object]) -> str:
     """Return the result as text for a person."""
     return f"{result['index']}: {result['n_deleted']} deleted, {result['n_documents']} left"
-
-
-def _key(search: Search, text: str) -> Name:
-    """Return the id that was typed: an integer where only that is stored."""
-    if text in search or not INTEGER.fullmatch(text):
-        return text
-    return int(text) if int(text) in search else text

@@ -12,13 +12,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from glane.collection.dataset import read_jsonl
-from glane.collection.records import check_fields, read_record
-from glane.commands.usage import Bounded
+from glane.collection.fields import has_field
+from glane.collection.ids import as_stored
+from glane.collection.records import present, read_record
+from glane.collection.rows import Rows
+from glane.commands.usage import Bounded, UsageError
 from glane.hits import Key
 from glane.model.progress import bar
 from glane.search import Search
+from glane.store.names import Name
 from glane.types import Ids
+
+DEFAULT_FIELDS = ("title", "text")
+"""What is searched where --on does not say it; one of them may be missing."""
 
 CHUNK_BYTES = 1 << 22
 """What is encoded and not yet committed takes about so much memory at most, ..."""
@@ -31,6 +37,9 @@ AT_FIRST, AT_ONCE = 16, 512
 
 TEXT_BYTES = 1 << 21
 """Bytes of a file's lines that are encoded at once, about."""
+
+
+Row = tuple[int, dict[str, Any]]
 
 
 class Checked(NamedTuple):
@@ -60,8 +69,40 @@ class Stored(NamedTuple):
 def add_documents_argument(parser: argparse.ArgumentParser) -> None:
     """Declare the file of documents."""
     parser.add_argument(
-        "--documents", required=True, metavar="FILE", help="JSON lines, one document a line"
+        "--documents",
+        required=True,
+        metavar="FILE",
+        help="JSON lines, a JSON array, CSV, TSV or Parquet, also with .gz; - for standard input",
     )
+
+
+def add_field_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which fields of a document are read."""
+    parser.add_argument(
+        "--key",
+        default="_id",
+        metavar="FIELD",
+        help="field of a document's id, such as id or meta.id, default _id",
+    )
+    parser.add_argument(
+        "--on",
+        metavar="FIELDS",
+        help="fields to search, with commas between them, default title,text",
+    )
+
+
+def fields_of(arguments: argparse.Namespace) -> tuple[str, list[str]]:
+    """Return the field of the id, and those that are searched.
+
+    Raises:
+        UsageError: If a name is empty.
+    """
+    fields = list(DEFAULT_FIELDS)
+    if arguments.on is not None:
+        fields = [name.strip() for name in arguments.on.split(",")]
+    if not all([arguments.key, *fields]):
+        raise UsageError("--key and --on must name fields, got an empty name")
+    return arguments.key, fields
 
 
 def add_wait_argument(parser: argparse.ArgumentParser) -> None:
@@ -77,32 +118,68 @@ def add_wait_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_documents(path: str, search: Search) -> Checked:
+def check_documents(rows: Rows, search: Search, *, made: bool, strict: bool = False) -> Checked:
     """Read all documents once, so that what would be refused is refused before any is encoded.
 
+    Args:
+        rows: The file.
+        search: Takes them.
+        made: Whether its index was made before, with a --key and an --on of its own.
+        strict: Whether each field that is searched must be in some document; else one must.
+
     Raises:
-        ValueError: If a line is not a document that the search takes, an id appears twice, or a
-            field that is searched is in none of them; the message names file and line.
+        ValueError: If a record is not a document that the search takes, an id appears twice, or no
+            document has the fields that are searched; the message names file and line.
     """
-    n_empty, hashes, fields = 0, array("Q"), set[str]()
+    n_empty, hashes, fields, there = 0, array("Q"), set[str](), set[str]()
     with bar(None, "reading documents", shown=True) as shown:
-        for number, record in read_jsonl(path):
-            key, text = read_record(record, search.key, search.on, _line(path, number))
+        for number, record in rows:
+            place = rows.place(number)
+            key, text = _read(record, search, place, made=made)
             hashes.append(_hash(key))
-            fields |= record.keys()
+            fields.update(record)
+            there.update(present(record, search.on))
             n_empty += not text
             shown.update(1)
-    _refuse_repeated(path, search, np.frombuffer(hashes, np.uint64))
-    if len(hashes):
-        check_fields(search.on, fields, first=not len(search))
+    _refuse_repeated(rows, search, np.frombuffer(hashes, np.uint64))
+    missing = [name for name in search.on if name not in there]
+    if len(hashes) and missing and (strict or not there):
+        how = "as the index was made" if made else "say with --on which are searched"
+        raise ValueError(
+            f"{rows.name}: no document has the field {missing[0]!r}: they have {sorted(fields)}; "
+            f"{how}"
+        )
     return Checked(len(hashes), n_empty)
 
 
-def store_documents(path: str, search: Search, checked: Checked, folder: str) -> Stored:
+def _read(record: dict[str, Any], search: Search, place: str, *, made: bool) -> tuple[Name, str]:
+    """Return id and text of a document that can be stored.
+
+    Raises:
+        ValueError: If it cannot.
+    """
+    if not has_field(record, search.key):
+        how = "as the index was made" if made else "say with --key which is the id"
+        raise ValueError(f"{place} has no key {search.key!r}: it has {list(record)}; {how}")
+    key, text = read_record(record, search.key, search.on, place)
+    if key == "":
+        raise ValueError(f"{place}: the key {search.key!r} is empty")
+    if search.kept is not None:
+        try:
+            search.kept.written([record])
+        except ValueError as error:
+            told = str(error).partition(" cannot ")[2]
+            raise ValueError(f"{place}, id {key!r}: cannot {told}") from None
+    return key, text
+
+
+def store_documents(rows: Rows, search: Search, checked: Checked, folder: str) -> Stored:
     """Add the documents of a file, and save them as they are encoded.
 
+    An id that is stored in its other form, 7 or "7", replaces that document, and keeps its form.
+
     Args:
-        path: The file, which `check_documents` has seen.
+        rows: The file, which `check_documents` has seen.
         search: Takes them; it is being edited, or built.
         checked: What that said.
         folder: The index that it is saved to.
@@ -110,14 +187,15 @@ def store_documents(path: str, search: Search, checked: Checked, folder: str) ->
     Raises:
         KeyboardInterrupt: If it is stopped; the message says what is stored.
     """
-    records = (record for _, record in read_jsonl(path))
     numbers = [np.empty(0, np.int64)]
     n_written, n_saved, at_once, last = 0, len(search), AT_FIRST, time.monotonic()
+    records = iter(rows)
     try:
         with bar(checked.n_documents, "documents", shown=True) as shown:
             while chunk := list(_bounded(islice(records, at_once))):
-                n_written += search.add(chunk)
-                numbers.append(search.numbers(record[search.key] for record in chunk))
+                stored = _store(chunk, rows, search)
+                n_written += stored.n_written
+                numbers.append(stored.numbers)
                 shown.update(len(chunk))
                 unsaved = search.n_unsaved_bytes()
                 at_once = _fitting(at_once, unsaved)
@@ -131,11 +209,18 @@ def store_documents(path: str, search: Search, checked: Checked, folder: str) ->
     return Stored(n_written, np.concatenate(numbers))
 
 
-def _bounded(records: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield records until their texts are long enough to be encoded."""
+def _store(chunk: list[Row], rows: Rows, search: Search) -> Stored:
+    read = [read_record(record, search.key, search.on, rows.place(n)) for n, record in chunk]
+    keys = as_stored(search.keys, [key for key, _ in read])
+    n_written = search.store([record for _, record in chunk], keys, [text for _, text in read])
+    return Stored(n_written, search.numbers(keys))
+
+
+def _bounded(rows: Iterator[Row]) -> Iterator[Row]:
+    """Yield rows until their texts are long enough to be encoded."""
     n_bytes = 0
-    for record in records:
-        yield record
+    for number, record in rows:
+        yield number, record
         n_bytes += sum(len(value) for value in record.values() if isinstance(value, str))
         if n_bytes > TEXT_BYTES:
             return
@@ -148,28 +233,25 @@ def _fitting(at_once: int, unsaved: int) -> int:
     return min(AT_ONCE, at_once * 2) if unsaved < CHUNK_BYTES // 4 else at_once
 
 
-def _line(path: str, number: int) -> str:
-    return f"{path!r}, line {number}"
-
-
 def _hash(key: Key) -> int:
-    name = f"{type(key).__name__}{key}".encode("utf-8", "surrogatepass")
+    name = str(key).encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(name, digest_size=8).digest(), "little")
 
 
 def _refuse_repeated(
-    path: str, search: Search, hashes: np.ndarray[Any, np.dtype[np.uint64]]
+    rows: Rows, search: Search, hashes: np.ndarray[Any, np.dtype[np.uint64]]
 ) -> None:
     """Refuse a file in which an id appears twice; the ids are read again only if hashes do."""
     values, counts = np.unique(hashes, return_counts=True)
     suspects = set(values[counts > 1].tolist())
-    seen: dict[Key, int] = {}
-    for number, record in read_jsonl(path) if suspects else ():
-        key, _ = read_record(record, search.key, (), _line(path, number))
-        if _hash(key) in suspects:
-            if key in seen:
-                raise ValueError(
-                    f"{_line(path, number)}: document {key!r} appears twice, first in line "
-                    f"{seen[key]}"
-                )
-            seen[key] = number
+    seen: dict[str, tuple[Key, int]] = {}
+    for number, record in rows if suspects else ():
+        key, _ = read_record(record, search.key, (), rows.place(number))
+        if _hash(key) not in suspects:
+            continue
+        first, line = seen.setdefault(str(key), (key, number))
+        if line != number:
+            form = "" if first == key else f" as {first!r}"
+            raise ValueError(
+                f"{rows.place(number)}: document {key!r} appears twice, first{form} in line {line}"
+            )

@@ -6,10 +6,13 @@ import argparse
 import time
 from pathlib import Path
 
+from glane.collection.dataset import document_rows
 from glane.commands.documents import (
     add_documents_argument,
+    add_field_arguments,
     add_wait_argument,
     check_documents,
+    fields_of,
     store_documents,
 )
 from glane.commands.stages import (
@@ -19,7 +22,6 @@ from glane.commands.stages import (
     stage_names,
 )
 from glane.commands.told import cut_texts, empty_texts, truncated
-from glane.commands.usage import UsageError
 from glane.model.progress import writing_to
 from glane.saved import check_free
 
@@ -29,8 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("index", metavar="INDEX", help="folder to write")
     add_documents_argument(parser)
     add_stage_arguments(parser)
-    parser.add_argument("--key", default="_id", help="field of a document's id, default _id")
-    parser.add_argument("--on", default="title,text", help="fields to search, default title,text")
+    add_field_arguments(parser)
     parser.add_argument(
         "--keep-documents", action="store_true", help="store the documents too, for display"
     )
@@ -47,24 +48,23 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
     Stopped, it leaves a draft that no reader sees, and the same command goes on from there.
     """
     start = time.perf_counter()
-    fields = arguments.on.split(",")
-    if not all([arguments.key, *fields]):
-        raise UsageError("--key and --on must name fields, got an empty name")
+    key, fields = fields_of(arguments)
     check_stages(arguments)
     folder = Path(arguments.index).resolve()
     check_free(folder, overwrite=arguments.overwrite, wait=arguments.wait)
-    search = build_search(arguments, arguments.key, fields, arguments.keep_documents)
+    search = build_search(arguments, key, fields, arguments.keep_documents)
     building = search.building(
         arguments.index,
         overwrite=arguments.overwrite,
         link=arguments.link,
         wait=arguments.wait,
     )
+    rows = document_rows(arguments.documents, key, fields)
     with writing_to(building) as goes_on:
-        checked = check_documents(arguments.documents, search)
+        checked = check_documents(rows, search, made=False, strict=arguments.on is not None)
         if not checked.n_documents:
-            raise ValueError(f"{arguments.documents!r} is empty; expected one JSON object a line")
-        stored = store_documents(arguments.documents, search, checked, arguments.index)
+            raise ValueError(f"{rows.name} is empty; expected documents")
+        stored = store_documents(rows, search, checked, arguments.index)
         if goes_on:
             search.keep_only(stored.numbers)
     return {
