@@ -108,7 +108,6 @@ def test_triples_are_read(triples: Callable[..., Path]) -> None:
 @pytest.mark.parametrize(
     ("record", "complaint"),
     [
-        ({"anchor": "a", "positive": "p"}, "needs one of `negative` and `negatives`"),
         ({**GOOD, "negatives": ["n"]}, "needs one of `negative` and `negatives`"),
         ({"positive": "p", "negative": "n"}, "`anchor` is missing"),
         ({**GOOD, "positive": " "}, "`positive` is empty"),

@@ -8,6 +8,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from glane.collection.pairs import Fields
+from glane.commands.fields import fields_of
 from glane.commands.usage import UsageError
 from glane_trainer.interrupt import stopped_by_sigterm
 from glane_trainer.openmp import wait_asleep
@@ -22,6 +24,8 @@ COUNTED = {
     "spelled_otherwise": "examples ask a held-out query in another spelling: dropped",
     "unknown_documents": "documents are judged that the collection lacks: passed over",
     "unknown_queries": "queries are judged that the collection lacks: passed over",
+    "without_negatives": "examples have no negatives of their own: other answers of their batch "
+    "are theirs",
     "unknown_negatives": "ids of the hard negatives are not in the split or corpus: passed over",
 }
 """What is said of the counts of `glane_trainer.data.Counts`."""
@@ -91,6 +95,7 @@ def check(arguments: argparse.Namespace) -> None:
         raise UsageError("--data is missing; only --max-steps 0 does without")
     if not 0 <= arguments.holdout < 1:
         raise UsageError(f"--holdout must be from 0 to below 1, got {arguments.holdout}")
+    _check_fields(arguments)
     projected = arguments.kind == "colbert" and arguments.projection == "pca"
     base: str | None = arguments.base
     unread = projected and arguments.data is None
@@ -98,6 +103,15 @@ def check(arguments: argparse.Namespace) -> None:
         raise UsageError(
             f"--dim {arguments.dim} needs --data, to project onto the directions of its documents, "
             "or --projection random; without --dim the base's own width is kept"
+        )
+
+
+def _check_fields(arguments: argparse.Namespace) -> None:
+    is_folder = arguments.data is not None and Path(arguments.data).is_dir()
+    if is_folder and fields_of(arguments) != Fields():
+        raise UsageError(
+            "--anchor, --positive and --negatives name fields of a file, but "
+            f"{arguments.data!r} is a folder"
         )
 
 

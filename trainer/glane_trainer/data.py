@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from glane.collection.dataset import Dataset, read_beir
+from glane.collection.pairs import Fields
 from glane.model.preparation import TextPreparer
 from glane_trainer.examples import (
     Example,
@@ -33,6 +34,8 @@ class Counts:
         unknown_queries: Queries, likewise.
         unknown_negatives: Ids in a file of hard negatives that the split or the corpus lacks;
             passed over.
+        without_negatives: Examples that have no negative of their own; they learn from the other
+            documents of their batch.
     """
 
     own_negatives: int = 0
@@ -41,6 +44,7 @@ class Counts:
     unknown_documents: int = 0
     unknown_queries: int = 0
     unknown_negatives: int = 0
+    without_negatives: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +99,21 @@ class TrainingData:
                 "nothing is left to learn from: this model reads every query as one that is held "
                 "out, with the same token ids; does its tokenizer know the language?"
             )
-        n_dropped = self.counts.spelled_otherwise + len(self.examples) - len(kept)
-        return replace(
-            self, examples=kept, counts=replace(self.counts, spelled_otherwise=n_dropped)
+        counts = replace(
+            self.counts,
+            spelled_otherwise=self.counts.spelled_otherwise + len(self.examples) - len(kept),
+            without_negatives=_n_without(kept),
         )
+        return replace(self, examples=kept, counts=counts)
+
+    def summary(self) -> str:
+        """Return a line on what is learned from, and what it is measured on."""
+        n, n_without = len(self.examples), self.counts.without_negatives
+        told = f"{n} examples to learn from, {n - n_without} with negatives of their own"
+        if n_without:
+            told += f", {n_without} without: they learn from the rest of their batch"
+        n_held_out = 0 if self.held_out is None else len(self.held_out.queries)
+        return f"{told}; {n_held_out} queries to measure on"
 
     def check_teacher(self) -> None:
         """Refuse examples that a loss with a teacher cannot learn from.
@@ -123,33 +138,38 @@ def read_data(
     dev_split: str | None = None,
     holdout: float = 0.1,
     seed: int = 0,
+    fields: Fields = Fields(),  # noqa: B008 (frozen)
 ) -> TrainingData:
     """Read all training data and set some queries apart to measure on.
 
     Args:
-        path: A BEIR folder, or a file of JSON lines with `anchor`, `positive`, and `negative` or
-            `negatives`, and where a teacher scored them `teacher_scores`: positive first.
+        path: A BEIR folder, or a file in any layout that `glane.collection.rows.Rows` reads:
+            triples, pairs without negatives, or lists of positives and negatives; where a teacher
+            scored them with `teacher_scores`, positives first.
         split: Judgements of a BEIR folder to learn from. Negatives are taken from
-            `<split>_hardneg.tsv` where it stands: query, positive, negatives joined by spaces.
+            `<split>_hardneg.tsv`, where there is one: query, positive, negatives joined by spaces.
         dev_split: Judgements of a BEIR folder to measure on, instead of a part of `split`.
         holdout: Share of the distinct queries to measure on, in [0, 1); 0 measures nothing.
         seed: Decides which queries are held out.
+        fields: Which fields of a file hold what, where they have no name in common use.
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If a line is malformed (file and line are named), nothing is left to learn
-            from, or `holdout` is outside its range.
+        ValueError: If a line is malformed (file, line and field are named), nothing is left to
+            learn from, `holdout` is outside its range, or a setting is not for this `path`.
     """
     if not 0 <= holdout < 1:
         raise ValueError(f"holdout must be a share from 0 to below 1, got {holdout}")
     unknown = set[str]()
     if Path(path).is_dir():
+        if fields != Fields():
+            raise ValueError(f"fields are named for a file, but {str(path)!r} is a folder")
         dataset = read_beir(path, split)
         read = list(read_beir_examples(Path(path), split, dataset, unknown))
     elif dev_split is not None:
         raise ValueError(f"dev_split needs a BEIR folder, but {str(path)!r} is not a folder")
     else:
-        read = read_triples(path)
+        read = read_triples(path, fields)
         dataset = _as_dataset(read)
     if not read:
         raise ValueError(f"{str(path)!r} has no training example")
@@ -171,6 +191,7 @@ def read_data(
         unknown_documents=sum(part.n_unknown_documents for part in judged),
         unknown_queries=sum(part.n_unknown_queries for part in judged),
         unknown_negatives=len(unknown),
+        without_negatives=_n_without(kept),
     )
     return TrainingData(kept, known, held_out, counts)
 
@@ -210,6 +231,10 @@ def _without(examples: list[Example], held_out: Dataset | None) -> tuple[list[Ex
 
 def _n_negatives(examples: Iterable[Example]) -> int:
     return sum(len(example.negatives) for example in examples)
+
+
+def _n_without(examples: Iterable[Example]) -> int:
+    return sum(not example.negatives for example in examples)
 
 
 def _sha256(rows: Iterable[object]) -> str:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from glane.collection.dataset import Dataset, read_jsonl
+from glane.collection.dataset import Dataset
+from glane.collection.pairs import Fields, Pair, read_pairs
+from glane.collection.rows import Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,44 +32,35 @@ class Example:
     place: str = field(default="", compare=False)
 
 
-def read_triples(path: str | Path) -> list[Example]:
-    """Read a file of JSON lines.
+def read_triples(
+    path: str | Path,
+    fields: Fields = Fields(),  # noqa: B008 (frozen)
+) -> list[Example]:
+    """Read pairs, triples, or lists of positives and negatives; each positive is an example.
+
+    Args:
+        path: A file in any layout that `glane.collection.rows.Rows` reads.
+        fields: Which fields hold what; by default those with names in common use, see
+            `glane.collection.pairs.NAMES`. Scores of a teacher are in `teacher_scores`.
 
     Raises:
         FileNotFoundError: If the file is missing.
         ValueError: If a line is malformed; the message names file, line and field.
     """
-    return [_example(record, f"{str(path)!r}, line {n}") for n, record in read_jsonl(path)]
+    return [example for pair in read_pairs(path, fields) for example in _examples(pair)]
 
 
-def _example(record: dict[str, Any], place: str) -> Example:
-    if ("negative" in record) == ("negatives" in record):
-        raise ValueError(f"{place}: needs one of `negative` and `negatives`")
-    negatives = record["negatives"] if "negatives" in record else [record["negative"]]
-    if not isinstance(negatives, list):
-        kind = type(negatives).__name__
-        raise ValueError(f"{place}: `negatives` must be a list of texts, got {kind}")
-    name = "negatives" if "negatives" in record else "negative"
-    return Example(
-        _text(record.get("anchor"), "anchor", place),
-        _text(record.get("positive"), "positive", place),
-        tuple(_text(negative, name, place) for negative in negatives),
-        _teacher_scores(record.get("teacher_scores", []), 1 + len(negatives), place),
-        place,
-    )
-
-
-def _text(value: Any, name: str, place: str) -> str:  # noqa: ANN401 (parsed JSON)
-    if value is None:
-        raise ValueError(f"{place}: `{name}` is missing")
-    if not isinstance(value, str):
-        raise ValueError(f"{place}: `{name}` must be text, got {type(value).__name__}")
-    if not value.strip():
-        raise ValueError(f"{place}: `{name}` is empty")
-    return value
+def _examples(pair: Pair) -> Iterator[Example]:
+    n_documents = len(pair.positives) + len(pair.negatives)
+    scores = _teacher_scores(pair.record.get("teacher_scores"), n_documents, pair.place)
+    for position, positive in enumerate(pair.positives):
+        own = scores[position : position + 1] + scores[len(pair.positives) :]
+        yield Example(pair.anchor, positive, pair.negatives, own, pair.place)
 
 
 def _teacher_scores(value: Any, n_documents: int, place: str) -> tuple[float, ...]:  # noqa: ANN401
+    if value is None:
+        return ()
     if not isinstance(value, list):
         kind = type(value).__name__
         raise ValueError(f"{place}: `teacher_scores` must be a list, got {kind}")
@@ -76,7 +69,7 @@ def _teacher_scores(value: Any, n_documents: int, place: str) -> tuple[float, ..
             raise ValueError(f"{place}: `teacher_scores` must be numbers, got {score!r}")
     if value and len(value) != n_documents:
         raise ValueError(
-            f"{place}: `teacher_scores` must be {n_documents}, for the positive and each "
+            f"{place}: `teacher_scores` must be {n_documents}, for each positive and then each "
             f"negative, got {len(value)}"
         )
     return tuple(value)
@@ -87,7 +80,8 @@ def read_beir_examples(
 ) -> Iterator[Example]:
     """Yield an example for each document that a BEIR folder's split judges relevant.
 
-    Its negatives are those of `<split>_hardneg.tsv`, where there is such a file. Documents that the
+    Its negatives are those of `<split>_hardneg.tsv`, where there is such a file (or one that ends
+    in `.gz`): query, positive, and negatives joined by spaces, between tabs. Documents that the
     corpus lacks are passed over.
 
     Args:
@@ -114,16 +108,17 @@ def _hard_negatives(
     folder: Path, split: str, dataset: Dataset, unknown: set[str]
 ) -> dict[tuple[str, str], list[str]]:
     path = folder / f"{split}_hardneg.tsv"
-    if not path.is_file():
+    packed = path.with_name(f"{path.name}.gz")
+    if not path.is_file() and not packed.is_file():
         return {}
+    rows = Rows(path if path.is_file() else packed)
     negatives = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in rows.lines() or ():
         cells = line.split("\t")
         if (number == 1 and cells[0] == "query-id") or not line.strip():
             continue
-        place = f"{str(path)!r}, line {number}"
         if len(cells) != 3:
-            raise ValueError(f"{place}: expected query-id, positive-id, negative-ids")
+            raise ValueError(f"{rows.place(number)}: expected query-id, positive-id, negative-ids")
         query, positive, ids = cells[0], cells[1], cells[2].split()
         unknown |= {query} - dataset.queries.keys() | {positive, *ids} - dataset.corpus.keys()
         negatives[query, positive] = [id for id in ids if id in dataset.corpus]

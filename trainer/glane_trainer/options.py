@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, get_args
 
+from glane.commands.fields import add_field_arguments
 from glane.commands.usage import UsageError
-from glane.errors import GlaneError
 from glane.model.checkpoint import Checkpoint, Kind
 from glane_trainer.settings import (
     DEFAULTS,
@@ -143,7 +143,7 @@ def as_typed(settings: Mapping[str, str] = {}) -> Iterator[None]:
         settings: The setting of an option, where they are not called alike.
 
     Raises:
-        UsageError: In place of a `ValueError` about a setting that is not one of a file.
+        UsageError: In place of a `ValueError` that names a setting first, or in backticks.
     """
     option_of = {setting: option for option, setting in settings.items()}
 
@@ -158,7 +158,7 @@ def as_typed(settings: Mapping[str, str] = {}) -> Iterator[None]:
         told = re.sub(r"^\w+(?= )|`\w+`", typed, str(error))
         if told == str(error):
             raise
-        raise (type(error) if isinstance(error, GlaneError) else UsageError)(told) from None
+        raise UsageError(told) from None
 
 
 def _add_data_arguments(group: Any) -> None:  # noqa: ANN401 (argparse names no type)
@@ -172,6 +172,7 @@ def _add_data_arguments(group: Any) -> None:  # noqa: ANN401 (argparse names no 
     group.add_argument(
         "--split", default="train", help="judgements of a BEIR folder to learn from: qrels/SPLIT"
     )
+    add_field_arguments(group)
     held_out = group.add_mutually_exclusive_group()
     held_out.add_argument(
         "--holdout",

@@ -85,6 +85,7 @@ class Run:
         Raises:
             ValueError: If a step cannot be done; the message says which, and what is on disk.
         """
+        tell(self.data.summary())
         windows_left = self._windows()
         done, save_steps = self.progress.step, self.settings.save_steps
         with Steps(self.n_steps, done) as steps:

@@ -33,9 +33,9 @@ class Document(NamedTuple):
 
 
 def plain(text: str) -> str:
-    """Return what two copies of a text have in common: NFKC, and single spaces inside alone.
+    r"""Return what two copies of a text have in common: NFKC, and single spaces inside alone.
 
-    >>> plain(" a\\u00a0cafe\\u0301\\n")
+    >>> plain(" a\u00a0cafe\u0301\n")
     'a café'
     """
     return " ".join(unicodedata.normalize("NFKC", clean(text)).split())

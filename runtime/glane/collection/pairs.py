@@ -1,0 +1,164 @@
+"""Pairs and triples of texts from files, whatever their fields are called."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from glane.collection.fields import look_up
+from glane.collection.rows import Rows
+
+NAMES = {
+    "anchor": ("anchor", "query", "question"),
+    "positive": ("positive", "positives", "pos", "answer", "document", "passage"),
+    "negatives": ("negative", "negatives", "neg", "hard_negative", "hard_negatives"),
+}
+"""What fields are called where nobody says it; upper and lower case are alike."""
+
+LISTS = frozenset({"positives", "pos", "negatives", "neg", "hard_negatives"})
+"""Those that hold a list of texts; in a cell, which is text, it is written as JSON."""
+
+HEADERLESS = (("query", "positive", "negative"), ("query", "positive"))
+"""The columns of tables without a header: MS MARCO's triples, and pairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Which fields to read, by name; `NAMES` finds what is None.
+
+    Attributes:
+        anchor: The question. A dot names a field inside another: `meta.question`.
+        positive: A text that answers it, or a list of such.
+        negatives: A text that does not, or a list of such.
+    """
+
+    anchor: str | None = None
+    positive: str | None = None
+    negatives: str | None = None
+
+
+class Pair(NamedTuple):
+    """A question and its answers.
+
+    Attributes:
+        anchor: The question.
+        positives: Texts that answer it, at least one.
+        negatives: Texts that do not, any number.
+        place: Where it was read, for messages.
+        record: What was read.
+    """
+
+    anchor: str
+    positives: tuple[str, ...]
+    negatives: tuple[str, ...]
+    place: str
+    record: Mapping[str, Any]
+
+
+def read_pairs(path: str | Path, fields: Fields = Fields()) -> Iterator[Pair]:
+    """Yield the pairs and triples of a file in their order.
+
+    Args:
+        path: As `Rows` takes it. Tables without a header have the columns in `HEADERLESS`.
+        fields: Which fields to read.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a field is missing, one of several, empty, or no text; the message names
+            file, line and field.
+    """
+    rows = Rows(path) if fields.anchor or fields.positive else Rows(path, *HEADERLESS)
+    record: Mapping[str, Any] = {}
+    n_negatives = 0
+    for number, record in rows:
+        place = rows.place(number)
+        try:
+            pair = _pair(record, _found(tuple(record), fields), place)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from None
+        n_negatives += len(pair.negatives)
+        yield pair
+    if fields.negatives and record and not n_negatives:
+        raise ValueError(
+            f"{rows.name}: no record has negatives in the field {fields.negatives!r} that "
+            f"--negatives names; the last has the fields {list(record)}"
+        )
+
+
+@lru_cache
+def _found(names: tuple[str, ...], fields: Fields) -> Fields:
+    """Return which of a record's fields are what."""
+    return Fields(
+        fields.anchor or _named("anchor", names),
+        fields.positive or _named("positive", names),
+        fields.negatives or _named("negatives", names),
+    )
+
+
+def _named(role: str, names: tuple[str, ...]) -> str | None:
+    found = [name for name in names if name.strip().casefold() in NAMES[role]]
+    if len(found) > 1:
+        listed = " and ".join(f"`{name}`" for name in found)
+        raise ValueError(f"needs one of {listed}; say which with --{role}")
+    if not found and role != "negatives":
+        raise ValueError(
+            f"`{role}` is missing: none of {list(NAMES[role])} is among the fields {list(names)}; "
+            f"name it with --{role}"
+        )
+    return found[0] if found else None
+
+
+def _pair(record: Mapping[str, Any], fields: Fields, place: str) -> Pair:
+    assert fields.anchor is not None, "it was found, or refused"
+    assert fields.positive is not None, "likewise"
+    anchor = _text(_value(record, fields.anchor), fields.anchor)
+    positives = _texts(_value(record, fields.positive), fields.positive)
+    if not positives:
+        raise ValueError(f"`{fields.positive}` is empty")
+    negatives: tuple[str, ...] = ()
+    if fields.negatives is not None:
+        value = look_up(record, fields.negatives)
+        blank = isinstance(value, str) and not value.strip()
+        negatives = () if value is None or blank else _texts(value, fields.negatives)
+    return Pair(anchor, positives, negatives, place, record)
+
+
+def _value(record: Mapping[str, Any], name: str) -> object:
+    value = look_up(record, name)
+    if value is None:
+        raise ValueError(f"`{name}` is missing; its fields are {list(record)}")
+    return value
+
+
+def _texts(value: object, name: str) -> tuple[str, ...]:
+    """Return the texts of a field: of a list, of a list in JSON, or one."""
+    is_list = name.rpartition(".")[2].casefold() in LISTS
+    if is_list and isinstance(value, str):
+        value = _parsed(value)
+    if is_list and not isinstance(value, list):
+        raise ValueError(
+            f"`{name}` must be a list of texts, got {type(value).__name__}"
+            "; in a table a list is written as JSON"
+        )
+    return tuple(_text(each, name) for each in (value if isinstance(value, list) else [value]))
+
+
+def _parsed(text: str) -> object:
+    """Return the list that a cell holds as JSON, or the text."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value if isinstance(value, list) else text
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"`{name}` must be text, got {type(value).__name__}: {value!r:.60}")
+    if not value.strip():
+        raise ValueError(f"`{name}` is empty")
+    return value

@@ -1,0 +1,264 @@
+"""Training data as people have it: every layout of files, and every name of fields."""
+
+import csv
+import gzip
+import io
+import json
+import os
+import threading
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glane.collection.pairs import Fields
+from glane.commands.main import main
+from glane_trainer import Example, read_data
+from glane_trainer.examples import read_triples
+
+TRIPLES = [
+    ("what is tea; a drink?", "tea is a\ndrink", 'the "sea" runs, dry'),
+    ("wo wächst Tee", "Tee wächst auf Hügeln", "granite is hard"),
+    ("お茶とは", "お茶は飲み物です", "海は深い"),
+]
+
+EXPECTED = [Example(anchor, positive, (negative,)) for anchor, positive, negative in TRIPLES]
+
+NAMES = ("anchor", "positive", "negative")
+
+
+def records(names: tuple[str, ...] = NAMES) -> list[dict[str, str]]:
+    return [dict(zip(names, triple, strict=True)) for triple in TRIPLES]
+
+
+def json_lines(names: tuple[str, ...] = NAMES) -> bytes:
+    lines = (json.dumps(record, ensure_ascii=False) for record in records(names))
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def table(delimiter: str, encoding: str = "utf-8") -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter)
+    writer.writerows([NAMES, *TRIPLES])
+    return text.getvalue().encode(encoding)
+
+
+LAYOUTS: dict[str, bytes] = {
+    "lines.jsonl": json_lines(),
+    "lines-without-a-name": json_lines(),
+    "mark-and-crlf.jsonl": b"\xef\xbb\xbf" + json_lines().replace(b"\n", b"\r\n"),
+    "packed.jsonl.gz": gzip.compress(json_lines()),
+    "packed-and-not-called-so.jsonl": gzip.compress(json_lines()),
+    "array.json": json.dumps(records()).encode(),
+    "pretty.json": json.dumps(records(), indent=2).encode(),
+    "commas.csv": table(","),
+    "semicolons-and-mark.csv": table(";", "utf-8-sig"),
+    "tabs.tsv": table("\t"),
+    "bars.csv": table("|"),
+    "utf-16.csv": table("\t", "utf-16"),
+    "packed.csv.gz": gzip.compress(table(",")),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_gives_the_same_examples(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(LAYOUTS[name])
+    assert read_data(path, holdout=0).examples == EXPECTED
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is None, reason="the extra `data` is not installed")
+def test_parquet_gives_the_same_examples(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path = tmp_path / "triples.parquet"
+    parquet.write_table(pa.Table.from_pylist(records()), path)
+    assert read_data(path, holdout=0).examples == EXPECTED
+    lists = [{"query": a, "pos": [p], "neg": [n]} for a, p, n in TRIPLES]
+    parquet.write_table(pa.Table.from_pylist(lists), path)
+    assert read_data(path, holdout=0).examples == EXPECTED
+
+
+def test_a_pipe_and_standard_input_are_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=[json_lines()])
+    writer.start()
+    assert read_data(pipe, holdout=0).examples == EXPECTED
+    writer.join()
+    (tmp_path / "triples.csv").write_bytes(table(";"))
+    before = os.dup(0)
+    try:
+        with (tmp_path / "triples.csv").open("rb") as file:
+            os.dup2(file.fileno(), 0)
+        assert read_data("-", holdout=0).examples == EXPECTED
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+
+
+def test_the_triples_of_ms_marco_have_no_header(tmp_path: Path) -> None:
+    rows = [
+        ("what is tea", 'a "drink of leaves', "the sea is deep"),
+        ("where is it", "on hills", "in 1999"),
+    ]
+    path = tmp_path / "triples.train.small.tsv"
+    path.write_text("".join("\t".join(row) + "\n" for row in rows))
+    assert read_data(path, holdout=0).examples == [Example(a, p, (n,)) for a, p, n in rows]
+    path.write_text("".join("\t".join(row[:2]) + "\n" for row in rows))
+    assert read_data(path, holdout=0).examples == [Example(a, p) for a, p, _ in rows]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"anchor": "a", "positive": "p", "negative": "n"},
+        {"query": "a", "positive": "p", "negatives": ["n"]},
+        {"question": "a", "answer": "p", "hard_negatives": ["n"]},
+        {"Question": "a", "Answer": "p", "Negative": "n", "id": 7},
+        {"query": "a", "pos": ["p"], "neg": ["n"], "prompt": "find"},
+        {"query": "a", "document": "p", "hard_negative": "n"},
+        {"query_id": "1", "query": "a", "passage": "p", "neg": ["n"], "title": "t"},
+    ],
+    ids=lambda record: ",".join(record),
+)
+def test_fields_with_names_in_common_use_are_found(
+    triples: Callable[..., Path], record: dict[str, Any]
+) -> None:
+    assert read_triples(triples(record)) == [Example("a", "p", ("n",))]
+
+
+def test_pairs_and_lists_may_be_mixed_and_each_positive_is_an_example(
+    triples: Callable[..., Path],
+) -> None:
+    path = triples(
+        {"query": "a", "pos": ["p", "r"], "neg": ["n", "m"]},
+        {"query": "b", "pos": ["p"], "neg": []},
+        {"query": "c", "pos": ["p"]},
+        {"query": "d", "pos": ["p"], "neg": None},
+        {"query": "e", "pos": ["p", "r"], "neg": ["n"], "teacher_scores": [3, 2, 1]},
+    )
+    data = read_data(path, holdout=0)
+    assert data.examples == [
+        Example("a", "p", ("n", "m")),
+        Example("a", "r", ("n", "m")),
+        *(Example(anchor, "p") for anchor in "bcd"),
+        Example("e", "p", ("n",), (3, 1)),
+        Example("e", "r", ("n",), (2, 1)),
+    ]
+    assert data.counts.without_negatives == 3
+    assert data.known["a"] == {"p", "r"}
+
+
+def test_a_list_in_a_table_is_json_and_an_empty_cell_is_no_negative(tmp_path: Path) -> None:
+    path = tmp_path / "lists.csv"
+    path.write_text('query,pos,neg\na,"[""p"", ""r""]",[]\nb,"[""p""]",\n')
+    assert read_triples(path) == [Example("a", "p"), Example("a", "r"), Example("b", "p")]
+    path.write_text("query,answer,negative\na,p,\nb,[p],n\n")
+    assert read_triples(path) == [Example("a", "p"), Example("b", "[p]", ("n",))]
+
+
+def test_fields_are_named_also_inside_of_others(triples: Callable[..., Path]) -> None:
+    path = triples(
+        {"faq": {"Frage": "a", "Antwort": "p"}, "andere": ["n", "m"], "query": "x", "pos": ["y"]},
+        {"faq": {"Frage": "b", "Antwort": "p"}, "query": "x", "pos": ["y"]},
+    )
+    fields = Fields("faq.Frage", "faq.Antwort", "andere")
+    assert read_triples(path, fields) == [Example("a", "p", ("n", "m")), Example("b", "p")]
+    assert read_triples(path) == [Example("x", "y"), Example("x", "y")]
+
+
+@pytest.mark.parametrize(
+    ("record", "fields", "complaint"),
+    [
+        ({"query": "a", "question": "b", "pos": ["p"]}, {}, "one of `query` and `question`; say"),
+        ({"query": "a", "answer": "p", "passage": "r"}, {}, "which with --positive"),
+        ({"query": "a", "Query": "b", "pos": ["p"]}, {}, "needs one of `query` and `Query`"),
+        ({"Frage": "a", "Antwort": "p"}, {}, "among the fields ['Frage', 'Antwort']"),
+        ({"Frage": "a", "Antwort": "p"}, {}, "none of ['anchor', 'query', 'question']"),
+        ({"Frage": "a", "Antwort": "p"}, {}, "name it with --anchor"),
+        ({"query": "a", "Antwort": "p"}, {"anchor": "Frage"}, "`positive` is missing"),
+        ({"query": "a", "pos": ["p"]}, {"anchor": "Frage"}, "`Frage` is missing"),
+        ({"query": "a", "pos": ["p"]}, {"positive": "a.b"}, "['query', 'pos']"),
+        ({"query": None, "pos": ["p"]}, {}, "`query` is missing"),
+        ({"query": "a", "pos": []}, {}, "`pos` is empty"),
+        ({"query": "a", "pos": ["p", 3]}, {}, "`pos` must be text, got int: 3"),
+        ({"query": "a", "pos": ["p"], "neg": [["n"]]}, {}, "`neg` must be text, got list"),
+        ({"query": "a", "pos": "p"}, {}, "`pos` must be a list of texts, got str"),
+        ({"query": "a", "pos": {"text": "p"}}, {}, "must be a list of texts, got dict"),
+        ({"query": 1984, "answer": "p"}, {}, "`query` must be text, got int: 1984"),
+        ({"query": ["a"], "answer": "p"}, {}, "`query` must be text, got list"),
+        ({"query": "a", "answer": True}, {}, "`answer` must be text, got bool"),
+        ({"query": "a", "answer": "p", "negative": 0}, {}, "`negative` must be text, got int"),
+        (
+            {"query": "a", "pos": ["p", "r"], "neg": ["n"], "teacher_scores": [1, 2]},
+            {},
+            "`teacher_scores` must be 3",
+        ),
+    ],
+)
+def test_a_mistake_names_file_line_and_field(
+    triples: Callable[..., Path], record: dict[str, Any], fields: dict[str, str], complaint: str
+) -> None:
+    good: dict[str, Any] = {
+        fields.get("anchor", "query"): "a",
+        fields.get("positive", "answer"): "p",
+    }
+    if "." in fields.get("positive", ""):
+        good = {"query": "a", "a": {"b": "p"}}
+    with pytest.raises(ValueError, match=r"triples.jsonl', line 2: ") as error:
+        read_triples(triples(good, record), Fields(**fields))
+    assert complaint in str(error.value)
+
+
+def test_named_negatives_that_no_record_has_are_refused(triples: Callable[..., Path]) -> None:
+    path = triples({"query": "a", "answer": "p", "wrong": "n"})
+    with pytest.raises(ValueError, match=r"no record has negatives in the field 'wrogn'"):
+        read_triples(path, Fields(negatives="wrogn"))
+
+
+def test_a_folder_has_no_fields_to_name(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is a folder"):
+        read_data(tmp_path, fields=Fields(anchor="Frage"))
+
+
+def test_the_program_takes_a_table_and_names_of_fields(
+    bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "faq.csv"
+    path.write_text("Frage;Antwort\ntea;tea grows on hills\nbees;bees make honey\n")
+    words = ["train", "colbert", "--base", str(bert), "--data", str(path), "--dim", "8"]
+    words += ["--out", str(tmp_path / "out"), "--threads", "1", "--epochs", "1", "--holdout", "0"]
+    assert main(words) == 1
+    assert "faq.csv', line 2: `anchor` is missing" in capsys.readouterr().err
+    assert main([*words, "--anchor", "Frage", "--positive", "Antwort"]) == 0
+    printed = capsys.readouterr()
+    assert "2 examples to learn from, 0 with negatives of their own, 2 without" in printed.err
+    assert "2 examples have no negatives of their own" in printed.out
+    assert main([*words, "--anchor", "Frage", "--data", str(tmp_path)]) == 2
+    assert "--anchor, --positive and --negatives name fields" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["train_hardneg.tsv", "train_hardneg.tsv.gz"])
+@pytest.mark.parametrize("begin", ["", "query-id\tpositive-id\tnegative-ids\r\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_hard_negatives_of_a_part_of_the_pairs_are_read_in_all_their_forms(
+    tmp_path: Path, name: str, begin: str, mark: bytes
+) -> None:
+    (tmp_path / "qrels").mkdir()
+    documents = [{"_id": str(n), "text": f"document {n}"} for n in range(4)]
+    queries = [{"_id": f"q{n}", "text": f"query {n}"} for n in range(2)]
+    for file, rows in (("corpus", documents), ("queries", queries)):
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / f"{file}.jsonl").write_text(lines)
+    judged = "query-id\tcorpus-id\tscore\nq0\t0\t1\nq1\t1\t1\n"
+    (tmp_path / "qrels" / "train.tsv").write_text(judged)
+    content = mark + f"{begin}q1\t1\t2 3\r\n\r\n".encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    data = read_data(tmp_path, holdout=0)
+    assert [example.negatives for example in data.examples] == [(), ("document 2", "document 3")]
+    assert data.counts.without_negatives == 1
+    assert data.counts.unknown_negatives == 0
