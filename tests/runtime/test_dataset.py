@@ -83,8 +83,9 @@ BAD_CORPUS: list[tuple[bytes, str]] = [
     (b"[]", "line 1: must be an object, got list"),
     (b"null", "line 1: must be an object, got NoneType"),
     (GOOD.encode() + GOOD.encode(), "line 2: `_id` 'd1' appears twice"),
-    (b'{"_id": 1, "text": "x"}', "line 1: needs `_id` and `text` as strings"),
-    (b'{"_id": "d1"}', "line 1: needs `_id` and `text` as strings"),
+    (b'{"_id": 1.5, "text": "x"}', "line 1: needs `_id`, a string or an integer; got 1.5"),
+    (b'{"_id": null, "text": "x"}', "line 1: needs `_id`, a string or an integer; got None"),
+    (b'{"_id": 1, "text": "x"}\n{"_id": "1", "text": "x"}', "line 2: `_id` '1' appears twice"),
     (b'{"_id": "d1", "text": "x", "title": 3}', "line 1: field 'title' must be text, got int: 3"),
 ]
 
@@ -102,11 +103,10 @@ def test_bad_texts_are_named_by_file_and_line(
 
 
 BAD_JUDGEMENTS: list[tuple[bytes, str]] = [
-    (b"q1\td1\t1\nq1\td1\t0", "line 3: query 'q1' and document 'd1' are judged 0, and 1 in"),
     (b"\nq1\td1", "line 3: expected query-id, corpus-id, score"),
-    (b"q1 0 d1 1", "line 2: expected query-id, corpus-id, score"),
+    (b"q1 0 d1 1", "line 2: expected query-id, corpus-id, score"),  # unlike the header
     (b"q1\t0\td1\t1", "line 2: expected query-id, corpus-id, score"),
-    (b"q1\td1\t1.0", "line 2: expected query-id, corpus-id, score"),
+    (b"q1\td1\t1.5", "line 2: expected query-id, corpus-id, score"),
     (b"q1\td1\t--1", "line 2: expected query-id, corpus-id, score"),
     ("q1\td1\t²".encode(), "line 2: expected query-id, corpus-id, score"),
     (b"q1\td1\t", "line 2: expected query-id, corpus-id, score"),
@@ -189,7 +189,7 @@ def test_a_missing_file_is_named(name: str, folder: Path) -> None:
 
 def test_a_missing_folder_is_named(folder: Path) -> None:
     for path in (folder / "gone", folder / "corpus.jsonl"):
-        with pytest.raises(FileNotFoundError, match=f"'{path}' is no folder"):
+        with pytest.raises(FileNotFoundError, match=f"'{path}' is not a folder"):
             read_beir(path, "test")
 
 

@@ -1,29 +1,33 @@
-"""Documents, queries and judgements from files; what is wrong is named by file and line."""
+"""A collection with judgements from files; what is wrong is named by file and line."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from glane.collection.fields import join_fields
+from glane.collection.fields import has_field, join_fields, look_up
+from glane.collection.judgements import read_judgements
+from glane.collection.layouts import suffix_of
+from glane.collection.records import as_key, present
 from glane.collection.rows import Rows
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A collection with judgements, as BEIR lays it out.
+    """A collection with judgements; ids are text, by the rule of `glane.collection.ids`.
 
     Attributes:
-        corpus: Text of each document by id, in the order of the file: title, space, text.
+        corpus: Text of each document by id, in the order of the file; empty where it was not read.
         queries: Text of each query that the split judges, by id.
         judgements: Grade of each judged document by query id and document id; above 0 is relevant.
             A document that the corpus lacks may be judged: it is never found.
         titles: Title of each document that has the id of one of the queries, where it has one.
         n_unknown_documents: Documents that are judged and that the corpus lacks.
         n_unknown_queries: Queries that are judged and whose text is missing: they are left out.
+        n_contradicting: Judgements that contradict one before of the same query and document, and
+            take its place.
     """
 
     corpus: dict[str, str]
@@ -32,6 +36,7 @@ class Dataset:
     titles: dict[str, str] = field(default_factory=dict)
     n_unknown_documents: int = 0
     n_unknown_queries: int = 0
+    n_contradicting: int = 0
 
     def is_query(self, id: str) -> bool:
         """Return whether the document of this id is the query of this id, and no answer to it.
@@ -44,34 +49,88 @@ class Dataset:
         return text == query or text == f"{self.titles.get(id, '')} {query}".strip()
 
 
-def read_beir(folder: str | Path, split: str) -> Dataset:
-    """Read `corpus.jsonl`, `queries.jsonl` and `qrels/<split>.tsv`.
+FIELDS = ("title", "text")
+"""What is read of documents where nothing else is said; one of them may be missing."""
+
+QUERY_IDS = ("_id", "id", "query_id", "query-id", "qid")
+QUERY_TEXTS = ("text", "query", "question")
+"""Fields of queries: the first that a file has is read, and `title` before `text`."""
+
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+
+
+def read_beir(
+    folder: str | Path, split: str, key: str = "_id", on: Sequence[str] = FIELDS
+) -> Dataset:
+    """Read a folder as BEIR has it: `corpus.jsonl`, `queries.jsonl` and `qrels/<split>.tsv`.
+
+    Each may be in another layout that `Rows` reads, such as `corpus.parquet` or `queries.csv.gz`;
+    the judgements in one that `read_judgements` reads.
+
+    Args:
+        folder: The folder.
+        split: Name of the file of judgements, without its ending.
+        key: Field of a document's id, a nested one by dots.
+        on: Fields of a document's text; one that is missing or empty adds nothing.
+
+    Raises:
+        FileNotFoundError: If a file is missing; a missing split names those that are there.
+        ValueError: If a line is malformed, an id appears twice (the message holds the file and the
+            line), no document has any of the fields, or no query is judged.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{str(folder)!r} is not a folder; expected a BEIR collection")
+    qrels = _split(folder, split)
+    return read_collection(_part(folder, "queries"), qrels, _part(folder, "corpus"), key, on)
+
+
+def read_collection(
+    queries: str | Path,
+    qrels: str | Path,
+    documents: str | Path | None = None,
+    key: str = "_id",
+    on: Sequence[str] = FIELDS,
+) -> Dataset:
+    """Read a collection from its files.
 
     Judgements of ids that the other files lack are counted, as public collections have them. Those
     of unknown documents stay: as for trec_eval, the document is never found.
 
+    Args:
+        queries: In a layout that `Rows` reads, with one of `QUERY_IDS` and of `QUERY_TEXTS`, or as
+            MS MARCO has them, id and text without a header.
+        qrels: In a layout that `read_judgements` reads.
+        documents: In a layout that `document_rows` reads; None reads none.
+        key: Field of a document's id, a nested one by dots.
+        on: Fields of a document's text; one that is missing or empty adds nothing.
+
     Raises:
-        FileNotFoundError: If a file is missing; a missing split names those that are there.
-        ValueError: If a line is malformed, an id appears twice, or a judgement twice with another
-            grade (the message holds the file and the line), or no query is judged.
+        OSError: If a file is missing, a folder, or not readable.
+        ValueError: As `read_beir`.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{str(folder)!r} is no folder; expected a BEIR collection")
-    judged = _judgements(folder, split)
-    queries, _ = _texts(folder / "queries.jsonl")
-    judgements = {id: grades for id, grades in judged.items() if id in queries}
+    judged, n_contradicting = read_judgements(qrels)
+    texts = _queries(Rows(queries, ("_id", "text")))
+    judgements = {id: grades for id, grades in judged.items() if id in texts}
     if not judgements:
-        raise ValueError(f"{str(folder)!r}: split {split!r} judges none of the queries")
-    corpus, titles = _texts(folder / "corpus.jsonl", titled=judgements)
-    unknown = {id for grades in judgements.values() for id in grades if id not in corpus}
+        raise ValueError(
+            f"{str(qrels)!r}: split {_stem(Path(qrels))!r} judges none of the queries of "
+            f"{str(queries)!r}"
+        )
+    corpus: dict[str, str] = {}
+    titles: dict[str, str] = {}
+    unknown: set[str] = set()
+    if documents is not None:
+        corpus, titles = _corpus(document_rows(documents, key, on), key, on, judgements)
+        unknown = {id for grades in judgements.values() for id in grades if id not in corpus}
     return Dataset(
         corpus,
-        {id: queries[id] for id in judgements},
+        {id: texts[id] for id in judgements},
         judgements,
         titles,
         n_unknown_documents=len(unknown),
         n_unknown_queries=len(judged) - len(judgements),
+        n_contradicting=n_contradicting,
     )
 
 
@@ -90,58 +149,100 @@ def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     return iter(Rows(path))
 
 
-def _texts(path: Path, titled: Collection[str] = ()) -> tuple[dict[str, str], dict[str, str]]:
-    """Return each text by its id, and of those that are to be titled the titles alone."""
+def _corpus(
+    rows: Rows, key: str, on: Sequence[str], titled: Collection[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the text of each document by its id, and of some what comes before the last field."""
     texts: dict[str, str] = {}
     titles: dict[str, str] = {}
-    for number, record in read_jsonl(path):
-        id = record.get("_id")
-        if not isinstance(id, str) or not isinstance(record.get("text"), str):
-            raise ValueError(f"{str(path)!r}, line {number}: needs `_id` and `text` as strings")
-        if id in texts:
-            raise ValueError(f"{str(path)!r}, line {number}: `_id` {id!r} appears twice")
-        try:
-            texts[id] = join_fields(record, ("title", "text"))
-        except ValueError as error:
-            raise ValueError(f"{str(path)!r}, line {number}: {error}") from None
-        if id in titled and (title := join_fields(record, ("title",))):
+    there: set[str] = set()
+    for number, record in rows:
+        place = rows.place(number)
+        id = _add(texts, record, key, on, place)
+        there.update(present(record, on))
+        if id in titled and (title := join_fields(record, on[:-1])):
             titles[id] = title
-    if not texts:
-        raise ValueError(f"{str(path)!r} is empty; expected one JSON object a line")
+    _check_any(texts, rows)
+    if not there:
+        raise ValueError(f"{rows.name}: no document has the field {on[-1]!r}, nor another of {on}")
     return texts, titles
 
 
-def _judgements(folder: Path, split: str) -> dict[str, dict[str, int]]:
-    path = folder / "qrels" / f"{split}.tsv"
-    if not path.is_file():
-        there = sorted(file.stem for file in path.parent.glob("*.tsv"))
-        raise FileNotFoundError(f"{str(folder)!r} has no split {split!r}; there are {there}")
-    judgements: dict[str, dict[str, int]] = {}
-    for number, line in _lines(path):
-        cells = line.split("\t")
-        if number == 1 and cells[0] == "query-id":
-            continue
-        if len(cells) != 3 or not re.fullmatch(r"-?[0-9]+", cells[2]):
-            raise ValueError(f"{str(path)!r}, line {number}: expected query-id, corpus-id, score")
-        query, document, grade = cells[0], cells[1], int(cells[2])
-        before = judgements.setdefault(query, {}).setdefault(document, grade)
-        if before != grade:
-            raise ValueError(
-                f"{str(path)!r}, line {number}: query {query!r} and document {document!r} are "
-                f"judged {grade}, and {before} in a line before"
-            )
-    if not judgements:
-        raise ValueError(f"{str(path)!r} judges nothing; expected query-id, corpus-id, score")
-    return judgements
+def _queries(rows: Rows) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for number, record in rows:
+        place = rows.place(number)
+        key = _first(QUERY_IDS, record, "id", place)
+        text = _first(QUERY_TEXTS, record, "text", place)
+        _add(texts, record, key, FIELDS if text == "text" else (text,), place)
+    _check_any(texts, rows)
+    return texts
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the number, from 1, and the text of each line that is not blank."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{str(path)!r}, line {number}: not UTF-8: {error}") from None
-            if text:
-                yield number, text
+def _add(
+    texts: dict[str, str], record: dict[str, Any], key: str, on: Sequence[str], place: str
+) -> str:
+    """Add the text of a record by its id, which is returned."""
+    given = look_up(record, key)
+    id = as_key(given)
+    if id is None:
+        what = f"got {given!r}" if has_field(record, key) else f"it has {list(record)}"
+        raise ValueError(f"{place}: needs `{key}`, a string or an integer; {what}")
+    if str(id) in texts:
+        raise ValueError(f"{place}: `{key}` {id!r} appears twice")
+    try:
+        texts[str(id)] = join_fields(record, on)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}; `{key}` is {id!r}") from None
+    return str(id)
+
+
+def _first(names: Sequence[str], record: dict[str, Any], what: str, place: str) -> str:
+    for name in names:
+        if has_field(record, name):
+            return name
+    raise ValueError(
+        f"{place}: has no {what} of a query: none of {list(names)} is among {list(record)}"
+    )
+
+
+def _check_any(texts: dict[str, str], rows: Rows) -> None:
+    if not texts:
+        raise ValueError(f"{rows.name} is empty; expected records with id and text")
+
+
+def _part(folder: Path, name: str) -> Path:
+    """Return the file of a folder's documents or queries, whatever its layout."""
+    usual = folder / f"{name}.jsonl"
+    if usual.is_file():
+        return usual
+    found = sorted(
+        path for path in folder.glob(f"{name}.*") if _stem(path) == name and path.is_file()
+    )
+    if len(found) > 1:
+        named = ", ".join(path.name for path in found)
+        raise ValueError(f"{str(folder)!r} has more than one file of {name}: {named}")
+    return found[0] if found else usual
+
+
+def _split(folder: Path, split: str) -> Path:
+    """Return the file of a split's judgements, whatever its layout."""
+    usual = folder / "qrels" / f"{split}.tsv"
+    if usual.is_file():
+        return usual
+    there = [path for path in sorted(usual.parent.glob("*")) if path.is_file()]
+    found = [path for path in there if split in (_stem(path), path.name)]
+    if not found:
+        names = sorted({_stem(path) for path in there})
+        raise FileNotFoundError(f"{str(folder)!r} has no split {split!r}; there are {names}")
+    if len(found) > 1:
+        named = ", ".join(path.name for path in found)
+        raise ValueError(f"{str(folder)!r} has more than one file of split {split!r}: {named}")
+    return found[0]
+
+
+def _stem(path: Path) -> str:
+    """Return a file's name without what says its layout: "train" for train.tsv.gz."""
+    name = path.name.removesuffix(".gz")
+    suffix = suffix_of(path.name)
+    return name[: -len(suffix)] if suffix in (*SUFFIXES, ".txt", ".qrels", ".qrel") else name

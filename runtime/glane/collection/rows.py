@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from glane.collection.decoding import ahead, decoded, lines
-from glane.collection.layouts import PARQUET, find_layout, suffix_of
+from glane.collection.layouts import PARQUET, Layout, find_layout, suffix_of
 from glane.collection.parquet import read_parquet
 from glane.collection.parsing import read_array, read_lines
 from glane.collection.source import Source
@@ -71,24 +71,30 @@ class Rows:
         """Return how messages call a record: `'faq.csv', line 7`."""
         return f"{self.name}, {self._unit} {number}"
 
-    def lines(self) -> Iterator[tuple[int, str]] | None:
-        """Return number and text of each line that is not blank; None where it is not a table.
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Yield number and text of each line that is not blank, for what is laid out otherwise.
 
-        For what is laid out otherwise, such as the columns of TREC.
+        Raises:
+            OSError: If the file is missing, a folder, or not readable.
+            ValueError: If it is not text.
+        """
+        with self._source.open() as file, self._source.unpacking():
+            for number, line in enumerate(lines(decoded(file, self.name), self.name), 1):
+                if line.strip():
+                    yield number, line.rstrip("\r\n")
+
+    def layout(self) -> Layout | None:
+        """Return the layout that the file is taken to have; None where it is blank.
+
+        Raises:
+            OSError: If the file is missing, a folder, or not readable.
+            ValueError: If it is not text, or of a kind that is not read.
         """
         with self._source.open() as file, self._source.unpacking():
             if _is_parquet(file):
-                return None
+                return "parquet"
             head, _, is_all = ahead(decoded(file, self.name))
-            if head.strip() and self._layout(head, is_all) != "table":
-                return None
-        return self._lines()
-
-    def _lines(self) -> Iterator[tuple[int, str]]:
-        with self._source.open() as file, self._source.unpacking():
-            for number, line in enumerate(lines(decoded(file, self.name), self.name), 1):
-                if text := line.strip("\r\n"):
-                    yield number, text
+            return self._layout(head, is_all) if head.strip() else None
 
     def _read_text(self, file: BinaryIO) -> Iterator[tuple[int, Record]]:
         head, texts, is_all = ahead(decoded(file, self.name))
@@ -103,7 +109,7 @@ class Rows:
             self._check_table(head, is_all)
             yield from read_table(texts, self.place, self.name, self._columns)
 
-    def _layout(self, head: str, is_all: bool) -> str:
+    def _layout(self, head: str, is_all: bool) -> Layout:
         try:
             return find_layout(self._source.path, head, is_all)
         except ValueError as error:

@@ -144,7 +144,11 @@ def check_documents(rows: Rows, search: Search, *, made: bool, strict: bool = Fa
     _refuse_repeated(rows, search, np.frombuffer(hashes, np.uint64))
     missing = [name for name in search.on if name not in there]
     if len(hashes) and missing and (strict or not there):
-        how = "as the index was made" if made else "say with --on which are searched"
+        how = (
+            f"the index was made with --on {','.join(search.on)}"
+            if made
+            else "say with --on which are searched"
+        )
         raise ValueError(
             f"{rows.name}: no document has the field {missing[0]!r}: they have {sorted(fields)}; "
             f"{how}"
@@ -159,7 +163,11 @@ def _read(record: dict[str, Any], search: Search, place: str, *, made: bool) -> 
         ValueError: If it cannot.
     """
     if not has_field(record, search.key):
-        how = "as the index was made" if made else "say with --key which is the id"
+        how = (
+            f"the index was made with --key {search.key}"
+            if made
+            else "say with --key which is the id"
+        )
         raise ValueError(f"{place} has no key {search.key!r}: it has {list(record)}; {how}")
     key, text = read_record(record, search.key, search.on, place)
     if key == "":
@@ -245,13 +253,14 @@ def _refuse_repeated(
     values, counts = np.unique(hashes, return_counts=True)
     suspects = set(values[counts > 1].tolist())
     seen: dict[str, tuple[Key, int]] = {}
-    for number, record in rows if suspects else ():
+    for number, record in rows if suspects else ():  # elements of an array may share a line
         key, _ = read_record(record, search.key, (), rows.place(number))
         if _hash(key) not in suspects:
             continue
-        first, line = seen.setdefault(str(key), (key, number))
-        if line != number:
+        if str(key) in seen:
+            first, line = seen[str(key)]
             form = "" if first == key else f" as {first!r}"
             raise ValueError(
                 f"{rows.place(number)}: document {key!r} appears twice, first{form} in line {line}"
             )
+        seen[str(key)] = key, number
