@@ -43,7 +43,7 @@ class Evaluation(NamedTuple):
         scores: Score of each document of `rankings`.
         n_passed_over: Queries whose own document was found, and passed over.
         n_without_relevant: Queries that are judged to have no relevant document. They count in the
-            means, with 0, as they do for trec_eval and BEIR.
+            means, with 0, as pytrec_eval counts them, and so ir_measures and BEIR.
     """
 
     metrics: dict[str, float]
@@ -77,10 +77,54 @@ def evaluate(
     """
     wanted = parse_metrics(metrics)
     check_library(metrics)
+    _check_judged(dataset)
+    k = max(cutoff for _, cutoff in wanted.values())
+    return _evaluation(dataset, wanted, *_answers(answer, dataset, k))
+
+
+def evaluate_run(
+    run: Mapping[str, Sequence[tuple[str, float]]],
+    dataset: Dataset,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+) -> Evaluation:
+    """Measure rankings that were made before, as `evaluate` measures answers.
+
+    Queries that are judged and not ranked count with 0.
+
+    Args:
+        run: Ids and scores of each query's documents, best first.
+        dataset: Queries and judgements.
+        metrics: Names with a cut-off, such as "ndcg@10".
+
+    Raises:
+        ValueError: If a metric is unknown, none is named, or no query is judged.
+        ModuleNotFoundError: If the extra `eval` is not installed.
+    """
+    wanted = parse_metrics(metrics)
+    check_library(metrics)
+    _check_judged(dataset)
+    k = max(cutoff for _, cutoff in wanted.values())
+    rows = {}
+    n_passed_over = 0
+    for id in dataset.queries:
+        row = _Row([key for key, _ in run.get(id, ())], [score for _, score in run.get(id, ())])
+        rows[id], passed_over = _passing_over(row, id, dataset.is_query(id), k)
+        n_passed_over += passed_over
+    return _evaluation(dataset, wanted, rows, [], n_passed_over)
+
+
+def _check_judged(dataset: Dataset) -> None:
     if not dataset.judgements:
         raise ValueError("a dataset must judge at least one query, got none")
-    k = max(cutoff for _, cutoff in wanted.values())
-    rows, times, n_passed_over = _answers(answer, dataset, k)
+
+
+def _evaluation(
+    dataset: Dataset,
+    wanted: Mapping[str, tuple[str, int]],
+    rows: Mapping[str, _Row],
+    times: Sequence[float],
+    n_passed_over: int,
+) -> Evaluation:
     rankings = {id: row.ids for id, row in rows.items()}
     measured = {
         metric: _measure(name, cutoff, dataset.judgements, rankings)
@@ -146,12 +190,18 @@ def _answers(answer: Answer, dataset: Dataset, k: int) -> tuple[dict[str, _Row],
             results = answer(query, k + is_document)
             times.append(time.perf_counter() - start)
             row = _Row([str(key) for key in results.ids[0]], list(results.scores[0]))
-            if is_document and id in row.ids:
-                row = row.without(row.ids.index(id))
-                n_passed_over += 1
-            rows[id] = _Row(row.ids[:k], row.scores[:k])
+            rows[id], passed_over = _passing_over(row, id, is_document, k)
+            n_passed_over += passed_over
             shown.update(1)
     return rows, times, n_passed_over
+
+
+def _passing_over(row: _Row, id: str, is_document: bool, k: int) -> tuple[_Row, bool]:
+    """Return the first k documents without the query itself, and whether it was among all."""
+    found = is_document and id in row.ids
+    if found:
+        row = row.without(row.ids.index(id))
+    return _Row(row.ids[:k], row.scores[:k]), found
 
 
 def _latency(times: Sequence[float]) -> Latency:
