@@ -376,7 +376,7 @@ def bad_calls(index: str, corpus: str, beir: str) -> list[tuple[list[str], str, 
             "unknown metric 'fame@3'",
             2,
         ),
-        (["evaluate", "--dataset", corpus, *bm25], "is no folder", 1),
+        (["evaluate", "--dataset", corpus, *bm25], "is not a folder", 1),
     ]
 
 

@@ -103,7 +103,7 @@ def test_a_run_that_cannot_be_written_is_refused_before_anything(
 ) -> None:
     monkeypatch.setattr("glane.commands.evaluate.build_search", None)
     argv = beir(tmp_path / "d", "a", "q")
-    for place, message in ((tmp_path, "is a folder"), (tmp_path / "no" / "run", "no folder")):
+    for place, message in ((tmp_path, "is a folder"), (tmp_path / "no" / "run", "is not a folder")):
         assert main([*argv, "--run", str(place)]) == 1
         assert message in capsys.readouterr().err
 

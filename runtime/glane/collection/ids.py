@@ -61,13 +61,13 @@ def as_stored(names: Names, ids: Sequence[Name]) -> list[Name]:
     return [next(found) if number >= 0 else id for id, number in zip(ids, numbers, strict=True)]
 
 
-def in_both_forms(names: Names, numbers: Ids) -> int | None:
-    """Return an integer that is stored beside its text, if there is one.
+def all_ids(names: Names) -> list[Name]:
+    """Return all ids that are stored."""
+    return [id for part in names.rows.parts for id in names.names(part.ids[part.kept])]
 
-    Args:
-        names: The ids.
-        numbers: Those to look at.
-    """
-    integers = [id for id in names.names(numbers) if isinstance(id, int)]
+
+def in_both_forms(names: Names) -> int | None:
+    """Return an integer that is stored beside its text, if there is one."""
+    integers = [id for id in all_ids(names) if isinstance(id, int)]
     twice = np.flatnonzero(names.find([str(id) for id in integers]) >= 0)
     return integers[int(twice[0])] if len(twice) else None

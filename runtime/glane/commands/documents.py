@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from glane.collection.dataset import FIELDS
 from glane.collection.fields import has_field
 from glane.collection.ids import as_stored
 from glane.collection.records import present, read_record
@@ -22,9 +23,6 @@ from glane.model.progress import bar
 from glane.search import Search
 from glane.store.names import Name
 from glane.types import Ids
-
-DEFAULT_FIELDS = ("title", "text")
-"""What is searched where --on does not say it; one of them may be missing."""
 
 CHUNK_BYTES = 1 << 22
 """What is encoded and not yet committed takes about so much memory at most, ..."""
@@ -76,11 +74,10 @@ def add_documents_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_field_arguments(parser: argparse.ArgumentParser) -> None:
+def add_field_arguments(parser: argparse._ActionsContainer) -> None:
     """Declare which fields of a document are read."""
     parser.add_argument(
         "--key",
-        default="_id",
         metavar="FIELD",
         help="field of a document's id, such as id or meta.id, default _id",
     )
@@ -97,12 +94,13 @@ def fields_of(arguments: argparse.Namespace) -> tuple[str, list[str]]:
     Raises:
         UsageError: If a name is empty.
     """
-    fields = list(DEFAULT_FIELDS)
+    key = "_id" if arguments.key is None else arguments.key
+    fields = list(FIELDS)
     if arguments.on is not None:
         fields = [name.strip() for name in arguments.on.split(",")]
-    if not all([arguments.key, *fields]):
+    if not all([key, *fields]):
         raise UsageError("--key and --on must name fields, got an empty name")
-    return arguments.key, fields
+    return key, fields
 
 
 def add_wait_argument(parser: argparse.ArgumentParser) -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import Any
 
-from glane.collection.dataset import Dataset, read_beir
+from glane.collection.dataset import Dataset
+from glane.collection.runs import read_run
+from glane.commands.judged import (
+    add_collection_arguments,
+    check_collection,
+    names_of,
+    read_judged,
+)
 from glane.commands.run_file import check_run, write_run
 from glane.commands.stages import (
     active_terms,
@@ -27,6 +33,7 @@ from glane.evaluation.measures import (
     Evaluation,
     check_library,
     evaluate,
+    evaluate_run,
     parse_metrics,
 )
 from glane.model.progress import telling
@@ -35,9 +42,14 @@ from glane.search import Search
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--dataset", required=True, metavar="DIR", help="BEIR folder")
-    parser.add_argument("--split", default="test", help="qrels/SPLIT.tsv, default test")
+    add_collection_arguments(parser)
     parser.add_argument("--index", metavar="INDEX", help="an index of it, in place of --retriever")
+    parser.add_argument(
+        "--from-run",
+        metavar="FILE",
+        help="rankings of any system in TREC's format, in place of --retriever; - for standard "
+        "input",
+    )
     add_stage_arguments(parser, required=False)
     add_fusion_arguments(parser)
     parser.add_argument(
@@ -51,14 +63,30 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Index where there is no index, then search and measure."""
     _check(arguments)
     metrics = arguments.metrics.split(",")
+    measured = _measure_run if arguments.from_run is not None else _measure_search
+    dataset, evaluation, told = measured(arguments, metrics)
+    return {
+        **names_of(arguments),
+        **told,
+        **_counts(dataset, evaluation),
+        "metrics": {name: round(value, 6) for name, value in evaluation.metrics.items()},
+        **({"per_query": evaluation.per_query} if arguments.per_query else {}),
+    }
+
+
+Measured = tuple[Dataset, Evaluation, dict[str, Any]]
+"""The collection, what was measured, and what is told of what was measured."""
+
+
+def _measure_search(arguments: argparse.Namespace, metrics: list[str]) -> Measured:
+    opened = load_search(arguments) if arguments.index else None
     with telling("reading the collection"):
-        dataset = read_beir(arguments.dataset, arguments.split)
+        dataset = read_judged(arguments, opened)
     if arguments.run:
-        check_run(arguments.run, dataset)
-    if arguments.retriever:
-        check_library(metrics)  # now, not after an index was made
+        check_run(arguments.run, dataset, opened)
+    check_library(metrics)  # now, not after an index was made
     start = time.perf_counter()
-    search = _search(arguments, dataset)
+    search = opened or _index(arguments, dataset)
     built = time.perf_counter()
     evaluation = evaluate(
         lambda query, k: search.search(
@@ -73,36 +101,51 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     )
     active = active_terms(search)
     ran = {"run": write_run(arguments.run, evaluation)} if arguments.run else {}
-    return {
-        "dataset": Path(arguments.dataset).name,
-        "split": arguments.split,
-        **stage_names(search),
-        "candidates": arguments.candidates,
-        "fuse": arguments.fuse,
-        "fuse_weight": arguments.fuse_weight,
-        "n_documents": len(search),
-        **_counts(dataset, evaluation),
-        **truncated(search),
-        "metrics": {name: round(value, 6) for name, value in evaluation.metrics.items()},
-        "seconds": {"index": round(built - start, 3), "search": round(evaluation.seconds, 3)},
-        "latency_ms": dict(evaluation.latency_ms),
-        **({"active_terms": active} if active else {}),
-        "stages": {place: stage.record() for place, stage in search.stages().items()},
+    return (
+        dataset,
+        evaluation,
+        {
+            **stage_names(search),
+            "candidates": arguments.candidates,
+            "fuse": arguments.fuse,
+            "fuse_weight": arguments.fuse_weight,
+            "n_documents": len(search),
+            **truncated(search),
+            "seconds": {"index": round(built - start, 3), "search": round(evaluation.seconds, 3)},
+            "latency_ms": dict(evaluation.latency_ms),
+            **({"active_terms": active} if active else {}),
+            "stages": {place: stage.record() for place, stage in search.stages().items()},
+            "versions": versions(),
+            **ran,
+        },
+    )
+
+
+def _measure_run(arguments: argparse.Namespace, metrics: list[str]) -> Measured:
+    check_library(metrics)
+    with telling("reading the collection"):
+        dataset = read_judged(arguments, None)
+        ranked = read_run(arguments.from_run)
+    if not ranked.keys() & dataset.queries.keys():
+        raise ValueError(f"--from-run: {arguments.from_run!r} ranks for none of the judged queries")
+    told = {
+        "from_run": arguments.from_run,
+        "n_unranked": len(dataset.queries.keys() - ranked.keys()),
+        "n_unjudged": len(ranked.keys() - dataset.queries.keys()),
+        "n_documents": len(dataset.corpus),
         "versions": versions(),
-        **ran,
-        **({"per_query": evaluation.per_query} if arguments.per_query else {}),
     }
+    return dataset, evaluate_run(ranked, dataset, metrics), told
 
 
 def show(result: dict[str, Any]) -> str:
     """Return the result as text for a person."""
-    stages = " + ".join(str(result[s]) for s in ("retriever", "reranker") if result[s])
-    fused = f", {result['fuse']} fusion" if result["fuse"] != "none" else ""
-    head = (
-        f"{visible(result['dataset'])}/{visible(result['split'])}: {stages}{fused}; "
-        f"{result['n_documents']} documents, {result['n_queries']} queries"
-    )
+    name = "/".join(visible(result[part]) for part in ("dataset", "split") if result[part])
+    documents = f"{result['n_documents']} documents, " if result["n_documents"] else ""
+    head = f"{name}: {_measured(result)}; {documents}{result['n_queries']} queries"
     rows = [f"  {name:12s} {value:.4f}" for name, value in result["metrics"].items()]
+    if "from_run" in result:
+        return "\n".join([head, *rows, *_remarks(result)])
     if active := result.get("active_terms"):
         rows.append(f"  terms: {active['query']} a query, {active['document']} a document")
     seconds, latency = result["seconds"], result["latency_ms"]
@@ -113,17 +156,27 @@ def show(result: dict[str, Any]) -> str:
     return "\n".join([head, *rows, *_remarks(result)]) + cut_texts(result)
 
 
+def _measured(result: dict[str, Any]) -> str:
+    if "from_run" in result:
+        return f"the run {visible(result['from_run'])!r}"
+    stages = " + ".join(str(result[s]) for s in ("retriever", "reranker") if result[s])
+    return f"{stages}, {result['fuse']} fusion" if result["fuse"] != "none" else stages
+
+
 REMARKS = {
     "n_unknown_queries": "judged queries have no text in the collection, and are left out",
     "n_unknown_documents": "judged documents are not in the collection, and so never found",
+    "n_contradicting": "judgements contradict one before of the same document, and replace it",
     "n_without_relevant": "queries have no relevant document, and count with 0",
+    "n_unranked": "judged queries are not in the run, and count with 0",
+    "n_unjudged": "queries of the run are not judged, and are left out",
     "n_passed_over": "queries found themselves as a document, which was passed over",
 }
 """What is told of a collection, where there are any."""
 
 
 def _remarks(result: dict[str, Any]) -> list[str]:
-    told = [f"{result[name]} {text}" for name, text in REMARKS.items() if result[name]]
+    told = [f"{result[name]} {text}" for name, text in REMARKS.items() if result.get(name)]
     if lowered := result.get("run", {}).get("n_lowered"):
         told.append(
             f"{lowered} scores in {result['run']['file']!r} are lowered by the least step, so that "
@@ -137,6 +190,7 @@ def _counts(dataset: Dataset, evaluation: Evaluation) -> dict[str, int]:
         "n_queries": len(dataset.queries),
         "n_unknown_queries": dataset.n_unknown_queries,
         "n_unknown_documents": dataset.n_unknown_documents,
+        "n_contradicting": dataset.n_contradicting,
         "n_without_relevant": evaluation.n_without_relevant,
         "n_passed_over": evaluation.n_passed_over,
     }
@@ -148,25 +202,39 @@ def _check(arguments: argparse.Namespace) -> None:
     Raises:
         UsageError: If options are wrong, or do not go together.
     """
-    if bool(arguments.index) == bool(arguments.retriever):
-        raise UsageError("pass either --retriever or --index")
+    given = [name for name in WAYS if getattr(arguments, name) is not None]
+    if len(given) != 1:
+        raise UsageError("pass either --retriever or --index, or --from-run")
     metrics = arguments.metrics.split(",")
     with as_usage("--metrics: "):
         parse_metrics(metrics)
     if arguments.per_query and "ndcg@10" not in metrics:
         raise UsageError("--per-query needs ndcg@10 among --metrics")
-    if arguments.index:
-        refuse_stages(arguments)
-    else:
-        check_stages(arguments)
+    check_collection(arguments)
+    if arguments.retriever:
+        return check_stages(arguments)
+    refuse_stages(arguments)
+    if arguments.from_run is not None:
+        _refuse_search(arguments)
 
 
-def _search(arguments: argparse.Namespace, dataset: Dataset) -> Search:
-    if arguments.index:
-        search = load_search(arguments)
-        if missing := [id for id in dataset.corpus if id not in search]:
-            raise ValueError(f"{arguments.index!r} lacks {len(missing)} of the documents")
-        return search
+WAYS = ("retriever", "index", "from_run")
+"""Options that say what is measured."""
+
+
+def _refuse_search(arguments: argparse.Namespace) -> None:
+    """Refuse options that say how to search, where nothing is searched.
+
+    Raises:
+        UsageError: If there are any.
+    """
+    options = {"model": None, "reranker": None, "run": None, "fuse": "none"}
+    for option, default in options.items():
+        if getattr(arguments, option) != default:
+            raise UsageError(f"--{option} does not go with --from-run, which is ranked already")
+
+
+def _index(arguments: argparse.Namespace, dataset: Dataset) -> Search:
     search = build_search(arguments, "_id", ["text"])
     search.add(({"_id": id, "text": text} for id, text in dataset.corpus.items()), progress=True)
     return search

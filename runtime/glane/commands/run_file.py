@@ -10,13 +10,20 @@ from typing import Any
 import numpy as np
 
 from glane.collection.dataset import Dataset
+from glane.collection.ids import all_ids
 from glane.evaluation.measures import Evaluation
+from glane.search import Search
 from glane.store import files
 from glane.store.segments import new_name
 
 
-def check_run(path: str | Path, dataset: Dataset) -> None:
+def check_run(path: str | Path, dataset: Dataset, search: Search | None = None) -> None:
     """Refuse what could not be written, before anything is searched.
+
+    Args:
+        path: The file.
+        dataset: Its queries and documents.
+        search: The index, whose documents may be others.
 
     Raises:
         OSError: If the file can be no file, or its folder is missing.
@@ -27,20 +34,23 @@ def check_run(path: str | Path, dataset: Dataset) -> None:
     if path.is_dir():
         raise IsADirectoryError(f"--run: {str(path)!r} is a folder, not a file")
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"--run: there is no folder {str(path.parent)!r}")
-    for name, ids in (("query", dataset.queries), ("document", dataset.corpus)):
-        for id in ids:
-            if id.split() != [id]:
-                raise ValueError(
-                    f"--run: the {name} id {id!r} is empty or has white space, which separates the "
-                    "columns of the file"
-                )
-            try:
-                id.encode()
-            except UnicodeEncodeError:
-                raise ValueError(
-                    f"--run: the {name} id {id!r} cannot be written in UTF-8"
-                ) from None
+        raise FileNotFoundError(f"--run: {str(path.parent)!r} is not a folder")
+    for id in dataset.queries:
+        _check_id("query", id)
+    for document in dataset.corpus if search is None else all_ids(search.keys):
+        _check_id("document", str(document))
+
+
+def _check_id(name: str, id: str) -> None:
+    if id.split() != [id]:
+        raise ValueError(
+            f"--run: the {name} id {id!r} is empty or has white space, which separates the columns "
+            "of the file"
+        )
+    try:
+        id.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"--run: the {name} id {id!r} cannot be written in UTF-8") from None
 
 
 def write_run(path: str | Path, evaluation: Evaluation) -> dict[str, Any]:

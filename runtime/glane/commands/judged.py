@@ -1,0 +1,120 @@
+"""The collection that `glane evaluate` measures on: a BEIR folder, or its files one by one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from glane.collection.dataset import Dataset, read_beir, read_collection
+from glane.collection.ids import find_ids, in_both_forms
+from glane.collection.source import STANDARD_INPUT
+from glane.commands.documents import add_field_arguments, fields_of
+from glane.commands.usage import UsageError
+from glane.search import Search
+
+FILES = ("documents", "queries", "qrels")
+
+
+def add_collection_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the collection."""
+    group = parser.add_argument_group("collection")
+    group.add_argument("--dataset", metavar="DIR", help="BEIR folder")
+    group.add_argument(
+        "--split", metavar="NAME", help="judgements of --dataset, qrels/NAME.tsv, default test"
+    )
+    group.add_argument(
+        "--documents",
+        metavar="FILE",
+        help="in place of --dataset, as in `glane index`; with --index or --from-run not needed",
+    )
+    group.add_argument(
+        "--queries", metavar="FILE", help="with fields _id or id, and text, query or question"
+    )
+    group.add_argument(
+        "--qrels", metavar="FILE", help="judgements: query, document, grade, or TREC's four columns"
+    )
+    add_field_arguments(group)
+
+
+def check_collection(arguments: argparse.Namespace) -> None:
+    """Refuse what is wrong with the options before anything is read.
+
+    Raises:
+        UsageError: If options are wrong, or do not go together.
+    """
+    given = [name for name in FILES if getattr(arguments, name) is not None]
+    if arguments.dataset is not None and given:
+        raise UsageError(f"pass either --dataset or --{given[0]}")
+    if arguments.dataset is None:
+        if not given:
+            raise UsageError("pass --dataset, or --documents, --queries and --qrels")
+        if arguments.split is not None:
+            raise UsageError("--split is of --dataset; name the file of judgements with --qrels")
+        needed = FILES if arguments.retriever else FILES[1:]
+        if missing := [name for name in needed if name not in given]:
+            raise UsageError(f"--{given[0]} needs --{' and --'.join(missing)}")
+    inputs = [*(getattr(arguments, name) for name in FILES), arguments.from_run]
+    if inputs.count(STANDARD_INPUT) > 1:
+        raise UsageError("only one file can be standard input")
+    fields_of(arguments)
+
+
+def read_judged(arguments: argparse.Namespace, search: Search | None) -> Dataset:
+    """Read the collection.
+
+    Args:
+        arguments: What `check_collection` has seen.
+        search: The index that is measured, if it is one; its documents are known where no others
+            are named, and the fields are its own where none are.
+
+    Raises:
+        OSError: If a file is missing or not readable.
+        ValueError: If one is malformed, or the index lacks documents, or holds an id in both forms.
+    """
+    key, on = fields_of(arguments)
+    if arguments.dataset is not None:
+        dataset = read_beir(arguments.dataset, arguments.split or "test", key, on)
+    else:
+        if search is not None:
+            key = arguments.key or search.key
+            on = search.on if arguments.on is None else on
+        dataset = read_collection(arguments.queries, arguments.qrels, arguments.documents, key, on)
+    return dataset if search is None else _of_index(dataset, search, arguments.index)
+
+
+def names_of(arguments: argparse.Namespace) -> dict[str, str | None]:
+    """Return what the collection is called in reports."""
+    if arguments.dataset is not None:
+        return {"dataset": Path(arguments.dataset).name, "split": arguments.split or "test"}
+    return {"dataset": Path(arguments.qrels).name, "split": None}
+
+
+def _of_index(dataset: Dataset, search: Search, index: str) -> Dataset:
+    """Return the collection with what is unknown to an index counted.
+
+    Raises:
+        ValueError: If the index lacks documents of the collection, or holds an id in both forms.
+    """
+    twice = in_both_forms(search.keys)
+    if twice is not None:
+        raise ValueError(
+            f"{index!r} holds both {twice!r} and {str(twice)!r}, which are one id in files; delete "
+            "one of them, or index again"
+        )
+    missing = _missing(search, list(dataset.corpus))
+    if missing:
+        raise ValueError(
+            f"{index!r} lacks {len(missing)} of the documents, {missing[0]!r} among them"
+        )
+    if dataset.corpus:
+        return dataset
+    judged = {id for grades in dataset.judgements.values() for id in grades}
+    return replace(dataset, n_unknown_documents=len(_missing(search, sorted(judged))))
+
+
+def _missing(search: Search, ids: Sequence[str]) -> list[str]:
+    return [ids[row] for row in np.flatnonzero(find_ids(search.keys, ids) < 0).tolist()]
