@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from glane.collection.pairs import Fields
-from glane.commands.fields import fields_of
+from glane.commands.pairs import pair_fields
 from glane.commands.usage import UsageError
 from glane_trainer.interrupt import stopped_by_sigterm
 from glane_trainer.openmp import wait_asleep
@@ -108,7 +108,7 @@ def check(arguments: argparse.Namespace) -> None:
 
 def _check_fields(arguments: argparse.Namespace) -> None:
     is_folder = arguments.data is not None and Path(arguments.data).is_dir()
-    if is_folder and fields_of(arguments) != Fields():
+    if is_folder and pair_fields(arguments) != Fields():
         raise UsageError(
             "--anchor, --positive and --negatives name fields of a file, but "
             f"{arguments.data!r} is a folder"

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import torch
 
-from glane.commands.fields import fields_of
+from glane.commands.pairs import pair_fields
 from glane.store.folders import check_new
 from glane.threads import check_threads
 from glane_trainer.data import TrainingData, read_data
@@ -62,7 +62,7 @@ def _read(arguments: argparse.Namespace) -> TrainingData:
         dev_split=arguments.dev_split,
         holdout=arguments.holdout,
         seed=arguments.seed,
-        fields=fields_of(arguments),
+        fields=pair_fields(arguments),
     )
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, get_args
 
-from glane.commands.fields import add_field_arguments
+from glane.commands.pairs import add_pair_arguments
 from glane.commands.usage import UsageError
 from glane.model.checkpoint import Checkpoint, Kind
 from glane_trainer.settings import (
@@ -172,7 +172,7 @@ def _add_data_arguments(group: Any) -> None:  # noqa: ANN401 (argparse names no 
     group.add_argument(
         "--split", default="train", help="judgements of a BEIR folder to learn from: qrels/SPLIT"
     )
-    add_field_arguments(group)
+    add_pair_arguments(group)
     held_out = group.add_mutually_exclusive_group()
     held_out.add_argument(
         "--holdout",

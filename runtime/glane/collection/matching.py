@@ -1,10 +1,10 @@
-"""Which document an answer is: one that equals it, or the only one that it is a part of."""
+"""Which document a text is: one that equals it, or the only one that it is a part of."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, NamedTuple
 
 from glane.model.preparation import clean
 
@@ -15,21 +15,39 @@ SHORTEST = 2 * WINDOW - 1
 """Characters of a text that is looked for inside of documents: each place has a whole step."""
 
 
+How = Literal["equal", "part", "several", "none"]
+"""A text is all of a document, a part of one, a part of several, or of none."""
+
+
+class Match(NamedTuple):
+    """Which documents a text is.
+
+    Attributes:
+        how: How it was found.
+        ids: Of the documents that equal it, or of the one that it is a part of.
+    """
+
+    how: How
+    ids: list[str]
+
+
 class Document(NamedTuple):
     """A document of a collection.
 
     Attributes:
         id: Its id.
-        parts: The texts of its fields that are searched, those without text left out.
+        title: Its first field that is searched, where there are several.
+        text: The others.
     """
 
     id: str
-    parts: list[str]
+    title: str
+    text: str
 
     @property
-    def text(self) -> str:
-        """All of them, joined by a space."""
-        return " ".join(self.parts)
+    def whole(self) -> str:
+        """Title and text, joined by a space."""
+        return f"{self.title} {self.text}".strip()
 
 
 def plain(text: str) -> str:
@@ -42,17 +60,39 @@ def plain(text: str) -> str:
 
 
 def noting_equal(documents: Iterable[Document], found: dict[str, list[str]]) -> Iterator[Document]:
-    """Yield the documents, and note those that are a text, as a whole or with one of their parts.
+    """Yield the documents, and note those that are a text, as a whole or without their title.
 
     Args:
         documents: In any order.
         found: The ids of each text, by what `plain` leaves of it; they are added to.
     """
     for document in documents:
-        for text in {plain(part) for part in (document.text, *document.parts)}:
+        for text in {plain(part) for part in (document.whole, document.text, document.title)}:
             if text in found:
                 found[text].append(document.id)
         yield document
+
+
+def settle(
+    equal: dict[str, list[str]], documents: Callable[[], Iterable[Document]]
+) -> dict[str, Match]:
+    """Return which documents each text is.
+
+    Args:
+        equal: The ids that `noting_equal` has noted.
+        documents: Gives them again; called where a text equals none.
+    """
+    others = [text for text, ids in equal.items() if not ids]
+    parts = find_parts(others, documents()) if others else {}
+    return {text: _match(ids, parts.get(text, [])) for text, ids in equal.items()}
+
+
+def _match(equal: list[str], part: list[str]) -> Match:
+    if equal:
+        return Match("equal", equal)
+    if len(part) == 1:
+        return Match("part", part)
+    return Match("several" if part else "none", [])
 
 
 def find_parts(texts: Iterable[str], documents: Iterable[Document]) -> dict[str, list[str]]:
@@ -71,7 +111,7 @@ def find_parts(texts: Iterable[str], documents: Iterable[Document]) -> dict[str,
         for window in {text[at : at + WINDOW] for at in range(start, start + WINDOW)}:
             windows.setdefault(window, []).append(text)
     for document in documents if found else ():
-        whole = plain(document.text)
+        whole = plain(document.whole)
         steps = {whole[at : at + WINDOW] for at in range(0, len(whole), WINDOW)}
         near = {text for step in steps & windows.keys() for text in windows[step]}
         for text in near:

@@ -16,6 +16,7 @@ from glane.commands.streams import as_json, flush, streams, visible, write_line
 from glane.commands.usage import Bounded, UsageError
 
 LIGHT = {
+    "split": "make a collection to train and measure on of pairs of question and answer",
     "index": "make an index of a file of documents",
     "add": "add documents to an index, replacing those with the same id",
     "delete": "delete documents from an index",

@@ -14,7 +14,7 @@ TEXTS = {
 }
 
 
-def add_field_arguments(group: Any) -> None:  # noqa: ANN401 (argparse names no type)
+def add_pair_arguments(group: Any) -> None:  # noqa: ANN401 (argparse names no type)
     """Declare the names of fields."""
     for role, text in TEXTS.items():
         group.add_argument(
@@ -25,6 +25,6 @@ def add_field_arguments(group: Any) -> None:  # noqa: ANN401 (argparse names no 
         )
 
 
-def fields_of(arguments: argparse.Namespace) -> Fields:
+def pair_fields(arguments: argparse.Namespace) -> Fields:
     """Return the fields that are named."""
     return Fields(arguments.anchor, arguments.positive, arguments.negatives)
