@@ -156,15 +156,20 @@ def _corpus(
     texts: dict[str, str] = {}
     titles: dict[str, str] = {}
     there: set[str] = set()
+    fields: set[str] = set()
     for number, record in rows:
         place = rows.place(number)
         id = _add(texts, record, key, on, place)
         there.update(present(record, on))
+        fields.update(record)
         if id in titled and (title := join_fields(record, on[:-1])):
             titles[id] = title
     _check_any(texts, rows)
     if not there:
-        raise ValueError(f"{rows.name}: no document has the field {on[-1]!r}, nor another of {on}")
+        raise ValueError(
+            f"{rows.name}: no document has one of the fields {list(on)}: they have "
+            f"{sorted(fields)} (--on names the fields)"
+        )
     return texts, titles
 
 
@@ -187,7 +192,9 @@ def _add(
     id = as_key(given)
     if id is None:
         what = f"got {given!r}" if has_field(record, key) else f"it has {list(record)}"
-        raise ValueError(f"{place}: needs `{key}`, a string or an integer; {what}")
+        raise ValueError(
+            f"{place}: needs `{key}`, a string or an integer; {what} (--key names the field)"
+        )
     if str(id) in texts:
         raise ValueError(f"{place}: `{key}` {id!r} appears twice")
     try:

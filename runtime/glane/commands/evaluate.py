@@ -130,9 +130,12 @@ def _measure_run(arguments: argparse.Namespace, metrics: list[str]) -> Measured:
         raise ValueError(f"--from-run: {arguments.from_run!r} ranks for none of the judged queries")
     told = {
         "from_run": arguments.from_run,
+        "retriever": None,
+        "reranker": None,
         "n_unranked": len(dataset.queries.keys() - ranked.keys()),
         "n_unjudged": len(ranked.keys() - dataset.queries.keys()),
         "n_documents": len(dataset.corpus),
+        "stages": {},
         "versions": versions(),
     }
     return dataset, evaluate_run(ranked, dataset, metrics), told
