@@ -224,7 +224,7 @@ def _part(folder: Path, name: str) -> Path:
     if usual.is_file():
         return usual
     found = sorted(
-        path for path in folder.glob(f"{name}.*") if _stem(path) == name and path.is_file()
+        path for path in folder.glob(f"{name}*") if _stem(path) == name and path.is_file()
     )
     if len(found) > 1:
         named = ", ".join(path.name for path in found)

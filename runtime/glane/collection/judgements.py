@@ -42,7 +42,7 @@ class Judged(NamedTuple):
 def read_judgements(path: str | Path) -> Judged:
     """Read judgements: BEIR's three columns, TREC's four, or records with these fields.
 
-    Columns are between tabs, white space, commas or semicolons, with a header or without. A
+    Columns are between tabs, white space or any of , ; | with a header or without. A
     judgement that appears again counts as it is there last, as readers for trec_eval have it.
 
     Raises:
@@ -88,7 +88,7 @@ def _lines(rows: Rows) -> Iterator[tuple[str, str, int]]:
 
 
 def _find_columns(line: str) -> _Columns | None:
-    for delimiter in ("\t", None, ",", ";"):
+    for delimiter in ("\t", None, ",", ";", "|"):
         cells = _cut(line, delimiter)
         places = _named(cells)
         if places is not None:
