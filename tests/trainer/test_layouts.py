@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from glane.collection.dataset import read_collection
 from glane.collection.pairs import Fields
 from glane.commands.main import main
 from glane_trainer import Example, read_data
@@ -262,3 +263,57 @@ def test_hard_negatives_of_a_part_of_the_pairs_are_read_in_all_their_forms(
     assert [example.negatives for example in data.examples] == [(), ("document 2", "document 3")]
     assert data.counts.without_negatives == 1
     assert data.counts.unknown_negatives == 0
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> dict[str, str]:
+    """A collection whose files have three layouts."""
+    documents = [{"nr": n, "inhalt": {"body": text}} for n, (_, text, _) in enumerate(TRIPLES)]
+    (tmp_path / "documents.json").write_text(json.dumps(documents))
+    queries = "".join(f"{n}\t{query}\n" for n, (query, _, _) in enumerate(TRIPLES))
+    (tmp_path / "queries.tsv").write_text(queries)
+    judged = "0 0 0 1\n1 0 1 1\n1 0 2 0\n1 0 2 1\n1 0 9 1\n"
+    (tmp_path / "judged.qrels").write_text(judged)
+    names = {"documents": "documents.json", "queries": "queries.tsv", "qrels": "judged.qrels"}
+    return {name: str(tmp_path / file) for name, file in names.items()}
+
+
+def test_a_collection_may_be_given_file_by_file(collection: dict[str, str]) -> None:
+    dataset = read_collection(
+        collection["queries"], collection["qrels"], collection["documents"], "nr", ["inhalt.body"]
+    )
+    data = read_data(dataset, holdout=0)
+    texts = {text.strip(): text.strip() for _, text, _ in TRIPLES}
+    assert [(e.anchor, texts[e.positive]) for e in data.examples] == [
+        (TRIPLES[0][0], TRIPLES[0][1]),
+        (TRIPLES[1][0], TRIPLES[1][1]),
+        (TRIPLES[1][0], TRIPLES[2][1]),
+    ]
+    assert (data.counts.unknown_documents, data.counts.contradicting) == (1, 1)
+    with pytest.raises(ValueError, match="dev_split needs a BEIR folder, but the collection"):
+        read_data(dataset, dev_split="dev")
+
+
+def test_the_program_takes_a_collection_file_by_file(
+    bert: Path, collection: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "colbert", "--base", str(bert), "--out", str(tmp_path / "out"), "--dim", "8"]
+    words += ["--threads", "1", "--epochs", "1", "--holdout", "0"]
+    files = [word for name, path in collection.items() for word in (f"--{name}", path)]
+    fields = ["--key", "nr", "--on", "inhalt.body"]
+    wrong = [
+        ([*files[:4], *fields], "--documents needs --qrels"),
+        ([*files, "--data", files[1]], "pass either --data or --documents"),
+        (fields, "--data is missing"),
+        (["--data", files[1], *fields], "--key and --on name fields of --documents"),
+        ([*files, "--anchor", "x"], "name fields of a file of --data, but there is none"),
+        ([*files, "--on", "a,"], "must name fields, got an empty name"),
+        (["--documents", "-", "--queries", "-", "--qrels", "x"], "only one file can be standard"),
+    ]
+    for options, complaint in wrong:
+        assert main([*words, *options]) == 2
+        assert complaint in capsys.readouterr().err
+    assert main([*words, *files, *fields]) == 0
+    printed = capsys.readouterr()
+    assert "3 examples to learn from" in printed.err
+    assert "1 judgements contradict one before" in printed.out

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from glane.collection.pairs import Fields
+from glane.collection.source import STANDARD_INPUT
+from glane.commands.documents import fields_of as field_names
 from glane.commands.pairs import pair_fields
 from glane.commands.usage import UsageError
 from glane_trainer.interrupt import stopped_by_sigterm
 from glane_trainer.openmp import wait_asleep
-from glane_trainer.options import SETTING_OF, as_typed
+from glane_trainer.options import FILES, SETTING_OF, as_typed
 from glane_trainer.options import add_arguments as add_arguments
 from glane_trainer.settings import DEFAULTS, Objective, Settings, Sparsity
 from glane_trainer.telling import stage
@@ -24,6 +26,8 @@ COUNTED = {
     "spelled_otherwise": "examples ask a held-out query in another spelling: dropped",
     "unknown_documents": "documents are judged that the collection lacks: passed over",
     "unknown_queries": "queries are judged that the collection lacks: passed over",
+    "contradicting": "judgements contradict one before, of the same query and document: the last "
+    "counts",
     "without_negatives": "examples have no negatives of their own: other answers of their batch "
     "are theirs",
     "unknown_negatives": "ids of the hard negatives are not in the split or corpus: passed over",
@@ -91,14 +95,14 @@ def check(arguments: argparse.Namespace) -> None:
     """
     if arguments.base is None and not arguments.resume:
         raise UsageError("--base is missing; only --resume does without")
-    if arguments.data is None and arguments.max_steps != 0:
+    has_data = arguments.data is not None or _check_files(arguments)
+    if not has_data and arguments.max_steps != 0:
         raise UsageError("--data is missing; only --max-steps 0 does without")
     if not 0 <= arguments.holdout < 1:
         raise UsageError(f"--holdout must be from 0 to below 1, got {arguments.holdout}")
     _check_fields(arguments)
-    projected = arguments.kind == "colbert" and arguments.projection == "pca"
+    unread = not has_data and arguments.kind == "colbert" and arguments.projection == "pca"
     base: str | None = arguments.base
-    unread = projected and arguments.data is None
     if unread and base is not None and arguments.dim not in (None, _width(base)):
         raise UsageError(
             f"--dim {arguments.dim} needs --data, to project onto the directions of its documents, "
@@ -106,13 +110,41 @@ def check(arguments: argparse.Namespace) -> None:
         )
 
 
+def _check_files(arguments: argparse.Namespace) -> bool:
+    """Return whether a collection is given file by file.
+
+    Raises:
+        UsageError: If one of its files is missing.
+    """
+    given = [name for name in FILES if getattr(arguments, name) is not None]
+    if given and len(given) < len(FILES):
+        missing = [f"--{name}" for name in FILES if name not in given]
+        raise UsageError(f"--{given[0]} needs {' and '.join(missing)}")
+    if [getattr(arguments, name) for name in given].count(STANDARD_INPUT) > 1:
+        raise UsageError("only one file can be standard input")
+    return bool(given)
+
+
 def _check_fields(arguments: argparse.Namespace) -> None:
-    is_folder = arguments.data is not None and Path(arguments.data).is_dir()
-    if is_folder and pair_fields(arguments) != Fields():
+    """Refuse options that are not for what is learned from.
+
+    Raises:
+        UsageError: If there are any.
+    """
+    data: str | None = arguments.data
+    files = [f"--{name}" for name in FILES if getattr(arguments, name) is not None]
+    if data is not None and files:
+        raise UsageError(f"pass either --data or {files[0]}")
+    if not files and (arguments.key is not None or arguments.on is not None):
+        raise UsageError("--key and --on name fields of --documents, which is missing")
+    if pair_fields(arguments) != Fields() and (data is None or Path(data).is_dir()):
+        told = "there is none" if data is None else f"{data!r} is a folder"
         raise UsageError(
-            "--anchor, --positive and --negatives name fields of a file, but "
-            f"{arguments.data!r} is a folder"
+            f"--anchor, --positive and --negatives name fields of a file of --data, but {told}"
         )
+    if arguments.dev_split is not None and files:
+        raise UsageError("--dev-split needs a BEIR folder")
+    field_names(arguments)
 
 
 def _width(base: str) -> int | None:

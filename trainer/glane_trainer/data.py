@@ -13,6 +13,7 @@ from glane.collection.pairs import Fields
 from glane.model.preparation import TextPreparer
 from glane_trainer.examples import (
     Example,
+    judged_examples,
     read_beir_examples,
     read_triples,
     without_its_positive,
@@ -34,6 +35,8 @@ class Counts:
         unknown_queries: Queries, likewise.
         unknown_negatives: Ids in a file of hard negatives that the split or the corpus lacks;
             passed over.
+        contradicting: Judgements that give a query and a document another grade than one before;
+            the last counts.
         without_negatives: Examples that have no negative of their own; they learn from the other
             documents of their batch.
     """
@@ -44,6 +47,7 @@ class Counts:
     unknown_documents: int = 0
     unknown_queries: int = 0
     unknown_negatives: int = 0
+    contradicting: int = 0
     without_negatives: int = 0
 
 
@@ -132,7 +136,7 @@ class TrainingData:
 
 
 def read_data(
-    path: str | Path,
+    path: str | Path | Dataset,
     *,
     split: str = "train",
     dev_split: str | None = None,
@@ -145,7 +149,8 @@ def read_data(
     Args:
         path: A BEIR folder, or a file in any layout that `glane.collection.rows.Rows` reads:
             triples, pairs without negatives, or lists of positives and negatives; where a teacher
-            scored them with `teacher_scores`, positives first.
+            scored them with `teacher_scores`, positives first. Or a collection that was read
+            already, such as by `glane.collection.dataset.read_collection`.
         split: Judgements of a BEIR folder to learn from. Negatives are taken from
             `<split>_hardneg.tsv`, where there is one: query, positive, negatives joined by spaces.
         dev_split: Judgements of a BEIR folder to measure on, instead of a part of `split`.
@@ -161,28 +166,19 @@ def read_data(
     if not 0 <= holdout < 1:
         raise ValueError(f"holdout must be a share from 0 to below 1, got {holdout}")
     unknown = set[str]()
-    if Path(path).is_dir():
-        if fields != Fields():
-            raise ValueError(f"fields are named for a file, but {str(path)!r} is a folder")
-        dataset = read_beir(path, split)
-        read = list(read_beir_examples(Path(path), split, dataset, unknown))
-    elif dev_split is not None:
-        raise ValueError(f"dev_split needs a BEIR folder, but {str(path)!r} is not a folder")
-    else:
-        read = read_triples(path, fields)
-        dataset = _as_dataset(read)
+    dataset, read = _read(path, split, fields, unknown)
     if not read:
-        raise ValueError(f"{str(path)!r} has no training example")
+        raise ValueError(f"{_name(path)} has no training example")
     judged = [dataset]
     if dev_split is not None:
-        judged.append(read_beir(path, dev_split))
+        judged.append(_read_dev(path, dev_split))
         held_out: Dataset | None = judged[-1]
     else:
         held_out = _held_out(dataset, {e.anchor for e in read}, holdout, seed)
     examples = [without_its_positive(example) for example in read]
     kept, n_respelled = _without(examples, held_out)
     if not kept:
-        raise ValueError(f"{str(path)!r}: nothing is left to learn from beside the held-out part")
+        raise ValueError(f"{_name(path)}: nothing is left to learn from beside the held-out part")
     known = _known(examples)
     counts = Counts(
         own_negatives=_n_negatives(read) - _n_negatives(examples),
@@ -191,9 +187,35 @@ def read_data(
         unknown_documents=sum(part.n_unknown_documents for part in judged),
         unknown_queries=sum(part.n_unknown_queries for part in judged),
         unknown_negatives=len(unknown),
+        contradicting=sum(part.n_contradicting for part in judged),
         without_negatives=_n_without(kept),
     )
     return TrainingData(kept, known, held_out, counts)
+
+
+def _name(path: str | Path | Dataset) -> str:
+    return "the collection" if isinstance(path, Dataset) else repr(str(path))
+
+
+def _read(
+    path: str | Path | Dataset, split: str, fields: Fields, unknown: set[str]
+) -> tuple[Dataset, list[Example]]:
+    """Return what is measured on and what is learned from, before any of it is set apart."""
+    if isinstance(path, Dataset):
+        return path, list(judged_examples(path, {}, _name(path)))
+    if not Path(path).is_dir():
+        examples = read_triples(path, fields)
+        return _as_dataset(examples), examples
+    if fields != Fields():
+        raise ValueError(f"fields are named for a file, but {_name(path)} is a folder")
+    dataset = read_beir(path, split)
+    return dataset, list(read_beir_examples(Path(path), split, dataset, unknown))
+
+
+def _read_dev(path: str | Path | Dataset, split: str) -> Dataset:
+    if isinstance(path, Dataset) or not Path(path).is_dir():
+        raise ValueError(f"dev_split needs a BEIR folder, but {_name(path)} is not a folder")
+    return read_beir(path, split)
 
 
 def _as_dataset(examples: list[Example]) -> Dataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,19 @@ def read_beir_examples(
         ValueError: If a line of it is malformed (file and line are named).
     """
     negatives = _hard_negatives(folder, split, dataset, unknown)
-    place = f"{str(folder)!r}, split {split!r}"
+    yield from judged_examples(dataset, negatives, f"{str(folder)!r}, split {split!r}")
+
+
+def judged_examples(
+    dataset: Dataset, negatives: Mapping[tuple[str, str], Sequence[str]], place: str
+) -> Iterator[Example]:
+    """Yield an example for each document of a collection that is judged relevant.
+
+    Args:
+        dataset: The collection; judged documents that its corpus lacks are passed over.
+        negatives: Ids of documents that do not answer, by query id and document id.
+        place: How messages call it.
+    """
     for query, grades in dataset.judgements.items():
         for document in (id for id, grade in grades.items() if grade > 0 and id in dataset.corpus):
             texts = [dataset.corpus[id] for id in negatives.get((query, document), [])]

@@ -9,16 +9,19 @@ from typing import Any, cast
 
 import torch
 
+from glane.collection.dataset import Dataset, read_collection
+from glane.commands.documents import fields_of
 from glane.commands.pairs import pair_fields
 from glane.store.folders import check_new
 from glane.threads import check_threads
 from glane_trainer.data import TrainingData, read_data
+from glane_trainer.language import language_warning
 from glane_trainer.model import Model, Rules
 from glane_trainer.models import load_model
 from glane_trainer.settings import Settings
 from glane_trainer.starts import Start, new_model
 from glane_trainer.state import FOLDER, check_identity, model_folder
-from glane_trainer.telling import stage
+from glane_trainer.telling import stage, tell
 from glane_trainer.training import train
 
 
@@ -29,8 +32,8 @@ def train_as_asked(arguments: argparse.Namespace, settings: Settings) -> dict[st
     _check_out(out, arguments)
     untrained = settings.max_steps == 0
     data = None
-    if arguments.data is not None:
-        with stage(f"reading {arguments.data}"):
+    if arguments.data is not None or arguments.documents is not None:
+        with stage(f"reading {arguments.data or arguments.documents}"):
             data = _read(arguments)
     model = _saved_model(arguments, out) if arguments.resume else _new_model(arguments, data)
     if data is None or untrained:
@@ -38,7 +41,11 @@ def train_as_asked(arguments: argparse.Namespace, settings: Settings) -> dict[st
         result: dict[str, object] = {"out": str(out), "steps": 0, "remark": "Untrained."}
     else:
         mode = "resume" if arguments.resume else "overwrite" if arguments.overwrite else "new"
+        warning = language_warning([e.positive for e in data.examples], model.preparer)
+        if warning:
+            tell(warning)
         result = dict(train(model, data, out, settings, mode))  # type: ignore[arg-type]
+        result["remark"] = f"{result['remark']} {warning}".strip()
     checkpoint = model.checkpoint
     return {"kind": checkpoint.kind, "base": checkpoint.base, "dim": checkpoint.dim, **result}
 
@@ -56,8 +63,13 @@ def _check_out(out: Path, arguments: argparse.Namespace) -> None:
 
 
 def _read(arguments: argparse.Namespace) -> TrainingData:
+    source: str | Dataset = arguments.data
+    if arguments.documents is not None:
+        key, on = fields_of(arguments)
+        files = (arguments.queries, arguments.qrels, arguments.documents)
+        source = read_collection(*files, key, on)
     return read_data(
-        arguments.data,
+        source,
         split=arguments.split,
         dev_split=arguments.dev_split,
         holdout=arguments.holdout,

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, get_args
 
+from glane.commands.documents import add_field_arguments
 from glane.commands.pairs import add_pair_arguments
 from glane.commands.usage import UsageError
 from glane.model.checkpoint import Checkpoint, Kind
@@ -84,6 +85,13 @@ FLAGS = {
     "skip-punctuation": "colbert: leave the vectors of punctuation out of documents",
 }
 """Options of the model that are said or not."""
+
+FILES = {
+    "documents": "file of documents, in any of these layouts",
+    "queries": "file of queries, with fields _id or id, and text, query or question",
+    "qrels": "judgements: query, document, grade, or TREC's four columns",
+}
+"""Options that name the files of a collection one by one."""
 
 SETTING_OF = {
     "train_document_length": "document_length",
@@ -173,6 +181,9 @@ def _add_data_arguments(group: Any) -> None:  # noqa: ANN401 (argparse names no 
         "--split", default="train", help="judgements of a BEIR folder to learn from: qrels/SPLIT"
     )
     add_pair_arguments(group)
+    for name, text in FILES.items():
+        group.add_argument(f"--{name}", metavar="FILE", help=f"in place of --data: {text}")
+    add_field_arguments(group)
     held_out = group.add_mutually_exclusive_group()
     held_out.add_argument(
         "--holdout",
