@@ -1,5 +1,6 @@
 """Collections from files: what is read, and how what is wrong is named."""
 
+import gzip
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -7,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from glane.collection.dataset import Dataset, read_beir, read_jsonl
+from glane.collection.dataset import Dataset, read_beir, read_collection, read_jsonl
 from glane.collection.fields import join_fields
+from glane.collection.judgements import read_judgements
 
 CORPUS: list[dict[str, object]] = [
     {"_id": "d1", "title": "Tea", "text": "A leaf."},
@@ -57,6 +59,125 @@ def test_judgements_need_no_header(folder: Path) -> None:
     path = folder / "qrels" / "test.tsv"
     path.write_text("q1\td1\t-1")
     assert read_beir(folder, "test").judgements == {"q1": {"d1": -1}}
+
+
+JUDGED = {"q1": {"d1": 1}, "q2": {"d2": 2, "1": 0}}
+
+LAID_OUT: list[tuple[str, str]] = [
+    ("test.tsv", "q1\td1\t1\nq2\td2\t2\nq2\t1\t0\n"),
+    ("test.tsv", HEADER + "q1\td1\t1.0\nq2\td2\t2.\nq2\t1\t+0\n"),
+    ("test.tsv", "corpus-id\tquery-id\tscore\nd1\tq1\t1\nd2\tq2\t2\n1\tq2\t0\n"),
+    ("test.tsv", "q1 0 d1 1\nq2 0 d2 2\nq2 0 1 0\n"),
+    ("test.tsv", "q1\t0\td1\t1\nq2\t0\td2\t2\nq2\t0\t1\t0\n"),
+    ("test.txt", "q1  0   d1 1\r\nq2 Q0 d2 2 \r\n\r\nq2 0 1 0"),
+    ("test.qrels", "q1 d1 1\nq2 d2 2\nq2 1 0\n"),
+    ("test.csv", "query_id,doc_id,relevance\nq1,d1,1\nq2,d2,2\nq2,1,0\n"),
+    ("test.csv", 'qid;iteration;docno;rel\n"q1";0;d1;1\nq2;0;d2;2\nq2;0;"1";0\n'),
+    ("test.csv", "Query-ID, Corpus-ID, Score\nq1,d1,1\nq2,d2,2\nq2,1,0\n"),
+    ("test.csv", "q1,d1,1\nq2,d2,2\nq2,1,0\n"),
+    (
+        "test.jsonl",
+        '{"query-id": "q1", "corpus-id": "d1", "score": 1}\n'
+        '{"query-id": "q2", "corpus-id": "d2", "score": 2.0}\n'
+        '{"query-id": "q2", "corpus-id": 1, "score": "0"}',
+    ),
+    (
+        "test.json",
+        '[{"query-id": "q1", "corpus-id": "d1", "score": 1, "by": "me"},'
+        '{"query-id": "q2", "corpus-id": "d2", "score": 2},'
+        '{"query-id": "q2", "corpus-id": 1, "score": 0}]',
+    ),
+]
+
+
+@pytest.mark.parametrize("number", range(len(LAID_OUT)))
+@pytest.mark.parametrize("packed", [False, True])
+def test_judgements_are_read_as_people_have_them(number: int, packed: bool, folder: Path) -> None:
+    name, text = LAID_OUT[number]
+    (folder / "qrels" / "test.tsv").unlink()
+    path = folder / "qrels" / (f"{name}.gz" if packed else name)
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    assert read_judgements(path) == (JUDGED, 0)
+    assert read_beir(folder, "test").judgements == JUDGED
+
+
+def test_of_repeated_judgements_the_last_counts_and_contradictions_are_counted(
+    folder: Path,
+) -> None:
+    path = folder / "qrels" / "test.tsv"
+    path.write_text(HEADER + "q1\td1\t0\nq1\td1\t2\nq1\td1\t2\nq1\td1\t1\nq2\td2\t1\n")
+    dataset = read_beir(folder, "test")
+    assert dataset.judgements == {"q1": {"d1": 1}, "q2": {"d2": 1}}
+    assert dataset.n_contradicting == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("x.tsv", "q\td\tgood\n", "line 1: expected query-id, corpus-id, score"),
+        ("x.tsv", "query-id\tcorpus-id\n1\t2\n", "line 1: expected query-id"),
+        ("x.csv", "query-id,query,score\n1,2,3\n", "line 1: expected query-id"),
+        ("x.txt", "q 0 d 1\nq 0 d e 1\n", "line 2: expected query-id"),
+        ("x.txt", "q 0 d 0.5\n", "line 1: expected query-id"),
+        ("x.json", '[{"q": 1}]', "line 1: expected query-id.*got the fields \\['q'\\]"),
+        ("x.json", '[{"qid": 1, "docid": 1.5, "rel": 1}]', "line 1: expected two ids and a whole"),
+        ("x.json", '[{"qid": 1, "docid": 1, "rel": true}]', "line 1: expected two ids and a whole"),
+        ("x.json", "[]", "x.json' judges nothing"),
+        ("x.tsv", "\n", "x.tsv' judges nothing"),
+    ],
+)
+def test_judgements_that_are_none_are_named(
+    name: str, text: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_judgements(tmp_path / name)
+
+
+def test_a_folder_as_it_comes_is_read(tmp_path: Path) -> None:
+    """Integer ids, metadata, missing titles, a title alone, and what is left of unpacking."""
+    (tmp_path / "qrels").mkdir()
+    documents: list[Mapping[str, object]] = [
+        {"_id": 1, "text": "tea", "metadata": {"url": "x", "n": [1]}},
+        {"_id": "2", "title": "sea"},
+        {"_id": 3, "title": None, "text": None, "extra": 5},
+    ]
+    (tmp_path / "corpus.jsonl.gz").write_bytes(gzip.compress(lines(documents).encode()))
+    (tmp_path / "queries.jsonl").write_text(lines([{"_id": 7, "text": "tea", "metadata": {}}]))
+    (tmp_path / "qrels" / "test.tsv").write_text(HEADER + "7\t1\t1\n7\t2\t-1\n7\t3\t0\n")
+    dataset = read_beir(tmp_path, "test")
+    assert dataset.corpus == {"1": "tea", "2": "sea", "3": ""}
+    assert dataset.queries == {"7": "tea"}
+    assert dataset.judgements == {"7": {"1": 1, "2": -1, "3": 0}}
+    (tmp_path / "corpus.jsonl").write_text(lines([{"_id": "1", "text": "new"}]))
+    assert read_beir(tmp_path, "test").corpus == {"1": "new"}, "the usual name comes first"
+    (tmp_path / "corpus.jsonl").unlink()
+    (tmp_path / "corpus.csv").write_text("_id,text\n1,x\n")
+    with pytest.raises(
+        ValueError, match=r"more than one file of corpus: corpus\.csv, corpus\.jsonl"
+    ):
+        read_beir(tmp_path, "test")
+
+
+def test_fields_of_documents_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("nr;Frage;Antwort\n1;Was?;Tee\n")
+    (tmp_path / "q.json").write_text('[{"qid": 1, "question": "Was?"}]')
+    (tmp_path / "r").write_text("1 0 1 1\n")
+    queries, qrels, documents = (tmp_path / name for name in ("q.json", "r", "d.csv"))
+    dataset = read_collection(queries, qrels, documents, "nr", ["Frage", "Antwort"])
+    assert dataset.corpus == {"1": "Was? Tee"}
+    assert dataset.queries == {"1": "Was?"}
+    assert dataset.titles == {"1": "Was?"}
+    assert read_collection(queries, qrels).corpus == {}
+    for key, on, message in (
+        ("_id", ["Frage"], r"line 2: needs `_id`.*it has \['nr', 'Frage', 'Antwort'\]"),
+        ("nr", ["title", "text"], r"no document has one of the fields \['title', 'text'\]: they"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_collection(queries, qrels, documents, key, on)
+    (tmp_path / "q.json").write_text('[{"qid": 1, "frage": "Was?"}]')
+    with pytest.raises(ValueError, match=r"line 1: has no text of a query: none of \['text', 'qu"):
+        read_collection(queries, qrels, documents, "nr", ["Frage"])
 
 
 def test_lines_are_numbered_as_an_editor_does(tmp_path: Path) -> None:

@@ -97,6 +97,12 @@ def test_queries_without_an_answer_count_as_the_library_counts_them() -> None:
     result = evaluate(answer, judged, ["ndcg@10", "hits@1", "recall@5"])
     assert result.metrics == pytest.approx({"ndcg@10": 1 / 3, "hits@1": 1 / 3, "recall@5": 1 / 3})
     assert result.n_without_relevant == 2
+    import ir_measures
+
+    run = {query: dict.fromkeys(ids, 1.0) for query, ids in result.rankings.items()}
+    measure = ir_measures.parse_measure("nDCG@10")
+    library = ir_measures.calc_aggregate([measure], judged.judgements, run)[measure]
+    assert result.metrics["ndcg@10"] == pytest.approx(library)
 
 
 def test_a_judged_document_that_is_not_there_stays_in_what_is_to_be_found() -> None:

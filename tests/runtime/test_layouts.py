@@ -292,8 +292,8 @@ BAD = [
         ["--keep-documents"],
         "line 1, id 1: cannot be",
     ),
-    ("a.json", "[]", [], "a.json' is empty; expected documents"),
-    ("a.csv", "_id,text\n", [], "a.csv' is empty; expected documents"),
+    ("a.json", "[]", [], "a.json' is empty, or a header alone; expected documents"),
+    ("a.csv", "_id,text\n", [], "a.csv' is empty, or a header alone; expected documents"),
     ("a.csv", "_id,text\n1,x\n", ["--on", "text,"], "--key and --on must name fields"),
 ]
 

@@ -215,7 +215,7 @@ def _first(names: Sequence[str], record: dict[str, Any], what: str, place: str) 
 
 def _check_any(texts: dict[str, str], rows: Rows) -> None:
     if not texts:
-        raise ValueError(f"{rows.name} is empty; expected records with id and text")
+        raise ValueError(f"{rows.name} is empty, or a header alone; expected records with id and text")
 
 
 def _part(folder: Path, name: str) -> Path:

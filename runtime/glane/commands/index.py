@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
     with writing_to(building) as goes_on:
         checked = check_documents(rows, search, made=False, strict=arguments.on is not None)
         if not checked.n_documents:
-            raise ValueError(f"{rows.name} is empty; expected documents")
+            raise ValueError(f"{rows.name} is empty, or a header alone; expected documents")
         stored = store_documents(rows, search, checked, arguments.index)
         if goes_on:
             search.keep_only(stored.numbers)
