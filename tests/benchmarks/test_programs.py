@@ -36,6 +36,7 @@ PROGRAMS = {
     "encoding": ["MODEL", "--documents", "BEIR/corpus.jsonl", "--turns", "1"],
     "memory": ["short", "MODEL", "--documents", "50", "--threads", "1"],
     "quantization": ["CHECKPOINT", "BEIR/corpus.jsonl", "--documents", "8"],
+    "reading": ["--records", "500", "--index"],
     "scifact": [
         *("--data", "BEIR", "--base", "BASE", "--out", "OUT", "--seeds", "0"),
         *("--precisions", "fp32", "--", "--dim", "8", "--max-steps", "2", "--threads", "1"),
@@ -51,6 +52,7 @@ FIGURES = {
     "encoding": "texts/s",
     "memory": "resident: loaded",
     "quantization": "per token (glane) |",
+    "reading": "`glane index --retriever bm25`: ",
     "scifact": "over the untrained, standard error",
     "store": "bytes of a document",
     "token_vectors": "bytes of outlines a document",
