@@ -121,7 +121,8 @@ def test_the_same_call_writes_the_same_bytes_and_another_seed_others(
         ("  Tee wa\u0308chst an Hu\u0308geln,\u00a0in\nwarmem  Regen. ", "equal", {"a"}),
         ("Tee Tee wächst an Hügeln, in warmem Regen.", "equal", {"a"}),
         ("wächst an Hügeln, in warmem", "part", {"a"}),
-        ("Rivers run to the sea.", "equal", {"b", "c"}),
+        ("Rivers run to the sea.", "equal", {"b", "i"}),
+        ("All the rain is falling down on us.", "several", set[str]()),
         ("run to the sea, and then go up again", "part", {"d"}),
         ("granite is hard and old, too", "several", set[str]()),
         ("nobody has written this one", "none", set[str]()),
@@ -138,10 +139,12 @@ def test_an_answer_is_a_document_or_a_part_of_one_alone(
     documents = [
         {"_id": "a", "title": "Tee", "text": "Tee wächst an Hügeln, in warmem Regen."},
         {"_id": "b", "text": "Rivers run to the sea."},
-        {"_id": "c", "title": "Water", "text": "Rivers  run to the sea."},
+        {"_id": "c", "title": "Water", "text": "All the rain is falling down on us."},
         {"_id": "d", "text": "All rivers run to the sea, and then go up again as rain."},
         {"_id": "e", "text": "We know that granite is hard and old, too."},
         {"_id": "f", "text": "They say granite is hard and old, too."},
+        {"_id": "i", "title": " ", "text": "Rivers  run to the sea."},
+        {"_id": "j", "title": "Rain", "text": "All the rain is falling down on us."},
         {"_id": "g", "title": "", "text": "an answer that is surely here"},
         {"_id": "h", "title": None, "text": "another answer that is here"},
     ]
@@ -157,7 +160,7 @@ def test_an_answer_is_a_document_or_a_part_of_one_alone(
     assert told["answers"][how] == 1 + 2 * (how == "equal")
     assert sum(told["answers"].values()) == 3
     assert ("line 1" in told["left_out"]) == (not ids)
-    assert told["n_documents"] == 8, "no answer is added to what is searched"
+    assert told["n_documents"] == 10, "no answer is added to what is searched"
     judged = [
         line.split("\t")[1]
         for path in (out / "qrels").iterdir()
@@ -253,7 +256,7 @@ def test_what_equals_a_document_is_not_looked_for_inside_of_others(
         yield Document("a", "", "tea")
 
     monkeypatch.setattr(matching, "find_parts", none)
-    assert settle({"tea": ["a"]}, documents)["tea"].how == "equal"
+    assert settle({"tea": {"tea": ["a"]}}, documents)["tea"].how == "equal"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from glane.model.preparation import clean
@@ -16,7 +16,10 @@ SHORTEST = 2 * WINDOW - 1
 
 
 How = Literal["equal", "part", "several", "none"]
-"""A text is all of a document, a part of one, a part of several, or of none."""
+"""A text is a document's, a part of one's, in several that differ, or in none."""
+
+Equal = dict[str, list[str]]
+"""The ids of the documents that a text equals, by all that they say: copies are one."""
 
 
 class Match(NamedTuple):
@@ -24,7 +27,7 @@ class Match(NamedTuple):
 
     Attributes:
         how: How it was found.
-        ids: Of the documents that equal it, or of the one that it is a part of.
+        ids: Of the document that equals it and its copies, or of the one that it is a part of.
     """
 
     how: How
@@ -59,40 +62,41 @@ def plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", clean(text)).split())
 
 
-def noting_equal(documents: Iterable[Document], found: dict[str, list[str]]) -> Iterator[Document]:
+def noting_equal(documents: Iterable[Document], equal: Mapping[str, Equal]) -> Iterator[Document]:
     """Yield the documents, and note those that are a text, as a whole or without their title.
 
     Args:
         documents: In any order.
-        found: The ids of each text, by what `plain` leaves of it; they are added to.
+        equal: What is noted of each text, by what `plain` leaves of it.
     """
     for document in documents:
-        for text in {plain(part) for part in (document.whole, document.text, document.title)}:
-            if text in found:
-                found[text].append(document.id)
+        whole = plain(document.whole)
+        for text in {whole, plain(document.text), plain(document.title)}:
+            if text in equal:
+                equal[text].setdefault(whole, []).append(document.id)
         yield document
 
 
 def settle(
-    equal: dict[str, list[str]], documents: Callable[[], Iterable[Document]]
+    equal: Mapping[str, Equal], documents: Callable[[], Iterable[Document]]
 ) -> dict[str, Match]:
     """Return which documents each text is.
 
     Args:
-        equal: The ids that `noting_equal` has noted.
+        equal: What `noting_equal` has noted.
         documents: Gives them again; called where a text equals none.
     """
-    others = [text for text, ids in equal.items() if not ids]
+    others = [text for text, wholes in equal.items() if not wholes]
     parts = find_parts(others, documents()) if others else {}
-    return {text: _match(ids, parts.get(text, [])) for text, ids in equal.items()}
+    return {text: _match(wholes, parts.get(text, [])) for text, wholes in equal.items()}
 
 
-def _match(equal: list[str], part: list[str]) -> Match:
-    if equal:
-        return Match("equal", equal)
+def _match(equal: Equal, part: list[str]) -> Match:
+    if len(equal) == 1:
+        return Match("equal", next(iter(equal.values())))
     if len(part) == 1:
         return Match("part", part)
-    return Match("several" if part else "none", [])
+    return Match("several" if equal or part else "none", [])
 
 
 def find_parts(texts: Iterable[str], documents: Iterable[Document]) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from glane.collection.fields import has_field, join_fields
-from glane.collection.matching import Document, How, Match, noting_equal, plain, settle
+from glane.collection.matching import Document, Equal, How, Match, noting_equal, plain, settle
 from glane.collection.pairs import Pair
 from glane.collection.records import present, read_record
 from glane.collection.rows import Rows
@@ -146,7 +146,7 @@ def write_split(
         texts.setdefault(plain(text), text)
     own = [Document(f"d{n}", "", clean(text).strip()) for n, text in enumerate(texts.values(), 1)]
     read = documents or (lambda: iter(own))
-    equal: dict[str, list[str]] = {text: [] for text in texts}
+    equal: dict[str, Equal] = {text: {} for text in texts}
     n_documents = _write_corpus(folder, noting_equal(read(), equal))
     matches = settle(equal, read)
     questions = _questions(pairs, matches)

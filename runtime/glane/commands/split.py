@@ -25,7 +25,7 @@ from glane.store.folders import new_folder
 FOUND: dict[How, str] = {
     "equal": "are the text of a document",
     "part": "are a part of one document",
-    "several": "are a part of several documents, and are left out",
+    "several": "are in several documents that differ, and are left out",
     "none": "are in no document, and are left out",
 }
 """What is said of the answers, by how they were found."""
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--documents",
         metavar="FILE",
         help="file of all documents, in any of these layouts; each answer is looked for among "
-        "them: all of a document, or a part of one alone; default the answers themselves",
+        "them: the text of a document, or a part of one alone; default the answers themselves",
     )
     add_field_arguments(group)
     group = parser.add_argument_group("what is held out")
