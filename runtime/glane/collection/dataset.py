@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from glane.collection.fields import has_field, join_fields, look_up
+from glane.collection.fields import has_field, join_fields, listed, look_up
 from glane.collection.judgements import read_judgements
 from glane.collection.layouts import suffix_of
 from glane.collection.records import as_key, present
@@ -168,7 +168,7 @@ def _corpus(
     if not there:
         raise ValueError(
             f"{rows.name}: no document has one of the fields {list(on)}: they have "
-            f"{sorted(fields)} (--on names the fields)"
+            f"{listed(sorted(fields))} (--on names the fields)"
         )
     return texts, titles
 
@@ -191,7 +191,7 @@ def _add(
     given = look_up(record, key)
     id = as_key(given)
     if id is None:
-        what = f"got {given!r}" if has_field(record, key) else f"it has {list(record)}"
+        what = f"got {given!r}" if has_field(record, key) else f"it has {listed(record)}"
         raise ValueError(
             f"{place}: needs `{key}`, a string or an integer; {what} (--key names the field)"
         )
@@ -209,13 +209,15 @@ def _first(names: Sequence[str], record: dict[str, Any], what: str, place: str) 
         if has_field(record, name):
             return name
     raise ValueError(
-        f"{place}: has no {what} of a query: none of {list(names)} is among {list(record)}"
+        f"{place}: has no {what} of a query: none of {list(names)} is among {listed(record)}"
     )
 
 
 def _check_any(texts: dict[str, str], rows: Rows) -> None:
     if not texts:
-        raise ValueError(f"{rows.name} is empty, or a header alone; expected records with id and text")
+        raise ValueError(
+            f"{rows.name} is empty, or a header alone; expected records with id and text"
+        )
 
 
 def _part(folder: Path, name: str) -> Path:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from glane.collection.fields import listed
 from glane.collection.records import as_key
 from glane.collection.rows import Rows
 
@@ -120,7 +121,7 @@ def _records(rows: Rows) -> Iterator[tuple[str, str, int]]:
         names = list(record)
         places = _named(names)
         if places is None:
-            raise ValueError(f"{rows.place(number)}: {EXPECTED}; got the fields {names}")
+            raise ValueError(f"{rows.place(number)}: {EXPECTED}; got the fields {listed(names)}")
         query, document = (as_key(record[names[place]]) for place in places[:2])
         grade = _grade(record[names[places[2]]])
         if query is None or document is None or grade is None:

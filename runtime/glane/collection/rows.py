@@ -28,8 +28,11 @@ class Rows:
     Attributes:
         name: How messages call the file.
 
-    >>> Path("faq.csv").write_text("id;text\n7;tea\n")  # doctest: +SKIP
-    >>> list(Rows("faq.csv"))  # doctest: +SKIP
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "faq.csv"
+    ...     _ = path.write_text("id;text\n7;tea\n")
+    ...     list(Rows(path))
     [(2, {'id': '7', 'text': 'tea'})]
     """
 
@@ -41,9 +44,9 @@ class Rows:
         Args:
             path: A file, a pipe, or "-" for standard input. What cannot be read twice is copied
                 to an unnamed temporary file at the first pass.
-            columns: Names for the columns of a table that has no header: used where it has as
+            columns: Names for the columns of a table with tabs and no header: used where it has as
                 many, none of them is in its first row, and that has more than words without
-                digits. Between tabs, quotes are then characters like others.
+                digits. Quotes are then characters like others.
             others: Names for tables of other widths, likewise.
         """
         self._source = Source(path)

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from glane.collection.decoding import LONGEST, ahead, lines
+from glane.collection.fields import listed
 
 Place = Callable[[int], str]
 
@@ -71,7 +72,7 @@ def read_table(
         texts: The text.
         place: How messages call a line.
         name: How they call the file.
-        columns: Names for the columns of a table that has no header, for each count of columns.
+        columns: Names for the columns of a table with tabs and no header, by how many there are.
 
     Raises:
         ValueError: If a column appears twice, or a row has another count of cells.
@@ -81,8 +82,8 @@ def read_table(
     first = next(_rows(lines(iter([head]), name), dialect, place), None)
     if first is None:
         return
-    header = _header(*first, columns, place)
-    if not header.is_row and dialect.delimiter == "\t":
+    header = _header(*first, columns if dialect.delimiter == "\t" else (), place)
+    if not header.is_row:
         dialect = dialect._replace(quoted=False)
     rows = _rows(lines(texts, name), dialect, place)
     for number, cells in islice(rows, int(header.is_row), None):
@@ -159,7 +160,7 @@ def _record(cells: list[str], header: Header, place: str) -> dict[str, str]:
     if len(cells) != header.width:
         raise ValueError(
             f"{place}: has {len(cells)} cells, but there are {header.width} columns, "
-            f"{list(header.names)}"
+            f"{listed(header.names)}"
         )
     if any(beyond := cells[len(header.names) :]):
         raise ValueError(f"{place}: has cells in columns without a name: {beyond}")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from glane.collection.dataset import FIELDS
-from glane.collection.fields import has_field
+from glane.collection.fields import has_field, listed
 from glane.collection.ids import as_stored
 from glane.collection.records import present, read_record
 from glane.collection.rows import Rows
@@ -148,8 +148,8 @@ def check_documents(rows: Rows, search: Search, *, made: bool, strict: bool = Fa
             else "say with --on which are searched"
         )
         raise ValueError(
-            f"{rows.name}: no document has the field {missing[0]!r}: they have {sorted(fields)}; "
-            f"{how}"
+            f"{rows.name}: no document has the field {missing[0]!r}: they have "
+            f"{listed(sorted(fields))}; {how}"
         )
     return Checked(len(hashes), n_empty)
 
@@ -166,7 +166,7 @@ def _read(record: dict[str, Any], search: Search, place: str, *, made: bool) -> 
             if made
             else "say with --key which is the id"
         )
-        raise ValueError(f"{place} has no key {search.key!r}: it has {list(record)}; {how}")
+        raise ValueError(f"{place} has no key {search.key!r}: it has {listed(record)}; {how}")
     key, text = read_record(record, search.key, search.on, place)
     if key == "":
         raise ValueError(f"{place}: the key {search.key!r} is empty")
