@@ -20,7 +20,7 @@ from glane.model.scoring import NO_TOKENS_SCORE
 from glane_trainer import ColBERT, principal_projection
 from glane_trainer.colbert import score_matrix
 from glane_trainer.projection import principal_directions
-from glane_trainer.weights import Quiet
+from glane_trainer.weights import Quiet, write_tensors
 
 TEXTS = ["plants eat light", "", "rivers run to the sea " * 100, "Tea, honey."]
 
@@ -81,6 +81,11 @@ def test_the_checkpoint_can_be_read_by_others(bert: Path, tmp_path: Path) -> Non
 def test_save_refuses_a_folder_that_is_there(bert: Path, tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match="--overwrite"):
         ColBERT.from_base(bert).save(tmp_path)
+
+
+def test_weights_that_cannot_be_written_are_an_error_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"gone/model.safetensors' cannot be written"):
+        write_tensors(tmp_path / "gone" / "model.safetensors", {"weight": torch.ones(2)})
 
 
 def test_sentence_transformers_folders_are_followed_to_their_encoder(

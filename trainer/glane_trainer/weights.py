@@ -111,9 +111,16 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    """Write tensors into a safetensors file; those that share memory are each written whole."""
+    """Write tensors into a safetensors file; those that share memory are each written whole.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
     copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    save_file(copies, path, metadata={"format": "pt"})
+    try:
+        save_file(copies, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise OSError(f"{str(path)!r} cannot be written: {error}") from None
     path.chmod(path.parent.stat().st_mode & 0o666)  # it was made for its owner alone
 
 
