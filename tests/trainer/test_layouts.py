@@ -122,6 +122,7 @@ def test_the_triples_of_ms_marco_have_no_header(tmp_path: Path) -> None:
         {"Question": "a", "Answer": "p", "Negative": "n", "id": 7},
         {"query": "a", "pos": ["p"], "neg": ["n"], "prompt": "find"},
         {"query": "a", "document": "p", "hard_negative": "n"},
+        {"query": "a", "positive": "p", "negative_1": "n"},
         {"query_id": "1", "query": "a", "passage": "p", "neg": ["n"], "title": "t"},
     ],
     ids=lambda record: ",".join(record),
@@ -213,6 +214,32 @@ def test_a_mistake_names_file_line_and_field(
     with pytest.raises(ValueError, match=r"triples.jsonl', line 2: ") as error:
         read_triples(triples(good, record), Fields(**fields))
     assert complaint in str(error.value)
+
+
+def test_numbered_negatives_are_all_read(triples: Callable[..., Path]) -> None:
+    path = triples(
+        {"query": "a", "answer": "p", "negative_1": "n", "negative_2": "m", "negative_score": 1},
+        {"query": "b", "answer": "p", "negative": "n", "Hard_Negative1": "m", "neg2": None},
+    )
+    assert read_triples(path) == [Example("a", "p", ("n", "m")), Example("b", "p", ("n", "m"))]
+    assert read_triples(path, Fields(negatives="negative_2"))[0].negatives == ("m",)
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [
+        (["121\t2912791\t8841", "122\t55\t66"], "every anchor is a number"),
+        (["what is tea in here\t17", "what is the sea\t18"], "every positive is a number"),
+        (["question\tanswer", "tea\t 17.0 "], "every positive is a number"),
+    ],
+)
+def test_ids_in_place_of_texts_are_refused(tmp_path: Path, rows: list[str], what: str) -> None:
+    path = tmp_path / "triples.tsv"
+    path.write_text("\n".join(rows))
+    with pytest.raises(ValueError, match=f"triples.tsv': {what}; expected texts"):
+        read_triples(path)
+    path.write_text("\n".join([*rows, "wo\tda" + "\tdort" * (rows[0].count("\t") - 1)]))
+    assert len(read_triples(path)) >= 2, "some may be numbers"
 
 
 def test_named_negatives_that_no_record_has_are_refused(triples: Callable[..., Path]) -> None:

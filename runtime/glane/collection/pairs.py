@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,11 @@ NAMES = {
 
 LISTS = frozenset({"positives", "pos", "negatives", "neg", "hard_negatives"})
 """Those that hold a list of texts; in a cell, which is text, it is written as JSON."""
+
+NUMBERED = re.compile(r"(?:hard_)?neg(?:ative)?_?[0-9]+")
+"""Names of fields that hold one negative each, as in `negative_1`."""
+
+NUMBER = re.compile(r"\s*[+-]?[0-9]+(?:\.[0-9]+)?\s*")
 
 HEADERLESS = (("query", "positive", "negative"), ("query", "positive"))
 """The columns of tables without a header: MS MARCO's triples, and pairs."""
@@ -69,11 +75,12 @@ def read_pairs(path: str | Path, fields: Fields = Fields()) -> Iterator[Pair]:
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If a field is missing, one of several, empty, or no text; the message names
-            file, line and field.
+            file, line and field. If all of its values are numbers.
     """
     rows = Rows(path) if fields.anchor or fields.positive else Rows(path, *HEADERLESS)
     record: Mapping[str, Any] = {}
     n_negatives = 0
+    numbers = {"anchor", "positive"}
     for number, record in rows:
         place = rows.place(number)
         try:
@@ -81,7 +88,15 @@ def read_pairs(path: str | Path, fields: Fields = Fields()) -> Iterator[Pair]:
         except ValueError as error:
             raise ValueError(f"{place}: {error}") from None
         n_negatives += len(pair.negatives)
+        texts = (("anchor", pair.anchor), *(("positive", text) for text in pair.positives))
+        numbers -= (
+            {role for role, text in texts if not NUMBER.fullmatch(text)} if numbers else set()
+        )
         yield pair
+    if record and numbers:
+        raise ValueError(
+            f"{rows.name}: every {min(numbers)} is a number; expected texts, and not their ids"
+        )
     if fields.negatives and record and not n_negatives:
         raise ValueError(
             f"{rows.name}: no record has negatives in the field {fields.negatives!r} that "
@@ -89,42 +104,60 @@ def read_pairs(path: str | Path, fields: Fields = Fields()) -> Iterator[Pair]:
         )
 
 
+class _Roles(NamedTuple):
+    """The fields of a record that hold each."""
+
+    anchor: str
+    positive: str
+    negatives: tuple[str, ...]
+
+
 @lru_cache
-def _found(names: tuple[str, ...], fields: Fields) -> Fields:
+def _found(names: tuple[str, ...], fields: Fields) -> _Roles:
     """Return which of a record's fields are what."""
-    return Fields(
-        fields.anchor or _named("anchor", names),
-        fields.positive or _named("positive", names),
-        fields.negatives or _named("negatives", names),
+    negatives = [fields.negatives] if fields.negatives else _named("negatives", names)
+    if not fields.negatives:
+        negatives += [name for name in names if NUMBERED.fullmatch(name.strip().casefold())]
+    return _Roles(
+        fields.anchor or _one("anchor", names),
+        fields.positive or _one("positive", names),
+        tuple(negatives),
     )
 
 
-def _named(role: str, names: tuple[str, ...]) -> str | None:
-    found = [name for name in names if name.strip().casefold() in NAMES[role]]
-    if len(found) > 1:
-        listed = " and ".join(f"`{name}`" for name in found)
-        raise ValueError(f"needs one of {listed}; say which with --{role}")
-    if not found and role != "negatives":
+def _one(role: str, names: tuple[str, ...]) -> str:
+    found = _named(role, names)
+    if not found:
         raise ValueError(
             f"`{role}` is missing: none of {list(NAMES[role])} is among the fields {list(names)}; "
             f"name it with --{role}"
         )
-    return found[0] if found else None
+    return found[0]
 
 
-def _pair(record: Mapping[str, Any], fields: Fields, place: str) -> Pair:
-    assert fields.anchor is not None, "it was found, or refused"
-    assert fields.positive is not None, "likewise"
-    anchor = _text(_value(record, fields.anchor), fields.anchor)
-    positives = _texts(_value(record, fields.positive), fields.positive)
+def _named(role: str, names: tuple[str, ...]) -> list[str]:
+    """Return the field with a name in common use, in a list that is empty where there is none."""
+    found = [name for name in names if name.strip().casefold() in NAMES[role]]
+    if len(found) > 1:
+        listed = " and ".join(f"`{name}`" for name in found)
+        raise ValueError(f"needs one of {listed}; say which with --{role}")
+    return found
+
+
+def _pair(record: Mapping[str, Any], roles: _Roles, place: str) -> Pair:
+    anchor = _text(_value(record, roles.anchor), roles.anchor)
+    positives = _texts(_value(record, roles.positive), roles.positive)
     if not positives:
-        raise ValueError(f"`{fields.positive}` is empty")
-    negatives: tuple[str, ...] = ()
-    if fields.negatives is not None:
-        value = look_up(record, fields.negatives)
-        blank = isinstance(value, str) and not value.strip()
-        negatives = () if value is None or blank else _texts(value, fields.negatives)
-    return Pair(anchor, positives, negatives, place, record)
+        raise ValueError(f"`{roles.positive}` is empty")
+    negatives = [text for name in roles.negatives for text in _optional(record, name)]
+    return Pair(anchor, positives, tuple(negatives), place, record)
+
+
+def _optional(record: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return the texts of a field that may be missing, null, or an empty cell."""
+    value = look_up(record, name)
+    blank = value is None or (isinstance(value, str) and not value.strip())
+    return () if blank else _texts(value, name)
 
 
 def _value(record: Mapping[str, Any], name: str) -> object:
