@@ -157,7 +157,7 @@ def test_an_evaluation_is_the_same_whatever_the_layout(
     documents = write(folder / f"corpus{ending}", DOCUMENTS)
     queries = write(folder / f"queries{ending}", QUERIES)
     names = ("query-id", "corpus-id", "score")
-    rows = [dict(zip(names, row, strict=True)) for row in QRELS]
+    rows: list[Record] = [dict(zip(names, row, strict=True)) for row in QRELS]
     qrels = write(folder / "qrels" / f"test{ending}", rows)
     argv = ["evaluate", "--metrics", "hits@1,hits@3", "--run", str(tmp_path / "run")]
     if way == "folder":

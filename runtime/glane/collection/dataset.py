@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from glane.collection.fields import has_field, join_fields, listed, look_up
+from glane.collection.fields import has_field, join_fields, look_up
 from glane.collection.judgements import read_judgements
 from glane.collection.layouts import suffix_of
+from glane.collection.messages import listed
 from glane.collection.records import as_key, present
 from glane.collection.rows import Rows
 

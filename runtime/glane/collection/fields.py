@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from glane.model.preparation import clean
-
-NAME, NAMES = 40, 20
-"""Characters of a name, and names, that a message shows."""
 
 
 def look_up(record: Mapping[str, Any], name: str, missing: object = None) -> Any:  # noqa: ANN401
@@ -63,16 +60,3 @@ def join_fields(record: Mapping[str, Any], fields: Sequence[str]) -> str:
         if value and value.strip():
             parts.append(clean(value).strip())
     return " ".join(parts)
-
-
-def listed(names: Iterable[str]) -> str:
-    """Return names for a message: a field may be called by a whole passage, and there may be many.
-
-    >>> listed(["title", "text"])
-    "['title', 'text']"
-    >>> listed(["tea " * 20])
-    "['tea tea tea tea tea tea tea tea tea tea ...']"
-    """
-    shown = [name if len(name) <= NAME else f"{name[:NAME]}..." for name in names]
-    more = f" and {len(shown) - NAMES} more" if len(shown) > NAMES else ""
-    return f"{shown[:NAMES]}{more}"

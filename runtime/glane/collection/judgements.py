@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from glane.collection.fields import listed
+from glane.collection.messages import listed
 from glane.collection.records import as_key
 from glane.collection.rows import Rows
 

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from glane.collection.decoding import LONGEST, ahead, lines
-from glane.collection.fields import listed
+from glane.collection.messages import listed
 
 Place = Callable[[int], str]
 

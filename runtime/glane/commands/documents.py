@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from glane.collection.dataset import FIELDS
-from glane.collection.fields import has_field, listed
+from glane.collection.fields import has_field
 from glane.collection.ids import as_stored
+from glane.collection.messages import listed
 from glane.collection.records import present, read_record
 from glane.collection.rows import Rows
 from glane.commands.usage import Bounded, UsageError
@@ -95,7 +96,7 @@ def fields_of(arguments: argparse.Namespace) -> tuple[str, list[str]]:
         UsageError: If a name is empty.
     """
     key = "_id" if arguments.key is None else arguments.key
-    fields = list(FIELDS)
+    fields: list[str] = list(FIELDS)
     if arguments.on is not None:
         fields = [name.strip() for name in arguments.on.split(",")]
     if not all([key, *fields]):
