@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
+from glane.collection.rows import Rows
+from glane.commands.usage import UsageError
+from glane_export.texts import MIN_TEXTS
 from glane_trainer.interrupt import stopped_by_sigterm
 from glane_trainer.openmp import wait_asleep
 from glane_trainer.telling import stage
@@ -44,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Load torch, export and return the report."""
+    if arguments.dataset is not None and arguments.quantize == "none":
+        raise UsageError("--dataset measures what int8 costs; --quantize none has no use for it")
     texts = _read_texts(arguments.texts)
     wait_asleep()
     with stopped_by_sigterm():
@@ -87,8 +91,7 @@ def show(result: dict[str, Any]) -> str:
 def _read_texts(path: str | None) -> list[str] | None:
     if path is None:
         return None
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path!r} is not UTF-8: {error}") from None
-    return [line for line in lines if line.strip()]
+    texts = [line for _, line in Rows(path).lines()]
+    if len(texts) < MIN_TEXTS:
+        raise UsageError(f"--texts must hold at least {MIN_TEXTS} lines of text, got {len(texts)}")
+    return texts

@@ -27,7 +27,7 @@ from glane_export.judged import Judged, judged_loss, read_judged
 from glane_export.quantize import description, quantize
 from glane_export.roads import Probe
 from glane_export.rows import Row
-from glane_export.texts import ODD, ORDINARY, query_of, too_long
+from glane_export.texts import MIN_TEXTS, ODD, ORDINARY, query_of, too_long
 from glane_trainer import Splade, load_model
 from glane_trainer.model import Model
 from glane_trainer.telling import stage
@@ -35,9 +35,6 @@ from glane_trainer.telling import stage
 FP32 = "onnx fp32 to torch"
 ALONE = "onnx fp32 in a batch to alone"
 INT8 = "int8 to fp32"
-
-MIN_TEXTS = 2 * parity.TOP
-"""Fewer texts than this say nothing about the order of the first ten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+MIN_TEXTS = 20
+"""Fewer texts than this say nothing about the order of the first ten."""
+
 ORDINARY = (
     "Bread rises because yeast turns sugar into gas.",
     "How do I reset a forgotten password?",

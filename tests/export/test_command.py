@@ -1,5 +1,6 @@
 """`glane export` as it is called, and what int8 costs on a collection."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -36,12 +37,13 @@ def test_export_prints_one_object(
 
 
 @pytest.mark.parametrize(
-    ("extra", "message"),
+    ("extra", "message", "code"),
     [
-        (["--texts", "few.txt"], "texts must be at least 20, got 2"),
-        (["--texts", "none.txt"], "none.txt"),
-        (["--texts", "latin.txt"], "is not UTF-8"),
-        (["--dataset", "nowhere"], "is no folder"),
+        (["--texts", "few.txt"], "--texts must hold at least 20 lines of text, got 2", 2),
+        (["--texts", "none.txt"], "'none.txt' is not a file", 1),
+        (["--texts", "latin.txt"], "'latin.txt', line 1: not UTF-8", 1),
+        (["--dataset", "nowhere"], "is not a folder", 1),
+        (["--dataset", "nowhere", "--quantize", "none"], "--dataset measures what int8 costs", 2),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
@@ -51,16 +53,26 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
     extra: list[str],
     message: str,
+    code: int,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("few.txt").write_text("one\n\ntwo\n")
     Path("latin.txt").write_bytes(b"caf\xe9\n")
     before = sorted(tmp_path.iterdir())
-    assert main(["export", str(checkpoint), "model", *extra]) == 1
+    assert main(["export", str(checkpoint), "model", *extra]) == code
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_texts_of_ones_own_are_read_as_editors_save_them(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = "".join(f"stone {n} by\u2028the river\r\n\r\n" for n in range(20))
+    (tmp_path / "texts.txt.gz").write_bytes(gzip.compress(lines.encode("utf-8-sig")))
+    argv = ["export", str(checkpoint), str(tmp_path / "model"), "--quantize", "none"]
+    assert main([*argv, "--texts", str(tmp_path / "texts.txt.gz")]) == 0, capsys.readouterr().err
 
 
 def write_beir(folder: Path, n_documents: int) -> None:

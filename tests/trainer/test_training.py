@@ -618,7 +618,7 @@ def test_what_does_not_fit_the_kind_is_refused(
         (["--lr", "0"], "--lr must be above 0"),
         (["--data", "nowhere.jsonl"], "'nowhere.jsonl'"),
         (["--resume"], "no interrupted training"),
-        (["--base", "nowhere/at/all"], "'nowhere/at/all' is no folder"),
+        (["--base", "nowhere/at/all"], "'nowhere/at/all' is not a folder"),
         (["--document-length", "400"], "--document-length is 400"),
         (["--precision", "fp16"], "--precision 'fp16' cannot be trained on cpu"),
     ],

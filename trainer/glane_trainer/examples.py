@@ -125,7 +125,7 @@ def _hard_negatives(
         return {}
     rows = Rows(path if path.is_file() else packed)
     negatives = {}
-    for number, line in rows.lines() or ():
+    for number, line in rows.lines():
         cells = line.split("\t")
         if (number == 1 and cells[0] == "query-id") or not line.strip():
             continue

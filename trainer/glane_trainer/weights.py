@@ -100,14 +100,14 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Read a safetensors file onto the CPU.
 
     Raises:
-        CheckpointError: If it is missing or is no safetensors file.
+        CheckpointError: If it is missing or is not a safetensors file.
     """
     try:
         return load_file(path)
     except FileNotFoundError:
         raise CheckpointError(f"{str(path.parent)!r} has no {path.name}") from None
     except SafetensorError as error:
-        raise CheckpointError(f"{str(path)!r} is no safetensors file: {error}") from None
+        raise CheckpointError(f"{str(path)!r} is not a safetensors file: {error}") from None
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
@@ -156,7 +156,7 @@ def _fetched(name: str | Path) -> Path:
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise FileNotFoundError(
-            f"{str(name)!r} is no folder, and could not be had from the hub: {reason}"
+            f"{str(name)!r} is not a folder, and could not be had from the hub: {reason}"
         ) from None
 
 
