@@ -9,6 +9,9 @@ from typing import Any, BinaryIO
 BATCH = 1024
 """Rows in memory at once."""
 
+BUFFER = 1 << 16
+"""Bytes of each column that are read at once."""
+
 
 def read_parquet(file: BinaryIO, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the number of each row, from 1, and the row.
@@ -32,7 +35,8 @@ def read_parquet(file: BinaryIO, name: str) -> Iterator[tuple[int, dict[str, Any
 def _records(file: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet
 
-    stored = pyarrow.parquet.ParquetFile(file)
+    # By default pyarrow reads ahead, and holds the more the longer the file is.
+    stored = pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER)
     names = stored.schema_arrow.names
     for column in names:
         if names.count(column) > 1:
