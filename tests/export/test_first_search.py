@@ -17,6 +17,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "first-search.md"
 
 N_ENGLISH, N_GERMAN, N_OTHERS = 90, 60, 200
 
+ARTICLE = {"headline": "Raps", "body": "Raps blüht von April bis Juni; im Norden später."}
+"""The article of the page that its search finds."""
+
 
 def commands() -> list[list[str]]:
     """Return the words of each command of the page."""
@@ -39,8 +42,8 @@ def answered(folder: Path, split: str, n: int) -> tuple[list[tuple[str, str]], l
 @pytest.fixture
 def raw(data_folder: Path, tmp_path: Path) -> Path:
     """Pairs in a table and articles in an array, of two languages."""
-    articles: list[dict[str, Any]] = []
-    rows = []
+    articles: list[dict[str, Any]] = [ARTICLE]
+    rows = [("Wann blüht der Raps?", ARTICLE["body"])]
     for name, split, n in (("medquad", "train", N_ENGLISH), ("xquad-de", "test", N_GERMAN)):
         pairs, ids = answered(data_folder / name, split, n)
         needed = dict.fromkeys([id for _, id in pairs] + ids[:N_OTHERS])
@@ -73,7 +76,7 @@ def test_the_road_of_the_page_goes_from_raw_files_to_a_search(
         assert main([*words, "--json", "--threads", "1"]) == 0, capsys.readouterr().err
         told.append(json.loads(capsys.readouterr().out))
     split, trained, exported, indexed, alone, reranked, fused, found = told
-    assert split["n_pairs"] == N_ENGLISH + N_GERMAN
+    assert split["n_pairs"] == 1 + N_ENGLISH + N_GERMAN
     assert split["answers"]["none"] == 0
     assert split["answers"]["equal"] + split["answers"]["several"] == split["n_pairs"]
     n_questions = split["n_questions"]
@@ -88,9 +91,9 @@ def test_the_road_of_the_page_goes_from_raw_files_to_a_search(
         assert result["n_unknown_documents"] == 0
     assert [r["reranker"] for r in (alone, reranked, fused)] == [None, "ColBERT", "ColBERT"]
     assert alone["metrics"]["ndcg@10"] > 0.5
-    hit = found["hits"][0]
-    assert isinstance(hit["id"], int)
-    assert hit["document"]["article_id"] == hit["id"]
+    documents = [hit["document"] for hit in found["hits"]]
+    assert {"article_id": 1, **ARTICLE} in documents
+    assert [hit["id"] for hit in found["hits"]] == [each["article_id"] for each in documents]
 
 
 def test_the_page_tells_each_step_of_the_road() -> None:
