@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from glane.errors import GlaneError, IndexDamaged
 from glane.collection.records import as_key
-from glane.retrievers.fusion import check_fusion
+from glane.errors import GlaneError, IndexDamaged
 from glane.hits import Key, Results, check_k
 from glane.model.preparation import check_texts
 from glane.retrievers.collection import Collection
 from glane.retrievers.contract import Reranker, Retriever
+from glane.retrievers.fusion import check_fusion
 from glane.store.documents import Documents
 from glane.store.names import Names
 from glane.store.reading import State, damaged_files

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from glane.collection.records import check_keys
-from glane.retrievers.fusion import fuse as fused
 from glane.hits import Hits, Key, Results
 from glane.model.preparation import clean
 from glane.retrievers.contract import Reranker, Retriever
+from glane.retrievers.fusion import fuse as fused
 from glane.store.documents import Documents
 from glane.store.names import Hashes, Names
 from glane.store.reading import State
