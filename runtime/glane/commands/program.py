@@ -16,7 +16,7 @@ from glane.commands.streams import as_json, flush, streams, visible, write_line
 from glane.commands.usage import Bounded, UsageError
 
 LIGHT = {
-    "split": "make a collection to train and measure on of pairs of question and answer",
+    "split": "make a collection of pairs of question and answer, some held out to measure on",
     "index": "make an index of a file of documents",
     "add": "add documents to an index, replacing those with the same id",
     "delete": "delete documents from an index",
@@ -27,7 +27,7 @@ LIGHT = {
 }
 HEAVY = {
     "demo": "the whole chain on a small sample: train, export, index, evaluate, search",
-    "train": "fine-tune a model on triples",
+    "train": "fine-tune a model on pairs, triples or a judged collection",
     "export": "turn a checkpoint into an ONNX model that is proved to rank the same",
 }
 """Found by the entry-point group `glane.commands`; only the one that is called is imported."""
