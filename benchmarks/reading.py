@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import multiprocessing
 import os
 import random
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -81,6 +82,15 @@ def write(path: Path, content: Iterable[str]) -> None:
         file.writelines(content)
 
 
+def beside(write_to: Callable[[Path, int], None], path: Path, n_records: int) -> None:
+    """Write in a process of its own: one that is measured begins with the memory of this one."""
+    process = multiprocessing.get_context("spawn").Process(target=write_to, args=(path, n_records))
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise SystemExit(f"writing {path.name} ended with status {process.exitcode}")
+
+
 def measured(command: list[str]) -> tuple[float, int]:
     """Run a command; return its seconds and its highest resident memory in kB."""
     start = time.perf_counter()
@@ -116,7 +126,7 @@ def main() -> None:
             elif find_spec("pyarrow") is None:
                 continue
             else:
-                write_parquet(path, n)
+                beside(write_parquet, path, n)
             seconds, memory = measured([sys.executable, "-c", READ, str(path), str(n)])
             size = path.stat().st_size / 1e6
             print(
