@@ -73,13 +73,13 @@ def ours_on_texts(data: Dataset, figures: Figures) -> list[list[str]]:
 def theirs_on_texts(data: Dataset, figures: Figures) -> list[list[str]]:
     """Index and search the same with bm25s, on the terms of our analyzer."""
     texts, queries, keys = [*data.corpus.values()], [*data.queries.values()], [*data.corpus]
-    analyzer, bm25 = Analyzer(), bm25s.BM25(method="lucene", k1=1.5, b=0.75, backend="numpy")
+    analyzer, bm25 = Analyzer(), bm25s.BM25(method="lucene", k1=1.2, b=0.75, backend="numpy")
 
     def index() -> None:
         bm25.index([analyzer(text) for text in texts], show_progress=False)
 
     figures.note("index, documents/s", len(texts) / seconds(index)[0])
-    terms = [[term for term in analyzer(text) if term in bm25.vocab_dict] for text in queries]
+    terms = [[term for term in analyzer.query(text) if term in bm25.vocab_dict] for text in queries]
     k = min(K, len(texts))  # bm25s refuses more
     options: dict[str, Any] = {"k": k, "show_progress": False, "n_threads": 0}
     once, _ = seconds(lambda: [bm25.retrieve([query], **options) for query in terms])
@@ -131,7 +131,7 @@ def on_synthetic(n_documents: int, n_terms: int, rounds: int) -> dict[str, Figur
     figures["glane"].note("build from counts, s", seconds(build)[0])
     rows = np.split(counts.indices.astype(np.int64), counts.indptr[1:-1])
     tokens = [row.tolist() for row in rows]
-    theirs = bm25s.BM25(method="lucene", k1=1.5, b=0.75, backend="numpy")
+    theirs = bm25s.BM25(method="lucene", k1=1.2, b=0.75, backend="numpy")
     corpus = (tokens, {str(term): term for term in range(n_terms)})
     build_theirs, _ = seconds(lambda: theirs.index(corpus, show_progress=False))
     figures["bm25s"].note("build from counts, s", build_theirs)

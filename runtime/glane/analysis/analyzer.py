@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import re
 import threading
-import unicodedata
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Literal, get_args
 
 import snowballstemmer
 
+from glane.analysis import former
+from glane.analysis.folding import fold
+from glane.analysis.languages import USUAL, candidates, evidence, script, stemmed_languages
 from glane.analysis.stopwords import STOP_WORDS
-from glane.model.preparation import clean
+from glane.analysis.words import (
+    APOSTROPHE,
+    IS_UNSPACED,
+    POSSESSIVE,
+    UNSPACED_RUN,
+    ngrams,
+    pairs,
+    pattern,
+    runs,
+)
 
 Kind = Literal["words", "char_wb", "char", "bigrams"]
 
@@ -28,60 +39,49 @@ STEMMED_LENGTH = 100
 """Longer runs of characters are no words of a language, and not stemmed: some stemmers' time grows
 with the square of the length."""
 
-SPACELESS = (
-    "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
-    "\u3041-\u3096\u3099-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"  # Hiragana, Katakana
-    "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ece\u0edc-\u0edf"  # Thai, Lao, without their digits
-    "\u1780-\u17d3\u1000-\u103f\u1050-\u108f"  # Khmer, Myanmar, likewise
-)
-"""Characters of the scripts that put no space between words, as part of a regular expression."""
+STOPPED = "_"
+"""What the term of a stop word begins with: no other term has it, as it parts words."""
 
+IN = "\0"
+"""Between a word and its language, where "auto" has found one that is not usual in its script."""
 
-def _marks() -> str:
-    r"""Return the combining marks outside `SPACELESS`: letters of a word, though not in `\w`."""
-    blocks = chain(range(0x300, 0x1E00), range(0x20D0, 0x2100), range(0xA66F, 0xAC00))
-    marks = (chr(code) for code in blocks if unicodedata.category(chr(code)).startswith("M"))
-    return "".join(mark for mark in marks if not re.match(f"[{SPACELESS}]", mark))
-
-
-MARKS = _marks()
-APOSTROPHES = "'\u2019\u02bc"
-WORD = rf"[^\W{SPACELESS}]+(?:[{MARKS}]+[^\W{SPACELESS}]*)*"
-RUN = re.compile(rf"\w[\w{MARKS}]*")
-TOKEN = re.compile(rf"{WORD}|[{SPACELESS}]+")
-ENGLISH_TOKEN = re.compile(rf"{WORD}(?:[{APOSTROPHES}]{WORD})*|[{SPACELESS}]+")
-ASCII_TOKEN = re.compile(r"\w+", re.ASCII)
-ASCII_ENGLISH_TOKEN = re.compile(r"\w+(?:'\w+)*", re.ASCII)
-IS_SPACELESS = re.compile(f"[{SPACELESS}]")
-POSSESSIVE = re.compile(rf"[{APOSTROPHES}]s$")
-APOSTROPHE = re.compile(f"[{APOSTROPHES}]")
+RULES = (1, 2)
+"""Versions of the rules: 1 is what indexes have that were written before there was a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Analyzer:
-    """Turns a text into terms, the same way for documents and queries.
+    """Turns a text into terms.
 
-    Lone surrogates become U+FFFD, then NFKC and case folding: "™", "TM" and "tm" are one term.
+    Texts are folded first (`glane.analysis.folding`): "\u2122", "TM" and "tm" are one term.
 
     Attributes:
         kind: "words" are runs of letters and digits, one-character words such as C or 5 included,
-            without stop words, stemmed unless longer than 100 characters; scripts that put no space
-            between words give overlapping pairs of characters instead. "char" is n-grams of
+            and symbols, stemmed unless longer than 100 characters; scripts in which spaces do not
+            part words give characters and overlapping pairs of them instead. "char" is n-grams of
             characters of the text, its runs of letters and digits joined by single spaces;
             "char_wb" the same within each run, a space on either side. Both are as in scikit-learn,
             but without punctuation: on scifact's train queries NDCG@10 of `TfIdf` with "char_wb" is
             .626 instead of .614. "bigrams" is overlapping pairs of characters of every run.
-        language: Of the stop words and the Snowball stemmer; "none" for neither. Only for "words".
+        language: Of the Snowball stemmer and the stop words; "auto" tells it of each text by its
+            small words, "none" is without either. Only for "words".
         ngrams: Shortest and longest n-gram in characters, 1 <= low <= high. Only for "char" and
             "char_wb".
+        rules: Version of the rules; older ones are for indexes that were written by them.
+
+    A document has all its terms, and a query is looked for by those that tell: by its stop words,
+    which begin with "_", only where there is nothing else.
 
     In English an apostrophe ends a possessive and is dropped elsewhere ("Alzheimer's" is
     "alzheimer", "don't" is "dont"); in other languages it separates words ("l'eau" is "l", "eau").
+    Letters with full stops are one word ("U.S." is "us"), one alone is an initial and no term.
 
-    >>> Analyzer()("The C programmer's plants don't die")
-    ['c', 'programm', 'plant', 'dont', 'die']
-    >>> Analyzer(language="none")("東京都 is big")
-    ['東京', '京都', 'is', 'big']
+    >>> Analyzer().query("Do the C programmer's plants, e.g. ferns, die?")
+    ['c', 'programm', 'plant', 'fern', 'die']
+    >>> Analyzer()("The plants")
+    ['_the', 'plant']
+    >>> Analyzer(language="none")("\u6771\u4eac\u90fd is big")
+    ['\u6771', '\u4eac', '\u90fd', '\u6771\u4eac', '\u4eac\u90fd', 'is', 'big']
     >>> Analyzer("char_wb", ngrams=(3, 4))("tea")
     [' te', 'tea', 'ea ', ' tea', 'tea ']
     >>> Analyzer("bigrams")("tea 5")
@@ -89,51 +89,183 @@ class Analyzer:
     """
 
     kind: Kind = "words"
-    language: str = "english"
+    language: str = "auto"
     ngrams: tuple[int, int] = (3, 5)
+    rules: int = RULES[-1]
 
     def __post_init__(self) -> None:
         """Refuse unknown settings.
 
         Raises:
-            ValueError: If `kind`, `language` or `ngrams` is not one of those described.
+            ValueError: If `kind`, `language`, `ngrams` or `rules` is not one of those described.
         """
         if self.kind not in get_args(Kind):
             raise ValueError(f"kind must be one of {list(get_args(Kind))}, got {self.kind!r}")
-        languages = ["none", *STOP_WORDS]
-        if self.language not in languages:
-            raise ValueError(f"language must be one of {languages}, got {self.language!r}")
+        if self.language not in LANGUAGES:
+            raise ValueError(f"language must be one of {LANGUAGES}, got {self.language!r}")
+        if self.rules not in RULES:
+            raise ValueError(f"rules must be one of {list(RULES)}, got {self.rules!r}")
         object.__setattr__(self, "ngrams", _checked_ngrams(self.ngrams))
 
     def __call__(self, text: str) -> list[str]:
-        """Return the terms of a text in order, each as often as it occurs."""
+        """Return the terms of a document in order, each as often as it occurs."""
         terms = _known_words(self)
         return list(chain.from_iterable([terms[word] for word in self.words(text)]))
 
+    def query(self, text: str) -> list[str]:
+        """Return the terms that a query is looked for by, in order, each as often as it occurs."""
+        return self.readings(text)[0]
+
+    def readings(self, text: str) -> list[list[str]]:
+        """Return the terms that a query is looked for by, in each language that it may be of.
+
+        The likeliest is first. There is one but where "auto" finds too little to tell by.
+        """
+        if self.language != "auto" or self.kind != "words":
+            return [self._looked_for(self.words(text))]
+        found: dict[tuple[str, ...], list[str]] = {}
+        for words in _told_readings(text):
+            terms = self._looked_for(words)
+            found.setdefault(tuple(terms), terms)
+        return list(found.values())
+
     def words(self, text: str) -> list[str]:
         """Return the words or runs of characters that `terms` takes, in order."""
-        text = normalise(text)
+        if self.rules == 1:
+            return former.words(text, self.kind, self.language)
         if self.kind != "words":
-            runs = (ASCII_TOKEN if text.isascii() else RUN).findall(text)
-            return [" ".join(runs)] if self.kind == "char" and runs else runs
-        if self.language == "english":
-            return (ASCII_ENGLISH_TOKEN if text.isascii() else ENGLISH_TOKEN).findall(text)
-        return (ASCII_TOKEN if text.isascii() else TOKEN).findall(text)
+            folded = fold(text)
+            found = runs(ascii_only=folded.isascii()).findall(folded)
+            return [" ".join(found)] if self.kind == "char" and found else found
+        if self.language == "auto":
+            return _words_in(text, _told(text))
+        return _cut(fold(text, self.language), self.language)
 
     def terms(self, word: str) -> tuple[str, ...]:
-        """Return the terms of one of `words`: none for a stop word, several for n-grams."""
-        if self.kind in ("char", "char_wb"):
-            return _ngrams(f" {word} ", *self.ngrams)
-        if self.kind == "bigrams" or IS_SPACELESS.match(word):
-            return _pairs(word)
-        if self.language == "none":
-            return (word,)
-        if self.language == "english":
-            word = APOSTROPHE.sub("", POSSESSIVE.sub("", word))
-        if word in _stop_words(self.language):
+        """Return a document's terms of one of `words`: none of an initial, several for n-grams."""
+        if self.kind == "bigrams" and self.rules == 1:
+            return pairs(word)
+        if self.kind != "words":
+            return self._grams(word)
+        if self.rules == 1:
+            return self._former(word)
+        if IS_UNSPACED.match(word):
+            return _unspaced(word)
+        word, tagged, language = word.partition(IN)
+        return _term(word, language if tagged else self._language_of(word))
+
+    def _looked_for(self, words: Sequence[str]) -> list[str]:
+        known = _known_words(self)
+        terms = list(chain.from_iterable([known[word] for word in words]))
+        return [term for term in terms if term[0] != STOPPED] or terms
+
+    def _former(self, word: str) -> tuple[str, ...]:
+        if former.IS_SPACELESS.match(word):
+            return pairs(word)
+        plain = word if self.language == "none" else former.plain(word, self.language)
+        return () if plain is None else (_stemmed(plain, self.language),)
+
+    def _language_of(self, word: str) -> str:
+        return USUAL[script(word)] if self.language == "auto" else self.language
+
+    def _grams(self, run: str) -> tuple[str, ...]:
+        """Return the n-grams of a run, and what is shorter and would not be found by them."""
+        grams = pairs(run) if self.kind == "bigrams" else ngrams(f" {run} ", *self.ngrams)
+        if self.rules == 1:
+            return grams
+        low = 2 if self.kind == "bigrams" else self.ngrams[0]
+        shorter = [
+            term
+            for part in UNSPACED_RUN.findall(run)
+            for term in _unspaced(part)
+            if len(term) < low
+        ]
+        if self.kind == "char" and " " in run:
+            shorter += [f" {part} " for part in run.split(" ") if len(part) + 2 < low]
+        return (*grams, *shorter)
+
+
+LANGUAGES = ("auto", "none", *stemmed_languages())
+"""What an analyzer's language may be."""
+
+
+def _told(text: str) -> dict[str, str]:
+    """Return the language of each script of a text, where small words tell it."""
+    found = evidence(_cut(fold(text), "english"))
+    return {name: candidates(name, weights)[0] for name, weights in found.items()}
+
+
+def _told_readings(text: str) -> list[list[str]]:
+    """Return the words of a text in each language that it may be of, the likeliest first."""
+    words = _cut(fold(text), "english")
+    found = evidence(words)
+    told = {name: candidates(name, weights)[0] for name, weights in found.items()}
+    scripts = Counter(script(word) for word in words if _is_of_a_language(word))
+    if not scripts:
+        return [words]
+    main = scripts.most_common(1)[0][0]
+    return [
+        _words_in(text, {**told, main: language})
+        for language in candidates(main, found.get(main, {}))
+    ]
+
+
+def _words_in(text: str, languages: Mapping[str, str]) -> list[str]:
+    """Return the words of a text, with the language of those whose language is not the usual.
+
+    Args:
+        text: Any string.
+        languages: The language of each script; of others it is the usual one.
+    """
+    own = next((name for name in ("turkish", "persian") if name in languages.values()), "none")
+    latin = languages.get("latin", USUAL["latin"])
+    words = _cut(fold(text, own), latin)
+    unusual = {name: told for name, told in languages.items() if told != USUAL[name]}
+    if not unusual:
+        return words
+    tags = {name: f"{IN}{told}" for name, told in unusual.items()}
+    return [
+        word + tags.get(script(word), "") if _is_of_a_language(word) else word for word in words
+    ]
+
+
+def _is_of_a_language(word: str) -> bool:
+    return word[0].isalpha() and not IS_UNSPACED.match(word)
+
+
+def _cut(folded: str, language: str) -> list[str]:
+    found = pattern(
+        ascii_only=folded.isascii(),
+        initials=language != "none",
+        apostrophes=language == "english",
+    )
+    return found.findall(folded)
+
+
+def _unspaced(run: str) -> tuple[str, ...]:
+    """Return the characters of a run, and then its overlapping pairs of them."""
+    return (*run, *pairs(run)) if len(run) > 1 else (run,)
+
+
+def _term(word: str, language: str) -> tuple[str, ...]:
+    """Return the term of a word: none of an initial, and one of its own of a stop word."""
+    if language == "none":
+        return (word,)
+    if "." in word:
+        word = word.replace(".", "")
+        if len(word) == 1:
             return ()
-        as_it_is = len(word) > STEMMED_LENGTH or word.isdecimal()
-        return (word if as_it_is else _stem(self.language)(word),)
+    if language == "english":
+        word = APOSTROPHE.sub("", POSSESSIVE.sub("", word))
+    if word in _stop_words(language):
+        return (STOPPED + word,)
+    stem = _stemmed(word, language)
+    return (stem.replace("\u0131", "i") if language == "turkish" else stem,)
+
+
+def _stemmed(word: str, language: str) -> str:
+    as_it_is = language == "none" or len(word) > STEMMED_LENGTH or word.isdecimal()
+    return word if as_it_is else _stem(language)(word)
 
 
 class WordCache(dict[str, tuple[str, ...]]):
@@ -164,20 +296,10 @@ class _Local(threading.local):
 _local = _Local()
 
 
-def normalise(text: str) -> str:
-    r"""Return the text with lone surrogates replaced, in NFKC, case folded.
-
-    >>> normalise("\uff23af\u0065\u0301 Stra\u00dfe")
-    'café strasse'
-    """
-    if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", clean(text)).casefold())
-
-
 @cache
 def _stop_words(language: str) -> frozenset[str]:
-    return frozenset(map(normalise, STOP_WORDS[language].split()))
+    """Return the folded stop words of a language; many have none."""
+    return frozenset(fold(STOP_WORDS.get(language, ""), language).split())
 
 
 def _known_words(analyzer: Analyzer) -> WordCache:
@@ -197,22 +319,6 @@ def stemmer_module(language: str) -> str:
     """Return the name of the package that stems: `Stemmer` (PyStemmer) or `snowballstemmer`."""
     made = snowballstemmer.stemmer(language)
     return type(made).__module__.partition(".")[0]
-
-
-def _pairs(run: str) -> tuple[str, ...]:
-    if len(run) == 1:
-        return (run,)
-    return tuple(map("".join, pairwise(run)))
-
-
-def _ngrams(text: str, low: int, high: int) -> tuple[str, ...]:
-    """Return the n-grams of a text; one that is shorter than n comes once, whole."""
-    grams = []
-    for n in range(low, high + 1):
-        grams += [text[start : start + n] for start in range(max(1, len(text) - n + 1))]
-        if n >= len(text):
-            break
-    return tuple(grams)
 
 
 def _checked_ngrams(ngrams: tuple[int, int]) -> tuple[int, int]:

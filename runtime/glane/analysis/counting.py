@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from glane.analysis.analyzer import CACHED_LENGTH, CACHED_WORDS, Analyzer
 from glane.analysis.vocabulary import Vocabulary
+from glane.analysis.words import IS_UNSPACED
 from glane.ragged import join_lengths, take_rows
 from glane.types import Ids
 from glane.vectors import SparseVectors
@@ -132,7 +133,8 @@ def _grams(
     """Return the numbers of the n-grams of whole texts, as `Analyzer.terms` orders them.
 
     A character becomes a small number, and an n-gram an integer of them: only the distinct ones
-    are made as strings. None where they need more than 64 bits, or a text is shorter than n.
+    are made as strings. None where they need more than 64 bits, a text is shorter than n, or
+    `Analyzer.terms` has more than n-grams: in scripts without spaces, or of words shorter than n.
     """
     low, high = analyzer.ngrams
     padded = [f" {words[0]} " if words else "" for words in map(analyzer.words, texts)]
@@ -141,7 +143,8 @@ def _grams(
     codes = np.frombuffer(joined.encode("utf-32-le"), np.uint32)
     distinct = np.unique(codes)
     bits = len(distinct).bit_length()
-    if bits * high > 64 or ((lengths > 0) & (lengths < low)).any():
+    plain = low <= 3 and not IS_UNSPACED.search(joined)
+    if not plain or bits * high > 64 or ((lengths > 0) & (lengths < low)).any():
         return None
     sizes = np.arange(low, high + 1)
     n_grams = np.maximum(lengths[:, None] - sizes + 1, 0)  # of each text and size

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from hashlib import blake2b
 
+from glane.analysis import former
 from glane.analysis.analyzer import Analyzer, stemmer_module
+from glane.analysis.languages import OTHER_SMALL_WORDS, stemmed_languages
 from glane.analysis.samples import SAMPLE_WORDS
 from glane.analysis.stopwords import STOP_WORDS
 from glane.errors import CheckpointError
@@ -53,7 +56,7 @@ def _tools(analyzer: Analyzer) -> str:
         return unicode
     from importlib.metadata import version  # late: it takes longer than all of `check_noted`
 
-    module = stemmer_module(analyzer.language)
+    module = stemmer_module("english" if analyzer.language == "auto" else analyzer.language)
     name = DISTRIBUTIONS.get(module, module)
     return f"{name} {version(name)} and {unicode}"
 
@@ -66,10 +69,24 @@ def _stems(analyzer: Analyzer) -> bool:
 def _fingerprint(analyzer: Analyzer) -> str:
     """Return a hash of what is made of the sample."""
     made: list[object] = [analyzer.words(_characters())]
-    if _stems(analyzer):
-        sample = STOP_WORDS[analyzer.language] + SAMPLE_WORDS[analyzer.language]
-        made += [analyzer.terms(word) for word in analyzer.words(sample)]
+    for language in _sampled(analyzer):
+        told = replace(analyzer, language=language)
+        made += [told.terms(word) for word in told.words(_sample(language, told.rules))]
     return blake2b(repr(made).encode(), digest_size=8).hexdigest()
+
+
+def _sampled(analyzer: Analyzer) -> tuple[str, ...]:
+    """Return the languages whose words are stemmed to see what the stemmers do."""
+    if not _stems(analyzer):
+        return ()
+    return stemmed_languages() if analyzer.language == "auto" else (analyzer.language,)
+
+
+def _sample(language: str, rules: int) -> str:
+    small = STOP_WORDS.get(language) or OTHER_SMALL_WORDS.get(language, "")
+    if rules == 1 and language == "english":
+        small = former.ENGLISH
+    return small + SAMPLE_WORDS.get(language, "")
 
 
 @cache

@@ -1,16 +1,26 @@
 """Stop words: the words of each language that say how others belong together, and little else.
 
-English is the classic short list of Lucene. The others hold articles, prepositions, pronouns,
-conjunctions and auxiliaries; of letters that an apostrophe cuts off only those that are hardly ever
-a term of their own ("l'eau", but "vitamine D"). Keys are names of Snowball stemmers.
+Articles, prepositions, pronouns, question words, conjunctions and auxiliaries; of letters that an
+apostrophe cuts off only those that are hardly ever a term of their own ("l'eau", but "vitamine D").
+Keys are names of Snowball stemmers; a stemmer without a list here stops nothing.
 """
 
-# ruff: noqa: RUF001 (Cyrillic that looks like Latin)
+# ruff: noqa: RUF001 (letters of other scripts that look like Latin)
 
 STOP_WORDS: dict[str, str] = {
     "english": """
-a an and are as at be but by for if in into is it no not of on or such that the their then there
-these they this to was will with
+a about above after again against all also although am an and another any anybody anyone anything
+are arent around as at be because been before being below between both but by can cannot cant could
+couldnt did didnt do does doesnt doing dont down during each eg either etc every everyone everything
+few for from further had hadnt has hasnt have havent having he hed her here hers herself hes him
+himself his how however i ie if im in into is isnt it its itself ive just many may me might more
+most much must my myself neither no nor not now of off often on once one only or other others our
+ours ourselves out outside over own per quite rather same shall she shes should shouldnt since so
+some somebody someone something such than that thats the their theirs them themselves then there
+theres these they theyd theyre theyve this those though through thus to too toward towards under
+until up upon very via was wasnt we were werent weve what whatever whats when where whether which
+while who whom whose why will with within without wont would wouldnt yet you youd youll your youre
+yours yourself yourselves youve
 """,
     "german": """
 ab aber alle allem allen aller alles als also am an auch auf aus außer bei beim bin bis bist da
@@ -109,5 +119,77 @@ teitä tuo tuon tähän tällä tämä tämän tässä tästä tätä vaan vai v
 почти при про раз с сам свой своя себе себя со так такой также там те тебе тебя тем то тогда того
 тоже той только том тот ту ты у уже хотя чего чей чем чему через что чтобы эта эти этих это этого
 этой этом этот эту я
+""",
+    "arabic": """
+من في على إلى الى عن مع هذا هذه ذلك تلك التي الذي الذين اللذين اللتين ما ماذا متى أين كيف كم لماذا
+هل أن ان إن أو او أي ثم بل لا لم لن قد كان كانت كانوا يكون تكون ليس ليست هو هي هم هن هما أنا نحن أنت
+أنتم كل بعض غير بين حتى عند عندما حيث إذا اذا لكن لكنه لكنها منذ خلال قبل بعد فوق تحت حول دون ضد كما
+بينما لأن لان ولا وهو وهي وقد ومن وفي وعلى وإلى وما وكان وكانت ومع وأن فإن به بها بهم له لها لهم فيه
+فيها منه منها منهم عليه عليها عنه عنها إليه إليها أيضا ايضا هناك هنا مثل سوف
+""",
+    "hindi": """
+का की के को से में पर और या है हैं था थी थे हो होता होती होते हुआ हुई हुए गया गई गए ने यह ये वह वे
+इस उस इन उन इसके उसके इसकी उसकी इसका उसका इसे उसे इसमें उसमें उनके उनकी उनका उन्हें इनके जो जिस जिसे
+जिसमें जिसके जिन क्या कौन कब कहाँ कैसे क्यों कितना कितने कितनी किस किसने किसके किसी कोई कुछ एक भी ही
+तो तक साथ लिए द्वारा बाद पहले अपने अपनी अपना कर करने करता करते करना किया रहा रही रहे लेकिन कि नहीं न
+जब तब सकता सकते हम आप मैं वाले वाली
+""",
+    "turkish": """
+ve veya ile bir bu şu o da de ki mi mı mu mü için gibi kadar daha en çok az ama fakat ancak ya hem
+ne nasıl neden niçin hangi kim kime kimin nerede nereye kaç olan olarak olduğu olduğunu oldu olur
+olan olması ise değil var yok her bazı tüm bütün hiç şey sonra önce göre karşı arasında üzerinde
+tarafından ben sen biz siz onlar onun onu ona bunu buna bunun bunlar bunların şunlar kendi ediyor
+edilen eden etmek etti dolayı dair diye çünkü eğer rağmen beri
+""",
+    "romanian": """
+a ai al ale am ar are as asupra au avea aceasta această acest acesta acestei acestor acestui acești
+aceste acel acela acele acei atunci ca care cât câte către ce cea cei cel cele celor cine cu cum
+când da dacă dar de deci decât deși despre din dintre doar după ea ei el ele era erau este eu face
+fi fie fost fără iar își îl îi în înainte încât între însă la le li lor lui mai mult mă ne nici nu o
+ori pe pentru până peste prin printre sa sau se sub sunt și și-a să său sale săi spre te toate tot
+toți un una unde unei unele unii unor unui va voi vor îmi
+""",
+    "greek": """
+ο η το οι τα του της των τον την τους τις στο στη στην στον στους στις στα και κι ή αλλά όμως για
+από με σε ως προς κατά μετά πριν παρά αντί μέχρι χωρίς δεν μην μη θα να αν ότι που πως πώς ποιος
+ποια ποιο ποιοι ποιες πότε πού τι γιατί πόσο πόσα πόσοι πόσες είναι ήταν είχε είχαν έχει έχουν αυτό
+αυτός αυτή αυτοί αυτές αυτά αυτού αυτής αυτών ένα ένας μια μία έναν ενός μιας όπως όταν ενώ επίσης
+πολύ πιο όλα όλοι κάθε μου σου μας σας εγώ εσύ εμείς
+""",
+    "hungarian": """
+a az egy és vagy de hogy nem is ez azt ezt ezek azok ennek annak erre arra ebben abban mint már még
+csak ha van volt vannak voltak lesz lett lenne fel ki be le meg el át össze után előtt között alatt
+felett által szerint miatt mellett miért mi mit mikor hol hogyan ki kik kit melyik mely amely
+amelyek amelyet ami amit aki akik akit ahol amikor minden több sok majd most így úgy itt ott én te ő
+mi ti ők őket neki nekik ne sem pedig illetve valamint azonban
+""",
+    "polish": """
+a aby ale albo bardzo bez bo być był była było były byli będzie ci co czy dla do gdy gdyż gdzie go i
+ich ile im in inne iż ja jak jaka jaki jakie jako jednak jego jej jest jeszcze jeśli już kiedy kto
+która które którego której który których którym którzy lub ma mi między może mnie mój my na nad nam
+nas nie nich nim niż o od on ona one oni oraz po pod podczas ponieważ poza przed przez przy są się
+swoje swój ta tak także tam te tego tej ten to tu ty tych tylko tym u w we wszystkie wszystko z za
+został została ze że żeby
+""",
+    "czech": """
+a aby ale ani asi až během bez bude budou by byl byla byli bylo být co či do i ich jak jaký jaká
+jaké jako je jeho jejich její jen jenž ještě jestli ji jí jiné již jsem jsme jsou k kam kde kdo kdy
+když ke která které kterého kteří který kterou mezi mi mnoho mít má mají na nad nebo není než o od
+on ona oni ono pak po pod podle pokud pouze před přes při pro proč protože s se si své svůj ta tak
+také tam tato ten tento této tím to tohoto tu ty tyto u už v ve více všech všechny však z za ze že
+""",
+    "catalan": """
+a al als amb aquest aquesta aquests aquestes aquell aquella això allò com contra d de del dels des
+després durant e el ella elles ells els em en encara entre era eren és es esta està estan estat fins
+ha han havia hi ho i ja jo l la les li lo més meu molt n ni no nosaltres o on per perquè però pel
+pels qual quals quan què que quin quina quins quines qui s sa ser seu seus seva seves sense si sobre
+són també tan tant tot tota tots totes un una unes uns va van vostè
+""",
+    "indonesian": """
+ada adalah agar akan aku anda antara apa apakah atas atau bagaimana bagi bahwa banyak beberapa belum
+berapa bisa bukan dalam dan dapat dari dengan di dia hanya harus hingga ia ini itu jika juga kami
+kamu kapan karena ke kepada kita lain lebih maka mana mengapa mereka merupakan namun oleh pada para
+saat saja sampai sangat saya sebagai sebelum sebuah secara sejak selama semua seperti serta setelah
+siapa suatu sudah tapi telah tentang terhadap tersebut tetapi tidak untuk yaitu yang
 """,
 }

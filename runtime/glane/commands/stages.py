@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, get_args, runtime_checkable
 
-from glane.analysis.analyzer import Analyzer, Kind
+from glane.analysis.analyzer import LANGUAGES, Analyzer, Kind
 from glane.commands.usage import Bounded, UsageError, as_usage
 from glane.maxsim.index import TokenStorage
 from glane.maxsim.quantization import KINDS
@@ -76,7 +76,12 @@ def add_stage_arguments(parser: argparse.ArgumentParser, *, required: bool = Tru
         help="what terms are made of; default words for bm25, char for tfidf",
     )
     group.add_argument(
-        "--language", metavar="NAME", help="stemmer and stop words, or 'none'; default english"
+        "--language",
+        metavar="NAME",
+        help=(
+            "stemmer and stop words: auto (told of each text by itself), none, or one of "
+            f"{', '.join(LANGUAGES[2:])}; default auto"
+        ),
     )
     group.add_argument(
         "--ngrams", metavar="LOW,HIGH", help="lengths for char and char_wb; default 3,5"

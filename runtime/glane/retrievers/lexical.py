@@ -104,10 +104,17 @@ class Lexical(ABC):
         Raises:
             TypeError: If `queries` is one string, or holds something else than strings.
         """
-        number = self._vocabulary.number
         texts = check_texts(queries, "queries")
-        rows = ([number(term) for term in self.analyzer(text)] for text in texts)
+        rows = (self._read(self.analyzer.readings(text)) for text in texts)
         return _count([known for known in row if known >= 0] for row in rows)
+
+    def _read(self, readings: list[list[str]]) -> list[int]:
+        """Return the numbers of a query's terms, in the first of the languages that it may be of.
+
+        A reading of which fewer terms are unknown goes before it.
+        """
+        rows = [[self._vocabulary.number(term) for term in terms] for terms in readings]
+        return min(rows, key=lambda row: sum(number < 0 for number in row))
 
     def add(self, vectors: SparseVectors) -> Ids:
         """Store documents.
@@ -218,7 +225,7 @@ class Lexical(ABC):
         """
         if model is not None:
             raise CheckpointError(f"a {cls.kind} takes no model, got {str(model)!r}")
-        analyzer = Analyzer(**record["analyzer"])
+        analyzer = Analyzer(**{"rules": 1, **record["analyzer"]})
         check_noted(record.get("analysis"), analyzer)
         return cls(**record["settings"], analyzer=analyzer)
 

@@ -1,0 +1,99 @@
+"""Cuts a folded text into words, runs of characters and symbols."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from itertools import chain, pairwise
+
+UNSPACED = (
+    "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
+    "\u3041-\u3096\u3099-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"  # Hiragana, Katakana
+    "\u1100-\u11ff\ua960-\ua97f\uac00-\ud7a3\ud7b0-\ud7ff"  # Hangul: its particles join words
+    "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ece\u0edc-\u0edf"  # Thai, Lao, without their digits
+    "\u1780-\u17d3\u1000-\u103f\u1050-\u108f"  # Khmer, Myanmar, likewise
+)
+"""Characters of the scripts in which spaces do not part words, as part of a regular expression."""
+
+SYMBOL_BLOCKS = ((0xA0, 0x3400), (0xFF00, 0x10000), (0x1D000, 0x1F000))
+"""Where symbols lie, beside those of ASCII and the pictures from U+1F000 on."""
+
+
+def _marks() -> str:
+    r"""Return the combining marks outside `UNSPACED`: letters of a word, though not in `\w`."""
+    blocks = chain(range(0x300, 0x1E00), range(0x20D0, 0x2100), range(0xA66F, 0xAC00))
+    marks = (chr(code) for code in blocks if unicodedata.category(chr(code)).startswith("M"))
+    return "".join(mark for mark in marks if not re.match(f"[{UNSPACED}]", mark))
+
+
+APOSTROPHES = "'\u2019\u02bc"
+MARKS = _marks()
+LETTER = rf"[^\W_{UNSPACED}]"
+WORD = rf"{LETTER}+(?:[{MARKS}]+{LETTER}*)*"
+INITIALS = r"(?<![^\W_])(?:[^\W\d_]\.)+[^\W\d_]\.?(?![^\W_])|(?<![^\W_])[^\W\d_]\.(?=\s*\S)"
+"""Letters that each end with a full stop, as in e.g. or J. R. R.: several are one word, one before
+a space is none, but where it ends the text."""
+
+IS_UNSPACED = re.compile(f"[{UNSPACED}]")
+UNSPACED_RUN = re.compile(f"[{UNSPACED}]+")
+APOSTROPHE = re.compile(f"[{APOSTROPHES}]")
+POSSESSIVE = re.compile(rf"[{APOSTROPHES}]s$")
+ASCII_SYMBOL = "[$+<=>^`|~]"
+
+
+@cache
+def pattern(*, ascii_only: bool, initials: bool, apostrophes: bool) -> re.Pattern[str]:
+    """Return what matches each word, run of unspaced characters, and symbol of a folded text.
+
+    Args:
+        ascii_only: For texts of ASCII alone, with the same matches and faster.
+        initials: Whether letters with full stops are matched as `INITIALS` says.
+        apostrophes: Whether a word may have them inside.
+    """
+    word = "[a-z0-9]+" if ascii_only else WORD
+    inside = f"(?:[{APOSTROPHES}]{word})*" if apostrophes else ""
+    found = [INITIALS] if initials else []
+    found.append(word + inside)
+    found += [ASCII_SYMBOL] if ascii_only else [f"[{UNSPACED}]+", _symbols()]
+    return re.compile("|".join(found), re.ASCII if ascii_only else re.NOFLAG)
+
+
+@cache
+def runs(*, ascii_only: bool) -> re.Pattern[str]:
+    """Return what matches each run of letters and digits of any script, and each symbol."""
+    if ascii_only:
+        return re.compile(f"[a-z0-9]+|{ASCII_SYMBOL}")
+    return re.compile(rf"[^\W_][^\W_{MARKS}]*(?:[{MARKS}]+[^\W_]*)*|{_symbols()}")
+
+
+def _symbols() -> str:
+    """Return what matches a symbol: a flag is two letters of its own, all others are one."""
+    codes = chain.from_iterable(range(*block) for block in SYMBOL_BLOCKS)
+    found = "".join(chr(code) for code in codes if unicodedata.category(chr(code))[0] == "S")
+    pictures = "\U0001f000-\U0001faff"  # those that later versions of Unicode have included
+    flag = "[\U0001f1e6-\U0001f1ff]{2}"
+    return f"{flag}|[{ASCII_SYMBOL[1:-1]}{re.escape(found)}{pictures}]"
+
+
+def pairs(run: str) -> tuple[str, ...]:
+    """Return the overlapping pairs of characters of a run, or the run if it is one character.
+
+    >>> pairs("東京都")
+    ('東京', '京都')
+    """
+    return tuple(map("".join, pairwise(run))) if len(run) > 1 else (run,)
+
+
+def ngrams(text: str, low: int, high: int) -> tuple[str, ...]:
+    """Return the n-grams of a text; one that is shorter than n comes once, whole.
+
+    >>> ngrams("tea", 2, 4)
+    ('te', 'ea', 'tea')
+    """
+    grams: list[str] = []
+    for n in range(low, high + 1):
+        grams += [text[start : start + n] for start in range(max(1, len(text) - n + 1))]
+        if n >= len(text):
+            break
+    return tuple(grams)
