@@ -138,7 +138,8 @@ class Analyzer:
             found = runs(ascii_only=folded.isascii()).findall(folded)
             return [" ".join(found)] if self.kind == "char" and found else found
         if self.language == "auto":
-            return _words_in(text, _told(text))
+            words = _cut(fold(text), "english")
+            return _words_in(text, _told(words), words)
         return _cut(fold(text, self.language), self.language)
 
     def terms(self, word: str) -> tuple[str, ...]:
@@ -189,40 +190,35 @@ LANGUAGES = ("auto", "none", *stemmed_languages())
 """What an analyzer's language may be."""
 
 
-def _told(text: str) -> dict[str, str]:
+def _told(words: Sequence[str]) -> dict[str, str]:
     """Return the language of each script of a text, where small words tell it."""
-    found = evidence(_cut(fold(text), "english"))
-    return {name: candidates(name, weights)[0] for name, weights in found.items()}
+    return {name: candidates(name, weights)[0] for name, weights in evidence(words).items()}
 
 
 def _told_readings(text: str) -> list[list[str]]:
     """Return the words of a text in each language that it may be of, the likeliest first."""
     words = _cut(fold(text), "english")
-    found = evidence(words)
-    told = {name: candidates(name, weights)[0] for name, weights in found.items()}
     scripts = Counter(script(word) for word in words if _is_of_a_language(word))
     if not scripts:
         return [words]
     main = scripts.most_common(1)[0][0]
-    return [
-        _words_in(text, {**told, main: language})
-        for language in candidates(main, found.get(main, {}))
-    ]
+    told, likely = _told(words), candidates(main, evidence(words).get(main, {}))
+    return [_words_in(text, {**told, main: language}, words) for language in likely]
 
 
-def _words_in(text: str, languages: Mapping[str, str]) -> list[str]:
+def _words_in(text: str, languages: Mapping[str, str], words: list[str]) -> list[str]:
     """Return the words of a text, with the language of those whose language is not the usual.
 
     Args:
         text: Any string.
         languages: The language of each script; of others it is the usual one.
+        words: Its words if all are the usual ones.
     """
-    own = next((name for name in ("turkish", "persian") if name in languages.values()), "none")
-    latin = languages.get("latin", USUAL["latin"])
-    words = _cut(fold(text, own), latin)
     unusual = {name: told for name, told in languages.items() if told != USUAL[name]}
     if not unusual:
         return words
+    own = next((name for name in ("turkish", "persian") if name in unusual.values()), "none")
+    words = _cut(fold(text, own), unusual.get("latin", USUAL["latin"]))
     tags = {name: f"{IN}{told}" for name, told in unusual.items()}
     return [
         word + tags.get(script(word), "") if _is_of_a_language(word) else word for word in words

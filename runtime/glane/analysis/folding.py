@@ -32,14 +32,12 @@ OPTIONAL = (
 )
 """Signs that one may write or leave out: they go."""
 
-LETTERS = str.maketrans(
-    {
-        **{"\u200b": " ", "\u0131": "i", "\u0451": "\u0435"},
-        **dict.fromkeys("\u0649\u06cc\u06d2", "\u064a"),
-        **dict.fromkeys("\u06a9\u06aa", "\u0643"),
-        **dict.fromkeys("\u2018\u2019\u02bb\u02bc", "'"),
-    }
-)
+LETTERS = {
+    **{"\u200b": " ", "\u0131": "i", "\u0451": "\u0435"},
+    **dict.fromkeys("\u0649\u06cc\u06d2", "\u064a"),
+    **dict.fromkeys("\u06a9\u06aa", "\u0643"),
+    **dict.fromkeys("\u2018\u2019\u02bb\u02bc", "'"),
+}
 """Characters written in two ways: dotless i, Cyrillic io, yeh and kaf of Arabic, for which the
 keyboards of Persian and Urdu have codes of their own, and apostrophes."""
 
@@ -52,6 +50,7 @@ def _class(ranges: tuple[tuple[int, int], ...]) -> str:
 
 
 DROPPED = re.compile(f"[{_class(IGNORABLE + OPTIONAL)}]+")
+LETTER = re.compile(f"[{''.join(LETTERS)}]")
 DIGIT = re.compile(r"[^\D0-9]")
 DOT = re.compile("(?<=i)\u0307+")
 STRESS = re.compile("(?<=[\u0430-\u045f])[\u0300\u0301]+")
@@ -60,7 +59,7 @@ ABBREVIATION = re.compile("(?<=[\u05d0-\u05ea])[\"'\u05f3\u05f4\u2019\u201d](?=[
 """What a Hebrew abbreviation has before its last letter."""
 
 SPECIAL = re.compile(
-    f"[{_class(IGNORABLE + OPTIONAL)}{''.join(map(chr, LETTERS))}"
+    f"[{_class(IGNORABLE + OPTIONAL)}{''.join(LETTERS)}"
     "\u0300\u0301\u0307\u0370-\u03ff\u1f00-\u1fff\u05d0-\u05ea]|[^\\D0-9]"
 )
 """Any character that is treated here; most texts have none."""
@@ -92,8 +91,8 @@ def fold(text: str, language: str = "none") -> str:
 def _spelled(text: str, language: str) -> str:
     """Return the text with one spelling of what `SPECIAL` finds."""
     text = unicodedata.normalize("NFKC", DROPPED.sub("", text))
-    dotless = language == "turkish"
-    text = text.translate({**LETTERS, 0x131: "\u0131"} if dotless else LETTERS)
+    letters = LETTERS if language != "turkish" else {**LETTERS, "\u0131": "\u0131"}
+    text = LETTER.sub(lambda found: letters[found[0]], text)
     text = DIGIT.sub(lambda found: str(unicodedata.decimal(found[0])), text)
     for sign in (DOT, STRESS, ABBREVIATION):
         text = sign.sub("", text)

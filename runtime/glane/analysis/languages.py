@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import chain
+from typing import NamedTuple
 
 import snowballstemmer
 
@@ -31,7 +33,7 @@ USUAL = {
 }
 """The language of a script, where nothing tells another."""
 
-LOOKED_AT = 400
+LOOKED_AT = 120
 """Words of a text that are looked at, at most."""
 
 TELLING = 0.5
@@ -78,28 +80,48 @@ def script(word: str) -> str:
     return "latin"
 
 
+class Small(NamedTuple):
+    """What a small word tells.
+
+    Attributes:
+        script: Of its first character.
+        languages: That have it.
+        weight: For each of them; those of a word sum to 1.
+    """
+
+    script: str
+    languages: tuple[str, ...]
+    weight: float
+
+
 @cache
-def small_words() -> dict[str, tuple[str, ...]]:
-    """Return of each small word, folded, the languages that have it."""
+def small_words() -> dict[str, Small]:
+    """Return what is told by each small word, folded; single letters tell nothing."""
     found: dict[str, set[str]] = defaultdict(set)
-    for lists in (STOP_WORDS, OTHER_SMALL_WORDS):
-        for language, words in lists.items():
-            for word in fold(words).split():
+    for language in ranks():
+        for word in fold(STOP_WORDS.get(language) or OTHER_SMALL_WORDS[language]).split():
+            if len(word) > 1:
                 found[word].add(language)
-    return {word: tuple(sorted(languages)) for word, languages in found.items()}
+    return {
+        word: Small(script(word), tuple(languages), 1 / len(languages))
+        for word, languages in found.items()
+    }
+
+
+@cache
+def ranks() -> dict[str, int]:
+    """Return the place of each language among equals."""
+    return {language: place for place, language in enumerate((*STOP_WORDS, *OTHER_SMALL_WORDS))}
 
 
 @cache
 def languages_of(script_name: str) -> tuple[str, ...]:
     """Return the languages of a script, the usual one first."""
-    usual = USUAL[script_name]
+    small = small_words().values()
     found = {
-        language
-        for word, languages in small_words().items()
-        if script(word) == script_name
-        for language in languages
+        language for word in small if word.script == script_name for language in word.languages
     }
-    return (usual, *sorted(found - {usual}))
+    return (USUAL[script_name], *sorted(found - {USUAL[script_name]}, key=ranks().__getitem__))
 
 
 def evidence(words: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -107,17 +129,18 @@ def evidence(words: Sequence[str]) -> dict[str, dict[str, float]]:
 
     Args:
         words: Folded; of one with an apostrophe, as in "l'eau", the parts count. Those of a long
-            text's beginning are looked at, and single letters tell nothing.
+            text's beginning are looked at.
     """
     known = small_words()
     found: dict[str, dict[str, float]] = {}
-    for word, count in Counter(words[:LOOKED_AT]).items():
-        parts = (word,) if word in known or "'" not in word else word.split("'")
-        for part in parts:
-            languages = known.get(part, ()) if len(part) > 1 else ()
+    looked_at = words[:LOOKED_AT]
+    parts = [part for word in looked_at if "'" in word for part in word.split("'")]
+    for word in chain(looked_at, parts):
+        if word in known:
+            script_name, languages, weight = known[word]
+            weights = found.setdefault(script_name, {})
             for language in languages:
-                weights = found.setdefault(script(part), {})
-                weights[language] = weights.get(language, 0.0) + count / len(languages)
+                weights[language] = weights.get(language, 0.0) + weight
     for name, weights in found.items():
         if USUAL[name] in weights:
             weights[USUAL[name]] += TELLING
@@ -131,8 +154,7 @@ def candidates(script_name: str, weights: Mapping[str, float]) -> list[str]:
         script_name: The text's script.
         weights: From `evidence`, of this script.
     """
-    usual = USUAL[script_name]
-    ranked = sorted(weights, key=lambda language: (-weights[language], language != usual, language))
+    ranked = sorted(weights, key=lambda language: (-weights[language], ranks()[language]))
     if not ranked or weights[ranked[0]] < TELLING:
         return list(languages_of(script_name))
     return [language for language in ranked if 2 * weights[language] > weights[ranked[0]]]

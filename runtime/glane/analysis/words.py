@@ -30,11 +30,6 @@ def _marks() -> str:
 APOSTROPHES = "'\u2019\u02bc"
 MARKS = _marks()
 LETTER = rf"[^\W_{UNSPACED}]"
-WORD = rf"{LETTER}+(?:[{MARKS}]+{LETTER}*)*"
-INITIALS = r"(?<![^\W_])(?:[^\W\d_]\.)+[^\W\d_]\.?(?![^\W_])|(?<![^\W_])[^\W\d_]\.(?=\s*\S)"
-"""Letters that each end with a full stop, as in e.g. or J. R. R.: several are one word, one before
-a space is none, but where it ends the text."""
-
 IS_UNSPACED = re.compile(f"[{UNSPACED}]")
 UNSPACED_RUN = re.compile(f"[{UNSPACED}]+")
 APOSTROPHE = re.compile(f"[{APOSTROPHES}]")
@@ -48,13 +43,19 @@ def pattern(*, ascii_only: bool, initials: bool, apostrophes: bool) -> re.Patter
 
     Args:
         ascii_only: For texts of ASCII alone, with the same matches and faster.
-        initials: Whether letters with full stops are matched as `INITIALS` says.
+        initials: Whether letters that each end with a full stop, as in e.g. or J. R. R., are
+            matched with it: several are one word, and one before anything else is an initial.
         apostrophes: Whether a word may have them inside.
     """
-    word = "[a-z0-9]+" if ascii_only else WORD
-    inside = f"(?:[{APOSTROPHES}]{word})*" if apostrophes else ""
-    found = [INITIALS] if initials else []
-    found.append(word + inside)
+    letter = "[a-z0-9]" if ascii_only else LETTER
+    marked = "" if ascii_only else f"(?:[{MARKS}]+{LETTER}*)*"
+    inside = f"(?:[{APOSTROPHES}]{letter}+{marked})*" if apostrophes else ""
+    single = [f"{letter}{marked}{inside}"]
+    if initials:
+        one = "[a-z]" if ascii_only else r"[^\W\d_]"
+        single = [rf"(?:{one}\.)+{one}\.?(?!{letter})", rf"{one}\.(?=\s*\S)", *single]
+    # what is frequent comes first, and what stands between words fails soon
+    found = [f"{letter}{{2,}}{marked}{inside}", f"(?={letter})(?:{'|'.join(single)})"]
     found += [ASCII_SYMBOL] if ascii_only else [f"[{UNSPACED}]+", _symbols()]
     return re.compile("|".join(found), re.ASCII if ascii_only else re.NOFLAG)
 
@@ -73,7 +74,8 @@ def _symbols() -> str:
     found = "".join(chr(code) for code in codes if unicodedata.category(chr(code))[0] == "S")
     pictures = "\U0001f000-\U0001faff"  # those that later versions of Unicode have included
     flag = "[\U0001f1e6-\U0001f1ff]{2}"
-    return f"{flag}|[{ASCII_SYMBOL[1:-1]}{re.escape(found)}{pictures}]"
+    frequent = r"(?![\s!-#%-*,-/:;?@\[\]\\_{}\u2010-\u2026])"  # and none: it is found out quickly
+    return f"{frequent}(?:{flag}|[{ASCII_SYMBOL[1:-1]}{re.escape(found)}{pictures}])"
 
 
 def pairs(run: str) -> tuple[str, ...]:
