@@ -73,7 +73,7 @@ def ours_on_texts(data: Dataset, figures: Figures) -> list[list[str]]:
 def theirs_on_texts(data: Dataset, figures: Figures) -> list[list[str]]:
     """Index and search the same with bm25s, on the terms of our analyzer."""
     texts, queries, keys = [*data.corpus.values()], [*data.queries.values()], [*data.corpus]
-    analyzer, bm25 = Analyzer(), bm25s.BM25(method="lucene", k1=1.2, b=0.75, backend="numpy")
+    analyzer, bm25 = Analyzer(), bm25s.BM25(method="lucene", k1=1.5, b=0.75, backend="numpy")
 
     def index() -> None:
         bm25.index([analyzer(text) for text in texts], show_progress=False)
@@ -131,7 +131,7 @@ def on_synthetic(n_documents: int, n_terms: int, rounds: int) -> dict[str, Figur
     figures["glane"].note("build from counts, s", seconds(build)[0])
     rows = np.split(counts.indices.astype(np.int64), counts.indptr[1:-1])
     tokens = [row.tolist() for row in rows]
-    theirs = bm25s.BM25(method="lucene", k1=1.2, b=0.75, backend="numpy")
+    theirs = bm25s.BM25(method="lucene", k1=1.5, b=0.75, backend="numpy")
     corpus = (tokens, {str(term): term for term in range(n_terms)})
     build_theirs, _ = seconds(lambda: theirs.index(corpus, show_progress=False))
     figures["bm25s"].note("build from counts, s", build_theirs)

@@ -12,8 +12,8 @@ from glane import BM25, CheckpointError, Search, TfIdf
 from glane.analysis import analyzer as analysis
 from glane.analysis import fingerprint
 from glane.analysis.analyzer import CACHED_WORDS, Analyzer, Kind, WordCache
-from glane.analysis.folding import fold
 from glane.analysis.fingerprint import check_noted, noted
+from glane.analysis.folding import fold
 from glane.analysis.languages import stemmed_languages
 from glane.analysis.samples import SAMPLE_WORDS
 from glane.analysis.stopwords import STOP_WORDS

@@ -63,7 +63,7 @@ def filled(bm25: BM25, texts: list[str] = TEXTS) -> BM25:
 
 def test_a_case_worked_by_hand() -> None:
     # N 2, both of 2 terms, so A 2 and K 1.5; "tea" in one: ln(1 + 1.5 / 1.5) = ln 2; 1 / (1 + 1.5)
-    bm25 = filled(BM25(k1=1.5), ["green tea", "green coffee"])
+    bm25 = filled(BM25(), ["green tea", "green coffee"])
     hits = bm25.search(bm25.encode_queries(["tea"]), k=1)
     assert hits.ids.tolist() == [[0]]
     assert hits.scores[0, 0] == pytest.approx(math.log(2) * 0.4)

@@ -102,7 +102,7 @@ class BM25(Lexical):
     >>> bm25.add(bm25.encode_documents(["green tea", "black tea, green tea", "coffee"]))
     array([0, 1, 2])
     >>> bm25.search(bm25.encode_queries(["black tea"]), k=2).to_lists()
-    [[{'id': 1, 'score': 0.58...}, {'id': 0, 'score': 0.22...}]]
+    [[{'id': 1, 'score': 0.51...}, {'id': 0, 'score': 0.20...}]]
     """
 
     kind = "bm25"
@@ -110,7 +110,7 @@ class BM25(Lexical):
     def __init__(
         self,
         variant: Variant = "lucene",
-        k1: float = 1.2,
+        k1: float = 1.5,
         b: float = 0.75,
         delta: float = 0.5,
         analyzer: Analyzer = Analyzer(),  # noqa: B008 (frozen)
