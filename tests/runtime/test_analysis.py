@@ -52,7 +52,7 @@ KINDS = ["words", "char_wb", "char", "bigrams"]
 )
 def test_words_of_english(text: str, terms: list[str]) -> None:
     assert Analyzer(language="english").query(text) == terms
-    assert Analyzer().query(text) == terms
+    assert Analyzer(language="auto").query(text) == terms
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from glane.analysis.languages import OTHER_SMALL_WORDS, candidates, evidence, st
 from glane.analysis.stopwords import STOP_WORDS
 from glane.store.manifest import read_manifest
 
+AUTO = Analyzer(language="auto")
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 SAME = [
@@ -96,7 +97,7 @@ SENTENCES = {
 
 @pytest.mark.parametrize(("language", "text"), SENTENCES.items())
 def test_auto_takes_a_text_as_its_own_language_does(language: str, text: str) -> None:
-    auto, told = Analyzer(), Analyzer(language=language)
+    auto, told = AUTO, Analyzer(language=language)
     assert auto(text) == told(text)
     assert auto.readings(text)[0] == told.query(text)
 
@@ -109,8 +110,8 @@ def test_scripts_tell_a_language_without_a_small_word() -> None:
         "hindi": "\u0915\u093f\u0924\u093e\u092c\u0947\u0902",
     }
     for language, text in texts.items():
-        assert Analyzer()(text) == Analyzer(language=language)(text)
-    assert Analyzer()("\u6771\u4eac tea") == Analyzer(language="none")("\u6771\u4eac tea")
+        assert AUTO(text) == Analyzer(language=language)(text)
+    assert AUTO("\u6771\u4eac tea") == Analyzer(language="none")("\u6771\u4eac tea")
 
 
 def test_one_index_holds_several_languages() -> None:
@@ -121,7 +122,7 @@ def test_one_index_holds_several_languages() -> None:
         "ru": "\u0438 \u043a\u043d\u0438\u0433\u0438 \u0433\u043e\u0440\u043e\u0434\u0430",
         "ja": "\u6771\u4eac\u90fd\u306e\u5bb6",
     }
-    search = Search(BM25(), key="id", on="text")
+    search = Search(BM25(analyzer=AUTO), key="id", on="text")
     search.add([{"id": id, "text": text} for id, text in documents.items()])
     queries = {
         "house": "en",
@@ -136,11 +137,17 @@ def test_one_index_holds_several_languages() -> None:
 
 
 def test_a_query_without_a_small_word_is_read_as_the_index_knows_it() -> None:
-    german = BM25()
+    german = BM25(analyzer=AUTO)
     german.add(german.encode_documents(["die Ergebnisse der Wahlen und das Wetter"]))
     hits = german.search(german.encode_queries(["Ergebnisse Wahl"]), k=1)
     assert hits.ids.tolist() == [[0]]
     assert german.encode_queries(["Ergebnisse Wahl"]).indptr.tolist() == [0, 2]
+
+
+def test_a_foreign_small_word_does_not_hide_what_the_usual_language_finds() -> None:
+    bm25 = BM25(analyzer=AUTO)
+    bm25.add(bm25.encode_documents(["The best hotels in Las Vegas are on the Strip."]))
+    assert bm25.search(bm25.encode_queries(["Las Vegas hotels"]), k=1).ids.tolist() == [[0]]
 
 
 def test_equal_evidence_goes_to_the_language_that_is_named_first() -> None:
@@ -181,7 +188,7 @@ def test_an_index_of_former_rules_answers_as_it_did(tmp_path: Path) -> None:
 
 
 def test_an_index_notes_its_rules_and_language(tmp_path: Path) -> None:
-    search = Search(BM25(), key="id", on="text")
+    search = Search(BM25(analyzer=AUTO), key="id", on="text")
     search.add([{"id": 1, "text": "tea"}])
     search.save(tmp_path / "index")
     stored = read_manifest(tmp_path / "index").settings["stages"]["retriever"]["analyzer"]

@@ -89,7 +89,7 @@ class Analyzer:
     """
 
     kind: Kind = "words"
-    language: str = "auto"
+    language: str = "english"
     ngrams: tuple[int, int] = (3, 5)
     rules: int = RULES[-1]
 
@@ -203,7 +203,10 @@ def _told_readings(text: str) -> list[list[str]]:
         return [words]
     main = scripts.most_common(1)[0][0]
     told, likely = _told(words), candidates(main, evidence(words).get(main, {}))
-    return [_words_in(text, {**told, main: language}, words) for language in likely]
+    return [
+        _words_in(text, {**told, main: language}, words)
+        for language in dict.fromkeys((*likely, USUAL[main]))
+    ]
 
 
 def _words_in(text: str, languages: Mapping[str, str], words: list[str]) -> list[str]:

@@ -80,7 +80,7 @@ def add_stage_arguments(parser: argparse.ArgumentParser, *, required: bool = Tru
         metavar="NAME",
         help=(
             "stemmer and stop words: auto (told of each text by itself), none, or one of "
-            f"{', '.join(LANGUAGES[2:])}; default auto"
+            f"{', '.join(LANGUAGES[2:])}; default english"
         ),
     )
     group.add_argument(

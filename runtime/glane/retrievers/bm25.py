@@ -122,7 +122,7 @@ class BM25(Lexical):
             k1: How slowly further occurrences of a term saturate, at least 0.
             b: How much a document's length counts, in [0, 1].
             delta: Least that a shared term adds in bm25l and bm25+, at least 0.
-            analyzer: How texts become terms; by default words, stemmed in the text's language.
+            analyzer: How texts become terms; by default English words, stemmed.
 
         Raises:
             ValueError: If a setting is out of range.
