@@ -289,7 +289,8 @@ def dense(vectors: SparseVectors, width: int) -> Floats:
 
 def lexical_scores(name: str, analyzer: Analyzer) -> Floats:
     """Return BM25 in its Lucene form, or the cosine of count times idf."""
-    counts, asked = ([Counter(analyzer(text)) for text in side] for side in (DOCUMENTS, QUERIES))
+    counts = [Counter(analyzer(text)) for text in DOCUMENTS]
+    asked = [Counter(analyzer.query(text)) for text in QUERIES]
     n = len(counts)
     frequency = Counter(term for count in counts for term in count)
     mean = sum(count.total() for count in counts) / n
