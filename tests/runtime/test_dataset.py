@@ -87,6 +87,10 @@ LAID_OUT: list[tuple[str, str]] = [
         '{"query-id": "q2", "corpus-id": "d2", "score": 2},'
         '{"query-id": "q2", "corpus-id": 1, "score": 0}]',
     ),
+    (
+        "test.tsv",
+        '"query-id"\t"corpus-id"\t"score"\n"q1"\t"d1"\t"1"\n"q2"\t"d2"\t2\nq2\t"1"\t0\n',
+    ),
 ]
 
 

@@ -437,3 +437,29 @@ def test_parquet_without_its_extra_says_what_to_install(
     monkeypatch.setattr("glane.collection.parquet.find_spec", lambda _: None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'glane\[data\]'"):
         read(tmp_path, "x.parquet", b"PAR1" + bytes(100))
+
+
+def test_inches_between_tabs_swallow_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "sizes.tsv"
+    path.write_text('_id\ttext\n1\t"5 disk\n2\tb\n3\tc"\n')
+    assert [record["text"] for _, record in Rows(path)] == ['"5 disk', "b", 'c"']
+    rows = "".join(f'{n}\t"a\nb"\n' for n in range(3))  # cells over lines, as CSV has them
+    path.write_text(f"_id\ttext\n{rows}" + '8\t"5 disk\n9\tc"\n')
+    with pytest.raises(ValueError, match="line 8: a cell begins with a quote and goes on over"):
+        list(Rows(path))
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_first_document_longer_than_csv_allows_is_read(
+    delimiter: str, quoted: bool, tmp_path: Path
+) -> None:
+    before = csv.field_size_limit(1000)
+    try:
+        path = tmp_path / "documents.csv"
+        text = "word " * 1000
+        cell = f'"{text}"' if quoted else text
+        path.write_text(f"_id{delimiter}text\n1{delimiter}{cell}\n2{delimiter}b\n")
+        assert [record["text"].strip() for _, record in Rows(path)] == [text.strip(), "b"]
+    finally:
+        csv.field_size_limit(before)

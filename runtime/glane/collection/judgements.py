@@ -112,8 +112,12 @@ def _named(names: Sequence[str]) -> tuple[int, int, int] | None:
 
 def _cut(line: str, delimiter: str | None) -> list[str]:
     if delimiter in (None, "\t"):
-        return line.split(delimiter)
+        return [_unquoted(cell) for cell in line.split(delimiter)]
     return next(csv.reader([line], delimiter=str(delimiter)), [])
+
+
+def _unquoted(cell: str) -> str:
+    return cell[1:-1] if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
 
 
 def _records(rows: Rows) -> Iterator[tuple[str, str, int]]:

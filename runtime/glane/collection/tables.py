@@ -96,6 +96,7 @@ def find_dialect(head: str, is_all: bool) -> Dialect:
     Between tabs, quotes are characters like others where they are not closed and doubled as CSV
     has it.
     """
+    _allow_long_cells()
     if told := TOLD.match(head):
         return Dialect(told[1], True, told[0].count("\n"))
     whole = head if is_all else head[: head.rfind("\n") + 1] or head
@@ -133,8 +134,9 @@ def _has_quotes(head: str, is_all: bool) -> bool:
     if len(plain) != 1:
         return True  # cells over several lines, or ragged rows
     try:
-        rows = csv.reader(written if is_all else written[:-1], delimiter="\t", strict=True)
-        return {len(row) - 1 for row in rows} == plain
+        whole = written if is_all else written[:-1]
+        rows = [len(row) - 1 for row in csv.reader(whole, delimiter="\t", strict=True)]
+        return len(rows) == len(whole) and set(rows) == plain
     except csv.Error:
         return False
 
@@ -182,8 +184,6 @@ def _plain(text: Iterator[str], delimiter: str, _: Place) -> Iterator[tuple[int,
 
 
 def _quoted(text: Iterator[str], delimiter: str, place: Place) -> Iterator[tuple[int, list[str]]]:
-    if csv.field_size_limit() < LONGEST:  # of the whole process; by default too low for documents
-        csv.field_size_limit(LONGEST)
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     while True:
         number = reader.line_num + 1
@@ -193,7 +193,18 @@ def _quoted(text: Iterator[str], delimiter: str, place: Place) -> Iterator[tuple
             return
         except csv.Error as error:
             raise ValueError(f"{place(number)}: {_meant(str(error))}") from None
+        if delimiter == "\t" and any("\t" in cell and "\n" in cell for cell in cells):
+            raise ValueError(
+                f"{place(number)}: a cell begins with a quote and goes on over the rows to line "
+                f"{reader.line_num}; double the quotes that are text, or quote no cell"
+            )
         yield number, cells
+
+
+def _allow_long_cells() -> None:
+    """Raise the limit of the whole process, which is too low for documents."""
+    if csv.field_size_limit() < LONGEST:
+        csv.field_size_limit(LONGEST)
 
 
 def _meant(error: str) -> str:
