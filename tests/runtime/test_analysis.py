@@ -42,6 +42,7 @@ KINDS = ["words", "char_wb", "char", "bigrams"]
         ("e.g. J. R. R. Tolkien", ["tolkien"]),
         ("U.S. and U.S.A. at 5 p.m.", ["us", "usa", "5", "pm"]),
         ("type C. Vitamin C.", ["type", "vitamin", "c"]),
+        ("vitamin C. It helps. J. Smith", ["vitamin", "c", "help", "smith"]),
         ("snake_case __init__", ["snake", "case", "init"]),
         ("C++ costs $5", ["c", "+", "+", "cost", "$", "5"]),
         (

@@ -37,6 +37,15 @@ POSSESSIVE = re.compile(rf"[{APOSTROPHES}]s$")
 ASCII_SYMBOL = "[$+<=>^`|~]"
 
 
+OPENERS = (
+    "a|an|and|are|as|at|but|by|each|for|from|he|here|how|however|if|in|is|it|its|most|no|of|on|or|"
+    "other|our|she|so|some|that|the|their|then|there|these|they|this|those|to|we|what|when|where|"
+    "which|while|with|you|your"
+)
+"""Words of English that begin a sentence: the letter before them has ended one, as in "vitamin C.
+It helps", and is no initial."""
+
+
 @cache
 def pattern(*, ascii_only: bool, initials: bool, apostrophes: bool) -> re.Pattern[str]:
     """Return what matches each word, run of unspaced characters, and symbol of a folded text.
@@ -53,7 +62,11 @@ def pattern(*, ascii_only: bool, initials: bool, apostrophes: bool) -> re.Patter
     single = [f"{letter}{marked}{inside}"]
     if initials:
         one = "[a-z]" if ascii_only else r"[^\W\d_]"
-        single = [rf"(?:{one}\.)+{one}\.?(?!{letter})", rf"{one}\.(?=\s*\S)", *single]
+        single = [
+            rf"(?:{one}\.)+{one}\.?(?!{letter})",
+            rf"{one}\.(?=\s*\S)(?!\s+(?:{OPENERS})\b)",
+            *single,
+        ]
     # what is frequent comes first, and what stands between words fails soon
     found = [f"{letter}{{2,}}{marked}{inside}", f"(?={letter})(?:{'|'.join(single)})"]
     found += [ASCII_SYMBOL] if ascii_only else [f"[{UNSPACED}]+", _symbols()]
