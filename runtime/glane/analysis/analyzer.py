@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import snowballstemmer
 
 from glane.analysis import former
-from glane.analysis.folding import fold
+from glane.analysis.folding import FOLDED_APART, fold
 from glane.analysis.languages import USUAL, candidates, evidence, script, stemmed_languages
 from glane.analysis.stopwords import STOP_WORDS
 from glane.analysis.words import (
@@ -109,8 +109,7 @@ class Analyzer:
 
     def __call__(self, text: str) -> list[str]:
         """Return the terms of a document in order, each as often as it occurs."""
-        terms = _known_words(self)
-        return list(chain.from_iterable([terms[word] for word in self.words(text)]))
+        return self._terms(self.words(text))
 
     def query(self, text: str) -> list[str]:
         """Return the terms that a query is looked for by, in order, each as often as it occurs."""
@@ -138,29 +137,34 @@ class Analyzer:
             found = runs(ascii_only=folded.isascii()).findall(folded)
             return [" ".join(found)] if self.kind == "char" and found else found
         if self.language == "auto":
-            words = _cut(fold(text), "english")
-            return _words_in(text, _told(words), words)
+            folded = fold(text)
+            words = _cut(folded, "english")
+            return _words_in(text, folded, words, _told(evidence(words)))
         return _cut(fold(text, self.language), self.language)
 
     def terms(self, word: str) -> tuple[str, ...]:
         """Return a document's terms of one of `words`: none of an initial, several for n-grams."""
-        if self.kind == "bigrams" and self.rules == 1:
-            return pairs(word)
-        if self.kind != "words":
-            return self._grams(word)
         if self.rules == 1:
             return self._former(word)
+        if self.kind != "words":
+            return (*self._plain_grams(word), *self._shorter(word))
         if IS_UNSPACED.match(word):
             return _unspaced(word)
         word, tagged, language = word.partition(IN)
         return _term(word, language if tagged else self._language_of(word))
 
-    def _looked_for(self, words: Sequence[str]) -> list[str]:
+    def _terms(self, words: Sequence[str]) -> list[str]:
         known = _known_words(self)
-        terms = list(chain.from_iterable([known[word] for word in words]))
+        return list(chain.from_iterable([known[word] for word in words]))
+
+    def _looked_for(self, words: Sequence[str]) -> list[str]:
+        terms = self._terms(words)
         return [term for term in terms if term[0] != STOPPED] or terms
 
     def _former(self, word: str) -> tuple[str, ...]:
+        """Return the terms of a word by the rules 1."""
+        if self.kind != "words":
+            return self._plain_grams(word)
         if former.IS_SPACELESS.match(word):
             return pairs(word)
         plain = word if self.language == "none" else former.plain(word, self.language)
@@ -169,11 +173,11 @@ class Analyzer:
     def _language_of(self, word: str) -> str:
         return USUAL[script(word)] if self.language == "auto" else self.language
 
-    def _grams(self, run: str) -> tuple[str, ...]:
-        """Return the n-grams of a run, and what is shorter and would not be found by them."""
-        grams = pairs(run) if self.kind == "bigrams" else ngrams(f" {run} ", *self.ngrams)
-        if self.rules == 1:
-            return grams
+    def _plain_grams(self, run: str) -> tuple[str, ...]:
+        return pairs(run) if self.kind == "bigrams" else ngrams(f" {run} ", *self.ngrams)
+
+    def _shorter(self, run: str) -> list[str]:
+        """Return what is shorter than the n-grams of a run, and would not be found by them."""
         low = 2 if self.kind == "bigrams" else self.ngrams[0]
         shorter = [
             term
@@ -183,45 +187,49 @@ class Analyzer:
         ]
         if self.kind == "char" and " " in run:
             shorter += [f" {part} " for part in run.split(" ") if len(part) + 2 < low]
-        return (*grams, *shorter)
+        return shorter
 
 
 LANGUAGES = ("auto", "none", *stemmed_languages())
 """What an analyzer's language may be."""
 
 
-def _told(words: Sequence[str]) -> dict[str, str]:
-    """Return the language of each script of a text, where small words tell it."""
-    return {name: candidates(name, weights)[0] for name, weights in evidence(words).items()}
+def _told(found: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
+    """Return the likeliest language of each script, by what `evidence` has found."""
+    return {name: candidates(name, weights)[0] for name, weights in found.items()}
 
 
 def _told_readings(text: str) -> list[list[str]]:
     """Return the words of a text in each language that it may be of, the likeliest first."""
-    words = _cut(fold(text), "english")
+    folded = fold(text)
+    words = _cut(folded, "english")
     scripts = Counter(script(word) for word in words if _is_of_a_language(word))
     if not scripts:
         return [words]
     main = scripts.most_common(1)[0][0]
-    told, likely = _told(words), candidates(main, evidence(words).get(main, {}))
+    found = evidence(words)
+    likely = candidates(main, found.get(main, {}))
     return [
-        _words_in(text, {**told, main: language}, words)
+        _words_in(text, folded, words, {**_told(found), main: language})
         for language in dict.fromkeys((*likely, USUAL[main]))
     ]
 
 
-def _words_in(text: str, languages: Mapping[str, str], words: list[str]) -> list[str]:
+def _words_in(text: str, folded: str, words: list[str], languages: Mapping[str, str]) -> list[str]:
     """Return the words of a text, with the language of those whose language is not the usual.
 
     Args:
         text: Any string.
+        folded: What `fold` makes of it.
+        words: Its words if all are of the usual languages.
         languages: The language of each script; of others it is the usual one.
-        words: Its words if all are the usual ones.
     """
     unusual = {name: told for name, told in languages.items() if told != USUAL[name]}
     if not unusual:
         return words
-    own = next((name for name in ("turkish", "persian") if name in unusual.values()), "none")
-    words = _cut(fold(text, own), unusual.get("latin", USUAL["latin"]))
+    own = next((name for name in FOLDED_APART if name in unusual.values()), None)
+    if own or "latin" in unusual:
+        words = _cut(fold(text, own) if own else folded, unusual.get("latin", USUAL["latin"]))
     tags = {name: f"{IN}{told}" for name, told in unusual.items()}
     return [
         word + tags.get(script(word), "") if _is_of_a_language(word) else word for word in words

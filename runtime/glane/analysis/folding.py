@@ -41,6 +41,9 @@ LETTERS = {
 """Characters written in two ways: dotless i, Cyrillic io, yeh and kaf of Arabic, for which the
 keyboards of Persian and Urdu have codes of their own, and apostrophes."""
 
+FOLDED_APART = ("turkish", "persian")
+"""Languages with a folding of their own; all others are folded alike."""
+
 TURKISH = str.maketrans({"I": "\u0131", "\u0130": "i"})
 TO_PERSIAN = str.maketrans({"\u064a": "\u06cc", "\u0643": "\u06a9"})
 
