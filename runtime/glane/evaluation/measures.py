@@ -75,10 +75,7 @@ def evaluate(
         ValueError: If a metric is unknown, none is named, or no query is judged.
         ModuleNotFoundError: If the extra `eval` is not installed.
     """
-    wanted = parse_metrics(metrics)
-    check_library(metrics)
-    _check_judged(dataset)
-    k = max(cutoff for _, cutoff in wanted.values())
+    wanted, k = _wanted(metrics, dataset)
     return _evaluation(dataset, wanted, *_answers(answer, dataset, k))
 
 
@@ -100,10 +97,7 @@ def evaluate_run(
         ValueError: If a metric is unknown, none is named, or no query is judged.
         ModuleNotFoundError: If the extra `eval` is not installed.
     """
-    wanted = parse_metrics(metrics)
-    check_library(metrics)
-    _check_judged(dataset)
-    k = max(cutoff for _, cutoff in wanted.values())
+    wanted, k = _wanted(metrics, dataset)
     rows = {}
     n_passed_over = 0
     for id in dataset.queries:
@@ -113,9 +107,13 @@ def evaluate_run(
     return _evaluation(dataset, wanted, rows, [], n_passed_over)
 
 
-def _check_judged(dataset: Dataset) -> None:
+def _wanted(metrics: Sequence[str], dataset: Dataset) -> tuple[dict[str, tuple[str, int]], int]:
+    """Return name and cut-off of each metric, and the largest, where they can be measured."""
+    wanted = parse_metrics(metrics)
+    check_library(metrics)
     if not dataset.judgements:
         raise ValueError("a dataset must judge at least one query, got none")
+    return wanted, max(cutoff for _, cutoff in wanted.values())
 
 
 def _evaluation(
