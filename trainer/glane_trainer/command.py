@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from glane.collection.pairs import Fields
-from glane.collection.source import STANDARD_INPUT
 from glane.commands.documents import fields_of as field_names
+from glane.commands.documents import refuse_fields
+from glane.commands.judged import FILES, check_files
 from glane.commands.pairs import pair_fields
 from glane.commands.usage import UsageError
 from glane_trainer.interrupt import stopped_by_sigterm
 from glane_trainer.openmp import wait_asleep
-from glane_trainer.options import FILES, SETTING_OF, as_typed
+from glane_trainer.options import SETTING_OF, as_typed
 from glane_trainer.options import add_arguments as add_arguments
 from glane_trainer.settings import DEFAULTS, Objective, Settings, Sparsity
 from glane_trainer.telling import stage
@@ -95,7 +96,7 @@ def check(arguments: argparse.Namespace) -> None:
     """
     if arguments.base is None and not arguments.resume:
         raise UsageError("--base is missing; only --resume does without")
-    has_data = arguments.data is not None or _check_files(arguments)
+    has_data = arguments.data is not None or check_files(arguments)
     if not has_data and arguments.max_steps != 0:
         raise UsageError("--data is missing; only --max-steps 0 does without")
     if not 0 <= arguments.holdout < 1:
@@ -110,21 +111,6 @@ def check(arguments: argparse.Namespace) -> None:
         )
 
 
-def _check_files(arguments: argparse.Namespace) -> bool:
-    """Return whether a collection is given file by file.
-
-    Raises:
-        UsageError: If one of its files is missing.
-    """
-    given = [name for name in FILES if getattr(arguments, name) is not None]
-    if given and len(given) < len(FILES):
-        missing = [f"--{name}" for name in FILES if name not in given]
-        raise UsageError(f"--{given[0]} needs {' and '.join(missing)}")
-    if [getattr(arguments, name) for name in given].count(STANDARD_INPUT) > 1:
-        raise UsageError("only one file can be standard input")
-    return bool(given)
-
-
 def _check_fields(arguments: argparse.Namespace) -> None:
     """Refuse options that are not for what is learned from.
 
@@ -135,8 +121,8 @@ def _check_fields(arguments: argparse.Namespace) -> None:
     files = [f"--{name}" for name in FILES if getattr(arguments, name) is not None]
     if data is not None and files:
         raise UsageError(f"pass either --data or {files[0]}")
-    if not files and (arguments.key is not None or arguments.on is not None):
-        raise UsageError("--key and --on name fields of --documents, which is missing")
+    if not files:
+        refuse_fields(arguments)
     if pair_fields(arguments) != Fields() and (data is None or Path(data).is_dir()):
         told = "there is none" if data is None else f"{data!r} is a folder"
         raise UsageError(

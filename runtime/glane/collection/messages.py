@@ -1,8 +1,11 @@
-"""Names in messages."""
+"""How messages call places and fields."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+Place = Callable[[int], str]
+"""Gives how messages call a line or row of a file, by its number."""
 
 NAME, NAMES = 40, 20
 """Characters of a name, and names, that a message shows."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from glane.collection.decoding import BLOCK, LONGEST, lines
+from glane.collection.messages import Place
 
 Record = dict[str, Any]
-Place = Callable[[int], str]
 
 SPACE = re.compile(r"[ \t\n\r]*")
 

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from glane.collection.fields import has_field, join_fields, look_up
+from glane.collection.messages import listed
 from glane.store.names import Name
+
+NAME_THE_ID = "say with --key which is the id"
 
 
 def read_records(
@@ -60,9 +63,37 @@ def check_fields(on: Sequence[str], there: Collection[str], *, first: bool) -> N
     Raises:
         ValueError: If a field is missing.
     """
+    missing = missing_field(on, there, all_needed=first)
+    if missing is not None:
+        raise ValueError(f"no document has the field {missing!r}; `on` is {list(on)}")
+
+
+def missing_field(on: Sequence[str], there: Collection[str], *, all_needed: bool) -> str | None:
+    """Return a field that is searched and that no document has, if that is not to be.
+
+    Args:
+        on: The fields that are searched.
+        there: Those of them that some document has.
+        all_needed: Whether each of them must be there; else one is enough.
+    """
     missing = [field for field in on if field not in there]
-    if missing and (missing == list(on) or first):
-        raise ValueError(f"no document has the field {missing[0]!r}; `on` is {list(on)}")
+    return missing[0] if missing and (all_needed or len(missing) == len(on)) else None
+
+
+def check_key(record: Mapping[str, Any], key: str, place: str, how: str) -> None:
+    """Refuse a document of a file that has no id.
+
+    Args:
+        record: The document.
+        key: Field of the id.
+        place: How messages call the document.
+        how: What to do about it, for the message.
+
+    Raises:
+        ValueError: If it has no such field.
+    """
+    if not has_field(record, key):
+        raise ValueError(f"{place} has no key {key!r}: it has {listed(record)}; {how}")
 
 
 def read_record(

@@ -10,10 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from glane.collection.fields import has_field, join_fields
+from glane.collection.fields import join_fields
 from glane.collection.matching import Document, Equal, How, Match, noting_equal, plain, settle
 from glane.collection.pairs import Pair
-from glane.collection.records import present, read_record
+from glane.collection.records import (
+    NAME_THE_ID,
+    check_key,
+    missing_field,
+    present,
+    read_record,
+)
 from glane.collection.rows import Rows
 from glane.collection.spelling import choose_held_out, spelling
 from glane.model.preparation import clean
@@ -102,19 +108,16 @@ def read_documents(
             told.update(1)
     if not seen:
         raise ValueError(f"{rows.name} is empty; expected documents")
-    missing = [name for name in on if name not in there]
-    if missing and (all_needed or not there):
+    missing = missing_field(on, there, all_needed=all_needed)
+    if missing is not None:
         raise ValueError(
-            f"{rows.name}: no document has the field {missing[0]!r}: the last has "
+            f"{rows.name}: no document has the field {missing!r}: the last has "
             f"{list(record)}; say with --on which are the text"
         )
 
 
 def _id(record: Mapping[str, Any], key: str, on: Sequence[str], place: str) -> str:
-    if not has_field(record, key):
-        raise ValueError(
-            f"{place} has no key {key!r}: it has {list(record)}; say with --key which is the id"
-        )
+    check_key(record, key, place, NAME_THE_ID)
     id = str(read_record(record, key, on, place)[0])
     if UNWRITABLE.search(id):
         raise ValueError(f"{place}: the id {id!r} cannot be written into a table of judgements")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from glane.collection.decoding import LONGEST, ahead, lines
-from glane.collection.messages import listed
-
-Place = Callable[[int], str]
+from glane.collection.messages import Place, listed
 
 DELIMITERS = "\t;,|"
 
@@ -130,11 +128,11 @@ def _same(widths: Sequence[int]) -> bool:
 def _has_quotes(head: str, is_all: bool) -> bool:
     """Return whether quotes around cells between tabs are what CSV means by them."""
     written = [line for line in head.split("\n") if line.strip()]
-    plain = {line.count("\t") for line in (written if is_all else written[:-1])}
+    whole = written if is_all else written[:-1]
+    plain = {line.count("\t") for line in whole}
     if len(plain) != 1:
         return True  # cells over several lines, or ragged rows
     try:
-        whole = written if is_all else written[:-1]
         rows = [len(row) - 1 for row in csv.reader(whole, delimiter="\t", strict=True)]
         return len(rows) == len(whole) and set(rows) == plain
     except csv.Error:

@@ -13,10 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from glane.collection.dataset import FIELDS
-from glane.collection.fields import has_field
 from glane.collection.ids import as_stored
 from glane.collection.messages import listed
-from glane.collection.records import present, read_record
+from glane.collection.records import (
+    NAME_THE_ID,
+    check_key,
+    missing_field,
+    present,
+    read_record,
+)
 from glane.collection.rows import Rows
 from glane.commands.usage import Bounded, UsageError
 from glane.hits import Key
@@ -104,6 +109,16 @@ def fields_of(arguments: argparse.Namespace) -> tuple[str, list[str]]:
     return key, fields
 
 
+def refuse_fields(arguments: argparse.Namespace) -> None:
+    """Refuse names of fields where no file of documents is given.
+
+    Raises:
+        UsageError: If there are any.
+    """
+    if arguments.key is not None or arguments.on is not None:
+        raise UsageError("--key and --on name fields of --documents, which is missing")
+
+
 def add_wait_argument(parser: argparse.ArgumentParser) -> None:
     """Declare how long another writer is waited for."""
     parser.add_argument(
@@ -141,15 +156,15 @@ def check_documents(rows: Rows, search: Search, *, made: bool, strict: bool = Fa
             n_empty += not text
             shown.update(1)
     _refuse_repeated(rows, search, np.frombuffer(hashes, np.uint64))
-    missing = [name for name in search.on if name not in there]
-    if len(hashes) and missing and (strict or not there):
+    missing = missing_field(search.on, there, all_needed=strict)
+    if len(hashes) and missing is not None:
         how = (
             f"the index was made with --on {','.join(search.on)}"
             if made
             else "say with --on which are searched"
         )
         raise ValueError(
-            f"{rows.name}: no document has the field {missing[0]!r}: they have "
+            f"{rows.name}: no document has the field {missing!r}: they have "
             f"{listed(sorted(fields))}; {how}"
         )
     return Checked(len(hashes), n_empty)
@@ -161,13 +176,8 @@ def _read(record: dict[str, Any], search: Search, place: str, *, made: bool) -> 
     Raises:
         ValueError: If it cannot.
     """
-    if not has_field(record, search.key):
-        how = (
-            f"the index was made with --key {search.key}"
-            if made
-            else "say with --key which is the id"
-        )
-        raise ValueError(f"{place} has no key {search.key!r}: it has {listed(record)}; {how}")
+    how = f"the index was made with --key {search.key}" if made else NAME_THE_ID
+    check_key(record, search.key, place, how)
     key, text = read_record(record, search.key, search.on, place)
     if key == "":
         raise ValueError(f"{place}: the key {search.key!r} is empty")

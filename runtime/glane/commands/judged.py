@@ -17,6 +17,9 @@ from glane.commands.usage import UsageError
 from glane.search import Search
 
 FILES = ("documents", "queries", "qrels")
+"""Options that name the files of a collection one by one."""
+
+ONE_INPUT = "only one file can be standard input"
 
 
 def add_collection_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,13 +57,30 @@ def check_collection(arguments: argparse.Namespace) -> None:
             raise UsageError("pass --dataset, or --documents, --queries and --qrels")
         if arguments.split is not None:
             raise UsageError("--split is of --dataset; name the file of judgements with --qrels")
-        needed = FILES if arguments.retriever else FILES[1:]
-        if missing := [name for name in needed if name not in given]:
-            raise UsageError(f"--{given[0]} needs --{' and --'.join(missing)}")
-    inputs = [*(getattr(arguments, name) for name in FILES), arguments.from_run]
-    if inputs.count(STANDARD_INPUT) > 1:
-        raise UsageError("only one file can be standard input")
+        check_files(arguments, FILES if arguments.retriever else FILES[1:])
+    inputs = [getattr(arguments, name) for name in given]
+    if arguments.from_run == STANDARD_INPUT and STANDARD_INPUT in inputs:
+        raise UsageError(ONE_INPUT)
     fields_of(arguments)
+
+
+def check_files(arguments: argparse.Namespace, needed: Sequence[str] = FILES) -> bool:
+    """Return whether a collection is given file by file.
+
+    Args:
+        arguments: That have the options of `FILES`.
+        needed: Those that must be given where any is.
+
+    Raises:
+        UsageError: If one of them is missing, or more than one is standard input.
+    """
+    given = [name for name in FILES if getattr(arguments, name) is not None]
+    missing = [f"--{name}" for name in needed if name not in given]
+    if given and missing:
+        raise UsageError(f"--{given[0]} needs {' and '.join(missing)}")
+    if [getattr(arguments, name) for name in given].count(STANDARD_INPUT) > 1:
+        raise UsageError(ONE_INPUT)
+    return bool(given)
 
 
 def read_judged(arguments: argparse.Namespace, search: Search | None) -> Dataset:

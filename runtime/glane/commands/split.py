@@ -15,7 +15,7 @@ from glane.collection.pairs import read_pairs
 from glane.collection.rows import Rows
 from glane.collection.source import STANDARD_INPUT
 from glane.collection.splitting import Shares, read_documents, write_split
-from glane.commands.documents import add_field_arguments, fields_of
+from glane.commands.documents import add_field_arguments, fields_of, refuse_fields
 from glane.commands.pairs import add_pair_arguments, pair_fields
 from glane.commands.streams import visible
 from glane.commands.usage import Bounded, UsageError
@@ -130,8 +130,7 @@ def _shares(arguments: argparse.Namespace) -> Shares:
 def _documents(arguments: argparse.Namespace) -> partial[Iterator[Document]] | None:
     """Return what reads the documents, None where the answers are all there is."""
     if arguments.documents is None:
-        if arguments.key is not None or arguments.on is not None:
-            raise UsageError("--key and --on name fields of --documents, which is missing")
+        refuse_fields(arguments)
         return None
     if arguments.documents == arguments.data == STANDARD_INPUT:
         raise UsageError("DATA and --documents cannot both be standard input")
