@@ -16,9 +16,9 @@ for _name in ("onnx", "torch", "transformers"):
         )
 
 if TYPE_CHECKING:
-    from glane_export.exporting import ExportSettings, export_model
+    from glane_export.exporting import ExportSettings, export_loaded, export_model
 
-__all__ = ["ExportSettings", "ParityError", "export_model"]
+__all__ = ["ExportSettings", "ParityError", "export_loaded", "export_model"]
 
 
 def __getattr__(name: str) -> object:

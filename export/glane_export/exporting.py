@@ -8,9 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any, Literal, NamedTuple
 
 from glane.model.checkpoint import (
     CHECKPOINT_FILES,
@@ -27,8 +25,9 @@ from glane_export.judged import Judged, judged_loss, read_judged
 from glane_export.quantize import description, quantize
 from glane_export.roads import Probe
 from glane_export.rows import Row
+from glane_export.small_files import write_small_files
 from glane_export.texts import MIN_TEXTS, ODD, ORDINARY, query_of, too_long
-from glane_trainer import Splade, load_model
+from glane_trainer import load_model
 from glane_trainer.model import Model
 from glane_trainer.telling import stage
 
@@ -83,19 +82,67 @@ def export_model(
     """
     settings = settings or ExportSettings()
     check_new(model_folder, overwrite=settings.overwrite)
-    probes = _ordinary(settings)
-    with stage("finding the candidates of the judged queries"):
-        judged = _judged(settings)
+    measured = _measured(settings)
     with stage(f"loading {checkpoint_folder}"):
         model = load_model(checkpoint_folder)
-    probes += _odd(model)
+        checkpoint = fingerprint(checkpoint_folder, CHECKPOINT_FILES)
+    return _export(model, Path(model_folder), settings, measured, checkpoint)
+
+
+def export_loaded(
+    model: Model[Any],
+    model_folder: str | Path,
+    settings: ExportSettings | None = None,
+    checkpoint: str | None = None,
+) -> dict[str, Any]:
+    """Write a model folder as `export_model` does, of a model in memory.
+
+    Args:
+        model: Any model of the trainer; it may never have been a checkpoint.
+        model_folder: As there.
+        settings: As there.
+        checkpoint: Fingerprint of the checkpoint it came from, where there is one.
+
+    Returns:
+        The report.
+
+    Raises:
+        ParityError: If a bound is missed; nothing is written then.
+        FileExistsError: If the folder exists and may not be replaced.
+        ValueError: If there are too few texts, or a dataset is given for an fp32 export.
+    """
+    settings = settings or ExportSettings()
+    check_new(model_folder, overwrite=settings.overwrite)
+    return _export(model, Path(model_folder), settings, _measured(settings), checkpoint or "")
+
+
+class _Measured(NamedTuple):
+    """What parity is measured on, besides odd texts."""
+
+    probes: list[Probe]
+    judged: Judged | None
+
+
+def _measured(settings: ExportSettings) -> _Measured:
+    probes = _ordinary(settings)
+    with stage("finding the candidates of the judged queries"):
+        return _Measured(probes, _judged(settings))
+
+
+def _export(
+    model: Model[Any],
+    model_folder: Path,
+    settings: ExportSettings,
+    measured: _Measured,
+    checkpoint: str,
+) -> dict[str, Any]:
+    probes, judged = [*measured.probes, *_odd(model)], measured.judged
     with (
         new_folder(model_folder, overwrite=settings.overwrite) as folder,
         tempfile.TemporaryDirectory() as scratch,
     ):
         fp32 = folder if settings.quantize == "none" else Path(scratch)
-        source = Path(checkpoint_folder)
-        bounds, exact = _export_fp32(model, source, fp32, probes, settings.threads)
+        bounds, exact = _export_fp32(model, checkpoint, fp32, probes, settings.threads)
         parity.check(bounds)
         if settings.quantize == "int8":
             bounds += _export_int8(fp32, folder, probes, exact, settings.threads)
@@ -110,14 +157,12 @@ def export_model(
 
 
 def _export_fp32(
-    model: Model[Any], source: Path, folder: Path, probes: list[Probe], threads: int | None
+    model: Model[Any], checkpoint: str, folder: Path, probes: list[Probe], threads: int | None
 ) -> tuple[list[parity.Bound], list[Row]]:
     """Write the fp32 model; return its bounds and the rows that the runtime gives."""
     with stage("tracing the graph"):
         write_graph(model, folder / "model.onnx")
-    _copy(source, folder)
-    if isinstance(model, Splade) and model.checkpoint.inference_free:
-        np.save(folder / QUERY_WEIGHTS, model.query_table().detach().cpu().float().numpy())
+    write_small_files(model, folder)
     moved, effect = _alone_and_mixed(folder, probes, threads)
     ModelInfo(
         precision="fp32",
@@ -125,7 +170,7 @@ def _export_fp32(
         batch_dependent=False,
         batch_effect=effect,
         opset=opset(folder / "model.onnx"),
-        checkpoint=fingerprint(source, CHECKPOINT_FILES),
+        checkpoint=checkpoint,
     ).write(folder)
     with stage(f"comparing {len(probes)} texts with torch, in fp32"):
         given = roads.by_runtime(folder, probes, threads)

@@ -9,10 +9,17 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from tokenizers import Tokenizer
 
 from glane import ColBERT, ModelInfo
 from glane.model.checkpoint import CHECKPOINT_FILES, fingerprint
-from glane_export import ExportSettings, ParityError, export_model, exporting
+from glane_export import (
+    ExportSettings,
+    ParityError,
+    export_loaded,
+    export_model,
+    exporting,
+)
 from glane_export.graph import write_graph
 from glane_export.quantize import saturates
 from glane_trainer import ColBERT as TorchColBERT
@@ -126,6 +133,33 @@ def test_a_bad_quantization_fails_and_keeps_what_was_there(
         export_model(checkpoint, tmp_path / "out" / "model", ExportSettings(overwrite=True))
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["model"]
     assert fingerprint(tmp_path / "out" / "model") == before
+
+
+def test_a_model_in_memory_is_exported_as_its_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
+    model = TorchColBERT.load(checkpoint)
+    report = export_loaded(model, tmp_path / "memory", FP32)
+    assert (
+        report["fingerprint"] == export_model(checkpoint, tmp_path / "files", FP32)["fingerprint"]
+    )
+    assert ModelInfo.read(tmp_path / "memory").checkpoint == ""
+
+
+def test_the_tokenizer_neither_cuts_nor_pads(checkpoint: Path, tmp_path: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+    tokenizer.enable_truncation(3)
+    tokenizer.enable_padding(length=9)
+    tokenizer.save(str(checkpoint / "tokenizer.json"))
+    export_model(checkpoint, tmp_path / "model", FP32)
+    written = Tokenizer.from_file(str(tmp_path / "model" / "tokenizer.json"))
+    assert (written.truncation, written.padding) == (None, None)
+    assert len(written.encode("sea " * 40).ids) > 40
+    assert len(written.encode("a").ids) == 3
+
+
+def test_a_tokenizer_that_cuts_nothing_stays_to_the_byte(checkpoint: Path, tmp_path: Path) -> None:
+    export_model(checkpoint, tmp_path / "model", FP32)
+    files = [folder / "tokenizer.json" for folder in (checkpoint, tmp_path / "model")]
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_an_existing_folder_is_refused_before_any_work(tmp_path: Path) -> None:
