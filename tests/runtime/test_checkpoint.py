@@ -31,7 +31,29 @@ GOLDEN = """{
   "query_expansion": true,
   "attend_to_expansion": false,
   "skip_punctuation": true,
-  "base": ""
+  "base": "",
+  "query_prompt": "",
+  "document_prompt": "",
+  "suffix": "",
+  "expansion_length": 0,
+  "skipped_tokens": [
+    "the"
+  ],
+  "skip_in_queries": false,
+  "mask_token": "",
+  "pad_token": "",
+  "projection": [],
+  "pooling": "max",
+  "activation": "relu"
+}
+"""
+
+BEFORE_DOORS = """{
+  "format_version": 1,
+  "kind": "colbert",
+  "dim": 128,
+  "query_prefix": "[Q]",
+  "query_expansion": true
 }
 """
 
@@ -42,6 +64,7 @@ CHECKPOINT = Checkpoint(
     document_prefix="suché: ",
     query_expansion=True,
     skip_punctuation=True,
+    skipped_tokens=["the"],
 )
 
 INFO = ModelInfo(
@@ -83,6 +106,12 @@ def test_model_json_comes_back(tmp_path: Path) -> None:
     assert type(ModelInfo.read(tmp_path).batch_effect) is float
 
 
+def test_a_file_of_before_the_further_fields_is_read(tmp_path: Path) -> None:
+    (tmp_path / "glane.json").write_text(BEFORE_DOORS, encoding="utf-8")
+    known = Checkpoint(dim=128, query_prefix="[Q]", query_expansion=True)
+    assert Checkpoint.read(tmp_path) == known
+
+
 def record(**changes: object) -> dict[str, Any]:
     whole: dict[str, Any] = json.loads(GOLDEN)
     return whole | changes
@@ -90,7 +119,8 @@ def record(**changes: object) -> dict[str, Any]:
 
 def sparse(**changes: object) -> dict[str, Any]:
     terms = {"kind": "splade", "dim": 0, "query_terms": 8, "document_terms": 16}
-    return record(query_expansion=False, skip_punctuation=False) | terms | changes
+    silent = {"query_expansion": False, "skip_punctuation": False, "skipped_tokens": []}
+    return record() | silent | terms | changes
 
 
 def without(key: str) -> dict[str, Any]:
@@ -129,6 +159,15 @@ WRONG: list[tuple[object, str]] = [
         sparse(kind="sparse-embed", dim=4, inference_free=True),
         "`inference_free` is for splade alone, not sparse-embed",
     ),
+    (record(skipped_tokens="the"), "`skipped_tokens` in '.*' must be a list of strings, got 'the'"),
+    (record(skipped_tokens=[1]), r"`skipped_tokens` in '.*' must be a list of strings, got \[1\]"),
+    (record(pooling="mean"), r"`pooling` in '.*' must be one of \['max', 'sum'\], got 'mean'"),
+    (record(pooling="sum"), "`pooling` is for splade alone, not colbert"),
+    (record(activation="log1p_relu"), "`activation` is for splade alone, not colbert"),
+    (sparse(projection=["tanh"]), "`projection` is for colbert alone, not splade"),
+    (sparse(skip_in_queries=True), "`skip_in_queries` is for colbert alone, not splade"),
+    (record(expansion_length=33), "`expansion_length` must be from 0 to query_length, 32, got 33"),
+    (record(expansion_length=-1), "`expansion_length` must be from 0 to query_length, 32, got -1"),
     ([record()], "must hold a JSON object, got list"),
     (None, "must hold a JSON object, got NoneType"),
 ]

@@ -111,6 +111,22 @@ def test_splade_weights_worked_by_hand() -> None:
     assert found.dtype == np.float32
 
 
+def test_splade_weights_of_other_kinds_worked_by_hand() -> None:
+    logits = np.array([[1, -2, -1], [0, 3, -4], [7, 7, 7]], np.float32)
+    mask = np.array([True, True, False])
+    summed = splade_weights(logits, mask, xp=np, pooling="sum")
+    assert summed.tolist() == pytest.approx([math.log(2), math.log(4), 0])
+    logits[1, 0] = 2
+    summed = splade_weights(logits, mask, xp=np, pooling="sum")
+    assert summed.tolist() == pytest.approx([math.log(2) + math.log(3), math.log(4), 0])
+    twice = splade_weights(logits, mask, xp=np, activation="log1p_relu")
+    assert twice.tolist() == pytest.approx([math.log1p(math.log(3)), math.log1p(math.log(4)), 0])
+    both = splade_weights(logits, mask, xp=np, pooling="sum", activation="log1p_relu")
+    hand = math.log1p(math.log(2)) + math.log1p(math.log(3))
+    assert both.tolist() == pytest.approx([hand, math.log1p(math.log(4)), 0])
+    assert both.dtype == np.float32
+
+
 def test_a_masked_position_gives_no_weight() -> None:
     assert weights([[1, -2], [0, 3]], [True, False]).tolist() == pytest.approx([math.log(2), 0])
     assert weights([[9, 9], [9, 9]], [False, False]).tolist() == [0, 0]

@@ -68,9 +68,37 @@ def test_a_prefix_is_looked_up_even_where_text_would_be_split(wordpiece: str) ->
 
 
 def test_a_prefix_that_is_text_is_tokenized(wordpiece: str) -> None:
-    prepared = preparer(wordpiece, document_prefix="River leafs: ", query_prefix="kettle")
+    prepared = preparer(wordpiece, document_prefix="River leafs: ", query_prefix="kettle ")
     assert ids(prepared, "tea") == [CLS, RIVER, LEAF, S, UNK, TEA, SEP]
     assert ids(prepared, "tea", "query") == [CLS, UNK, TEA, SEP]
+
+
+def test_a_prompt_is_tokenized_with_its_text_whatever_the_vocabulary_has(wordpiece: str) -> None:
+    prepared = preparer(wordpiece, document_prompt="tea", query_prefix="[Q]", query_prompt="leaf")
+    assert ids(prepared, " leaf") == [CLS, TEA, LEAF, SEP]
+    assert ids(prepared, "let") == [CLS, *ids(preparer(wordpiece), "tealet")[1:]]
+    assert ids(prepared, "let", "query") == [CLS, Q, LEAF, LET, SEP]
+
+
+def test_a_suffix_is_tokenized_with_its_text_and_cut_with_it(wordpiece: str) -> None:
+    prepared = preparer(wordpiece, suffix=" [Q] [Q]", query_length=5, document_length=40)
+    assert ids(prepared, "tea") == [CLS, TEA, Q, Q, SEP]
+    assert ids(prepared, "") == [CLS, Q, Q, SEP]
+    assert ids(prepared, "tea leaf", "query") == [CLS, TEA, LEAF, Q, SEP]
+    long = ids(prepared, "tea " * 100)
+    assert long == [CLS, *[TEA] * 38, SEP]
+    assert prepared.tokenize(["tea leaf"], "query").n_truncated == 1
+
+
+def test_a_long_text_with_prompt_and_suffix_is_cut_as_if_it_were_read_whole(
+    byte_level: str,
+) -> None:
+    prepared = preparer(byte_level, document_prompt="passage: ", suffix=" end", document_length=30)
+    whole = Tokenizer.from_str(byte_level)
+    for n in (1, 5, 8, 200, 2000):
+        text = "tea leaf, river " * n
+        expected = whole.encode(f"passage: {text} end", add_special_tokens=False).ids[:28]
+        assert ids(prepared, text) == [0, *expected, 2]
 
 
 def test_a_prefix_with_its_blank_in_the_vocabulary_is_one_token(wordpiece: str) -> None:
@@ -81,12 +109,12 @@ def test_a_prefix_with_its_blank_in_the_vocabulary_is_one_token(wordpiece: str) 
 
 
 @pytest.mark.parametrize("role", ["query", "document"])
-@pytest.mark.parametrize("prefix", ["", "[Q]", "river leafs"])
+@pytest.mark.parametrize("prefix", ["", "[Q]", "river leafs "])
 @pytest.mark.parametrize("beyond", [-2, -1, 0, 1, 2])
 def test_a_text_is_cut_at_the_length_markers_included(
     role: Role, prefix: str, beyond: int, wordpiece: str
 ) -> None:
-    marks = {"": [], "[Q]": [Q], "river leafs": [RIVER, LEAF, S]}[prefix]
+    marks = {"": [], "[Q]": [Q], "river leafs ": [RIVER, LEAF, S]}[prefix]
     lengths = {f"{role}_length": 9, f"{role}_prefix": prefix}
     prepared = preparer(wordpiece, **lengths)
     room = 9 - 2 - len(marks)
@@ -201,13 +229,67 @@ def test_byte_level_texts_come_back(byte_level: str) -> None:
     batch = prepared.encode(["", "tea"], "document")
     assert (batch.input_ids[0, 2:] == 1).all()
     prefixed = preparer(byte_level, document_prefix="river: ")
-    middle = tokenizer.encode("river: ", add_special_tokens=False).ids
-    assert ids(prefixed, "tea") == [0, *middle, *ids(prepared, "tea")[1:]]
+    middle = tokenizer.encode("river: tea", add_special_tokens=False).ids
+    assert ids(prefixed, "tea") == [0, *middle, 2]
 
 
 def test_expansion_takes_the_mask_token_of_either_family(byte_level: str) -> None:
     batch = preparer(byte_level, query_length=8, query_expansion=True).encode([""], "query")
     assert batch.input_ids.tolist() == [[0, 2, 4, 4, 4, 4, 4, 4]]
+
+
+@pytest.mark.parametrize("name", ["<|mask|>", "[Mask]", "<<MASK>>"])
+def test_a_mask_token_is_found_by_what_it_is_called(name: str, unmarked: str) -> None:
+    tokenizer = Tokenizer.from_str(unmarked)
+    tokenizer.add_special_tokens(["[gMASK]", "mask", name, name.replace("mask", "pad")])
+    prepared = preparer(tokenizer.to_str(), query_length=3, query_expansion=True)
+    assert prepared.encode([""], "query").input_ids.tolist() == [[tokenizer.token_to_id(name)] * 3]
+
+
+def test_mask_and_pad_tokens_may_be_named(wordpiece: str) -> None:
+    rules: dict[str, Any] = {"query_length": 5, "query_expansion": True, "expansion_length": 4}
+    prepared = preparer(wordpiece, mask_token="[Q]", pad_token="river", **rules)
+    batch = prepared.encode(["tea", "tea leaf tea"], "query")
+    assert batch.input_ids.tolist() == [[CLS, TEA, SEP, Q, RIVER], [CLS, TEA, LEAF, TEA, SEP]]
+    assert batch.score_mask.tolist() == [[True] * 4 + [False], [True] * 5]
+    with pytest.raises(CheckpointError, match=r"no token '\[M\]', which glane\.json names"):
+        preparer(wordpiece, query_expansion=True, mask_token="[M]")
+    with pytest.raises(CheckpointError, match=r"no token '\[P\]'"):
+        preparer(wordpiece, pad_token="[P]")
+
+
+@pytest.mark.parametrize("attended", [True, False])
+def test_expansion_may_stop_before_the_length_of_queries(attended: bool, wordpiece: str) -> None:
+    rules: dict[str, Any] = {"query_length": 9, "query_expansion": True, "expansion_length": 4}
+    prepared = preparer(wordpiece, attend_to_expansion=attended, **rules)
+    texts = ["tea", "tea leaf tea stone", "tea " * 20]
+    batch = prepared.encode(texts, "query")
+    assert batch.score_mask.sum(1).tolist() == [4, 6, 9]
+    assert batch.attention_mask.sum(1).tolist() == [4 if attended else 3, 6, 9]
+    assert [prepared.length(row, "query") for row in prepared.tokenize(texts, "query").rows] == [
+        *(4, 6, 9)
+    ]
+    alone = prepared.encode(["tea"], "query")
+    assert batch.input_ids[0, :4].tolist() == alone.input_ids[0].tolist()
+
+
+def test_tokens_by_name_are_left_out_of_documents_and_of_queries_if_wanted(wordpiece: str) -> None:
+    prepared = preparer(wordpiece, skipped_tokens=["tea", "##s", "[UNK]"])
+    scored = prepared.encode(["tea leafs kettle"], "document").score_mask
+    assert scored.tolist() == [[True, False, True, False, False, True]]
+    assert prepared.encode(["tea"], "query").score_mask.all()
+    both = preparer(wordpiece, skipped_tokens=["tea"], skip_in_queries=True)
+    assert both.encode(["tea leaf"], "query").score_mask.tolist() == [[True, False, True, True]]
+    with pytest.raises(CheckpointError, match=r"no token 'kettle', which glane\.json names"):
+        preparer(wordpiece, skipped_tokens=["kettle"])
+
+
+def test_a_query_without_a_model_call_is_its_tokens_alone(wordpiece: str) -> None:
+    rules: dict[str, Any] = {"kind": "splade", "query_terms": 8, "document_terms": 8}
+    checkpoint = Checkpoint(dim=0, inference_free=True, query_length=2, **rules)
+    prepared = TextPreparer(checkpoint, wordpiece)
+    assert ids(prepared, "tea leaf tea", "query") == [TEA, LEAF]
+    assert ids(prepared, "tea") == [CLS, TEA, SEP]
 
 
 def test_without_markers_an_empty_text_is_padding_that_counts_for_nothing(unmarked: str) -> None:
@@ -310,10 +392,11 @@ def test_what_is_not_a_tokenizer_is_refused(content: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"query_length": 2}, "a length of 2 tokens leaves no room beside 2 markers"),
-        ({"document_length": 0}, "a length of 0 tokens leaves no room beside 2 markers"),
+        ({"query_length": 2}, "a length of 2 tokens leaves no room beside the 2 of markers"),
+        ({"document_length": 0}, "a length of 0 tokens leaves no room beside the 2 of markers"),
         ({"document_length": -5}, "a length of -5 tokens"),
-        ({"document_length": 3, "document_prefix": "[Q]"}, "a length of 3 tokens .* 3 markers"),
+        ({"document_length": 3, "document_prefix": "[Q]"}, "a length of 3 tokens .* 3 of"),
+        ({"query_length": 4, "query_prompt": "tea leaf "}, "a length of 4 tokens .* 4 of"),
     ],
 )
 def test_a_length_without_room_for_text_is_refused(
@@ -324,7 +407,7 @@ def test_a_length_without_room_for_text_is_refused(
 
 
 def test_expansion_without_a_mask_token_is_refused(unmarked: str) -> None:
-    with pytest.raises(CheckpointError, match=r"none of the tokens \['\[MASK\]', '<mask>'\]"):
+    with pytest.raises(CheckpointError, match=r"no token called mask.*name one in `mask_token`"):
         preparer(unmarked, query_expansion=True)
 
 

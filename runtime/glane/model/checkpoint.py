@@ -2,69 +2,28 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Literal
 
 from glane.errors import CheckpointError
-
-FORMAT_VERSION = 1
+from glane.model.schema import FORMAT_VERSION, Schema
 
 Kind = Literal["colbert", "splade", "sparse-embed"]
+Pooling = Literal["max", "sum"]
+Activation = Literal["relu", "log1p_relu"]
 
-
-class Schema:
-    """A frozen dataclass that is a JSON file: unknown and missing keys are refused by name."""
-
-    __slots__ = ()
-    file_name: str
-
-    def write(self, folder: str | Path) -> None:
-        """Write the file into an existing folder: keys in order of the fields, one a line."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)  # type: ignore[call-overload]
-        (Path(folder) / self.file_name).write_text(text + "\n", encoding="utf-8")
-
-    @classmethod
-    def read(cls, folder: str | Path) -> Self:
-        """Read the file from a folder.
-
-        Raises:
-            CheckpointError: If the file is missing, is not JSON, has another `format_version`,
-                or has unknown, missing or mistyped keys; the message names them.
-        """
-        return cls.parse(read_small(folder, cls.file_name), str(Path(folder) / cls.file_name))
-
-    @classmethod
-    def parse(cls, content: bytes, path: str) -> Self:
-        """Make the dataclass from the file's content, with the same errors as `read`."""
-        return cls.from_record(parse_json(content, path), path)
-
-    @classmethod
-    def from_record(cls, record: Any, path: str) -> Self:  # noqa: ANN401 (parsed JSON)
-        """Make the dataclass from parsed JSON, with the same errors as `read`."""
-        if not isinstance(record, dict):
-            raise CheckpointError(f"{path!r} must hold a JSON object, got {type(record).__name__}")
-        version = record.get("format_version", FORMAT_VERSION)
-        if version != FORMAT_VERSION:
-            raise CheckpointError(
-                f"{path!r} has format_version {version!r}; this version of glane reads "
-                f"{FORMAT_VERSION}. Upgrade glane, or train or export again."
-            )
-        known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
-        _refuse_unknown(record, list(known), path)
-        missing = [n for n, field in known.items() if n not in record and _required(field)]
-        if missing:
-            raise CheckpointError(f"Missing keys in {path!r}: {missing}")
-        hints = get_type_hints(cls)
-        values = {name: _checked(name, value, hints[name], path) for name, value in record.items()}
-        try:
-            return cls(**values)
-        except CheckpointError as error:
-            raise CheckpointError(f"{path!r}: {error}") from None
+OF_COLBERT: dict[str, object] = {
+    "query_expansion": False,
+    "expansion_length": 0,
+    "skip_punctuation": False,
+    "skipped_tokens": [],
+    "skip_in_queries": False,
+    "projection": [],
+}
+OF_SPLADE: dict[str, object] = {"inference_free": False, "pooling": "max", "activation": "relu"}
+"""Fields of one kind alone, and what they are in the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +42,31 @@ class Checkpoint(Schema):
             model call (splade alone).
         query_length: Tokens a query is cut at, markers included; expansion fills up to it.
         document_length: Tokens a document is cut at, markers included.
-        query_prefix: Put before a query's text: the name of one token of the vocabulary, or text.
-        document_prefix: Put before a document's text, likewise.
+        query_prefix: Put before a query: the name of one token of the vocabulary, which is put
+            behind the tokenizer's own first marker, or text, as `query_prompt`.
+        document_prefix: Put before a document, likewise.
         query_expansion: Whether queries are filled up to `query_length` with mask tokens, which
             then count in the score (Khattab and Zaharia 2020, "query augmentation").
         attend_to_expansion: Whether other tokens attend to those mask tokens.
         skip_punctuation: Whether a document's punctuation tokens are left out of its vectors.
         base: Name or folder of the model the training began with, for the record.
+        query_prompt: Text put before a query's text and tokenized with it as one.
+        document_prompt: Text put before a document's text, likewise.
+        suffix: Text put behind every text, tokenized with it, and cut with it.
+        expansion_length: Tokens that expansion fills a query up to, at most `query_length`; 0 for
+            `query_length`.
+        skipped_tokens: Names of further tokens that are left out of a document's vectors.
+        skip_in_queries: Whether what is left out of documents is left out of queries too.
+        mask_token: Name of the token that expansion fills with; empty for the one that is called
+            mask, as in `[MASK]`.
+        pad_token: Name of the token that pads a batch; empty for the one that is called pad, or
+            number 0.
+        projection: How a token's vector comes from the encoder's, one entry a layer: the name of
+            its activation, and " residual" behind it where the layer's input is added to its
+            output; empty for one linear layer without bias, or none (colbert alone).
+        pooling: How a term's weight comes from its logits at all tokens (splade alone).
+        activation: What is done with a logit before log(1 + x): ReLU, or log(1 + ReLU(x))
+            (splade alone).
     """
 
     file_name = "glane.json"
@@ -108,6 +85,17 @@ class Checkpoint(Schema):
     attend_to_expansion: bool = False
     skip_punctuation: bool = False
     base: str = ""
+    query_prompt: str = ""
+    document_prompt: str = ""
+    suffix: str = ""
+    expansion_length: int = 0
+    skipped_tokens: list[str] = field(default_factory=list)
+    skip_in_queries: bool = False
+    mask_token: str = ""
+    pad_token: str = ""
+    projection: list[str] = field(default_factory=list)
+    pooling: Pooling = "max"
+    activation: Activation = "relu"
 
     def __post_init__(self) -> None:
         """Refuse what does not fit the kind of model.
@@ -124,14 +112,19 @@ class Checkpoint(Schema):
             if (value >= 1) != wanted or value < 0:
                 expected = "at least 1" if wanted else "0"
                 raise CheckpointError(f"`{name}` of a {self.kind} must be {expected}, got {value}")
-        if self.inference_free and self.kind != "splade":
-            raise CheckpointError(f"`inference_free` is for splade alone, not {self.kind}")
-        for name, value in (
-            ("query_expansion", self.query_expansion),
-            ("skip_punctuation", self.skip_punctuation),
-        ):
-            if value and has_terms:
-                raise CheckpointError(f"`{name}` is for colbert alone, not {self.kind}")
+        self._refuse_elsewhere("colbert", OF_COLBERT)
+        self._refuse_elsewhere("splade", OF_SPLADE)
+        if not 0 <= self.expansion_length <= self.query_length:
+            raise CheckpointError(
+                f"`expansion_length` must be from 0 to query_length, {self.query_length}, got "
+                f"{self.expansion_length}"
+            )
+
+    def _refuse_elsewhere(self, kind: Kind, names: dict[str, object]) -> None:
+        """Refuse fields that say something, and are for another kind of model alone."""
+        for name, silent in names.items():
+            if self.kind != kind and getattr(self, name) != silent:
+                raise CheckpointError(f"`{name}` is for {kind} alone, not {self.kind}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,60 +189,3 @@ def fingerprint(folder: str | Path, files: tuple[str, ...] = MODEL_FILES) -> str
 def file_head(name: str, n_bytes: int) -> bytes:
     """Return what enters a fingerprint ahead of a file's content."""
     return f"{name} {n_bytes}\n".encode()
-
-
-def read_small(folder: str | Path, name: str) -> bytes:
-    """Return the content of a small file of a checkpoint or model.
-
-    Raises:
-        CheckpointError: If it is missing, or is not a file.
-    """
-    path = Path(folder) / name
-    if not path.is_file():  # a named pipe would be waited for
-        raise CheckpointError(f"{str(folder)!r} has no {name}")
-    return path.read_bytes()
-
-
-def parse_json(content: bytes, path: str) -> Any:  # noqa: ANN401 (parsed JSON)
-    """Return what the content of a JSON file says.
-
-    Raises:
-        CheckpointError: If it is not JSON in UTF-8, or is nested too deeply.
-    """
-    try:
-        return json.loads(content.decode("utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{path!r} is not JSON: {error}") from None
-    except RecursionError:
-        raise CheckpointError(f"{path!r} is nested too deeply") from None
-
-
-def _refuse_unknown(record: Mapping[str, Any], known: list[str], path: str) -> None:
-    unknown = [name for name in record if name not in known]
-    if not unknown:
-        return
-    close = [match for name in unknown for match in difflib.get_close_matches(name, known, n=1)]
-    hint = f"; did you mean {', '.join(map(repr, close))}?" if close else ""
-    raise CheckpointError(f"Unknown keys in {path!r}: {unknown}{hint}")
-
-
-def _required(field: Any) -> bool:  # noqa: ANN401 (dataclasses.Field)
-    return field.default is MISSING or field.name == "format_version"
-
-
-def _checked(name: str, value: Any, hint: Any, path: str) -> Any:  # noqa: ANN401 (parsed JSON)
-    if get_origin(hint) is list:
-        if isinstance(value, list) and all(type(item) is str for item in value):
-            return value
-        expected = "a list of strings"
-    elif choices := get_args(hint):
-        if value in choices:
-            return value
-        expected = f"one of {list(choices)}"
-    elif hint is float and type(value) in (int, float):
-        return float(value)
-    elif type(value) is hint:
-        return value
-    else:
-        expected = hint.__name__
-    raise CheckpointError(f"`{name}` in {path!r} must be {expected}, got {value!r}")

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from glane.errors import CheckpointError
-from glane.model.checkpoint import Checkpoint, Kind, ModelInfo, Schema
+from glane.model.checkpoint import Checkpoint, Kind, ModelInfo
 from glane.model.executing import Executor, executing
 from glane.model.model_files import ModelFiles
 from glane.model.outputs import check_outputs
 from glane.model.preparation import Batch, Role, TextPreparer, check_texts
 from glane.model.progress import Bar, bar
+from glane.model.schema import Schema
 from glane.model.session import load_session, run
 from glane.threads import check_threads
 from glane.types import Ids
@@ -185,7 +186,7 @@ class Encoder:
         for start in range(0, len(texts), SLICE):
             for row in self.tokenize(texts[start : start + SLICE], role):
                 window.append(row)
-                n_tokens += self._length(row, role)
+                n_tokens += self.preparer.length(row, role)
                 if n_tokens >= WINDOW_TOKENS or len(window) == WINDOW:
                     yield window
                     window, n_tokens = [], 0
@@ -213,7 +214,7 @@ class Encoder:
 
     def _batches(self, rows: Sequence[Ids], role: Role) -> list[Ids]:
         """Return the positions of texts to run together: similar lengths, long texts first."""
-        lengths = np.array([self._length(row, role) for row in rows])
+        lengths = np.array([self.preparer.length(row, role) for row in rows])
         order = np.argsort(-lengths, kind="stable")
         if self.info.batch_dependent:
             return list(order[:, None])
@@ -223,11 +224,6 @@ class Encoder:
             batches.append(order[start : start + n_texts])
             start += n_texts
         return batches
-
-    def _length(self, row: Ids, role: Role) -> int:
-        """Return how many tokens of a text the model is given."""
-        expanded = role == "query" and self.checkpoint.query_expansion
-        return self.checkpoint.query_length if expanded else len(row)
 
     def _session(self) -> InferenceSession:
         """Return the session, which the first call loads, and the others wait for."""

@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from glane.errors import CheckpointError
-from glane.model.checkpoint import QUERY_WEIGHTS, ModelInfo, file_head, parse_json, read_small
+from glane.model.checkpoint import QUERY_WEIGHTS, ModelInfo, file_head
 from glane.model.graph_file import BLOCK, GraphFile
+from glane.model.schema import parse_json, read_small
 
 PROOF = "parity.json"
 """What the export proved; it holds the fingerprint of the model it was proved of."""

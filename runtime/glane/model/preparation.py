@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 
 from glane.errors import CheckpointError
-from glane.model.checkpoint import Checkpoint, read_small
+from glane.model.checkpoint import Checkpoint
 from glane.model.cutting import Cutter
+from glane.model.framing import Frame, Role, frame, mask_id, pad_id, skipped_ids
+from glane.model.schema import read_small
 from glane.model.texts import check_texts, clean
 from glane.types import Ids, Mask
-
-Role = Literal["query", "document"]
 
 CHARACTERS_A_TOKEN = 8
 """Characters of a long text that are tokenized at first for each token that is kept; those of
@@ -56,24 +54,18 @@ class Batch(NamedTuple):
     score_mask: Mask
 
 
-class Frame(NamedTuple):
-    """What a role puts around a text, and how much of it is kept.
-
-    Attributes:
-        before: Ids of the markers and the prefix ahead of the text.
-        after: Ids of the markers behind it.
-        room: Tokens of the text that are kept at most, at least 1.
-    """
-
-    before: list[int]
-    after: list[int]
-    room: int
-
-
 class TextPreparer:
     """Turns texts into token ids and masks as one checkpoint prescribes.
 
     The tokenizer is made here, once, and not changed again: calls from many threads are safe.
+
+    Attributes:
+        checkpoint: The rules.
+        vocabulary_size: Entries of the tokenizer.
+        frames: What goes around a text, by role.
+        pad_id: Of the token that pads a batch.
+        mask_id: Of the token that expansion fills with; None where there is none.
+        skipped: Ids of tokens that are left out of documents' vectors, int64.
     """
 
     def __init__(
@@ -102,18 +94,16 @@ class TextPreparer:
         self._content = content
         self._one_thread = one_thread
         self.vocabulary_size: int = plain.get_vocab_size()
-        self._pad_id = _special_id(plain, "[PAD]", "<pad>", default=0)
-        self._skipped = _punctuation_ids(plain) if checkpoint.skip_punctuation else np.empty(0, int)
-        self._frames = {
-            "query": _frame(plain, checkpoint.query_prefix, checkpoint.query_length),
-            "document": _frame(plain, checkpoint.document_prefix, checkpoint.document_length),
+        self.pad_id = pad_id(plain, checkpoint.pad_token)
+        self.mask_id = mask_id(plain, checkpoint.mask_token) if checkpoint.query_expansion else None
+        self.skipped = skipped_ids(plain, checkpoint)
+        self.frames: dict[Role, Frame] = {
+            "query": frame(plain, checkpoint, "query"),
+            "document": frame(plain, checkpoint, "document"),
         }
         plain.post_processor = TemplateProcessing(single="$A", special_tokens=[])
         self._tokenizer = plain
         self._cutter = Cutter(plain)
-        self._mask_id = 0
-        if checkpoint.query_expansion:
-            self._mask_id = _special_id(plain, "[MASK]", "<mask>")
 
     @classmethod
     def load(cls, folder: str | Path) -> TextPreparer:
@@ -155,12 +145,23 @@ class TextPreparer:
         Raises:
             TypeError: If `texts` is one string, or holds something else than strings.
         """
-        before, after, room = self._frames[role]
+        before, after, prompt, suffix, room = self.frames[role]
+        whole = [f"{prompt}{text}{suffix}" for text in check_texts(texts, "texts")]
         rows, n_truncated = [], 0
-        for ids in self._first_ids(check_texts(texts, "texts"), room):
+        for ids in self._first_ids(whole, room):
             n_truncated += len(ids) > room
             rows.append(np.array([*before, *ids[:room], *after], np.int64))
         return Tokens(rows, n_truncated)
+
+    def length(self, row: Ids, role: Role) -> int:
+        """Return how many tokens of a row from `tokenize` the model is given."""
+        return max(len(row), self._floor(role))
+
+    def _floor(self, role: Role) -> int:
+        """Return how many tokens a text is filled up to."""
+        if role == "document" or not self.checkpoint.query_expansion:
+            return 0
+        return self.checkpoint.expansion_length or self.checkpoint.query_length
 
     def _first_ids(self, texts: list[str], room: int) -> Iterator[list[int]]:
         """Yield the first ids of each text, more than `room` where it has more than that.
@@ -198,19 +199,22 @@ class TextPreparer:
 
         Args:
             rows: From `tokenize`, of the same role.
-            role: Queries are expanded with mask tokens; documents lose their punctuation.
+            role: Queries are expanded with mask tokens; documents lose what is skipped.
         """
-        expanded = role == "query" and self.checkpoint.query_expansion
+        floor = self._floor(role)
         lengths = np.array([len(row) for row in rows], np.int64)
-        width = self.checkpoint.query_length if expanded else int(lengths.max(initial=1))
-        input_ids = np.full((len(rows), width), self._mask_id if expanded else self._pad_id)
-        own = np.arange(width) < lengths[:, None]
+        width = max(int(lengths.max(initial=1)), floor)
+        input_ids = np.full((len(rows), width), self.pad_id)
+        places = np.arange(width)
+        own, filled = places < lengths[:, None], places < floor
+        if self.mask_id is not None:
+            input_ids[:, filled] = self.mask_id
         if rows:
             input_ids[own] = np.concatenate(rows)
-        attention = own | (expanded and self.checkpoint.attend_to_expansion)
-        score_mask = own | expanded
-        if role == "document" and len(self._skipped):
-            score_mask &= ~np.isin(input_ids, self._skipped)
+        attention = own | (filled & self.checkpoint.attend_to_expansion)
+        score_mask = own | filled
+        if role == "document" or self.checkpoint.skip_in_queries:
+            score_mask &= ~np.isin(input_ids, self.skipped)
         return Batch(input_ids.astype(np.int64), attention.astype(np.int64), score_mask)
 
     def encode(self, texts: Sequence[str], role: Role) -> Batch:
@@ -222,22 +226,6 @@ class TextPreparer:
         return str(self._tokenizer.id_to_token(id))
 
 
-def _frame(plain: Tokenizer, prefix: str, length: int) -> Frame:
-    """Return the tokenizer's own markers, the prefix after the first of them, and the room left."""
-    probe = plain.encode("a")
-    content = [i for i, special in enumerate(probe.special_tokens_mask) if not special]
-    if not content:
-        raise CheckpointError("tokenizer.json has no token for the letter 'a', not even unknown")
-    before = [*probe.ids[: content[0]], *_prefix_ids(plain, prefix)]
-    after = probe.ids[content[-1] + 1 :]
-    n_markers = len(before) + len(after)
-    if length <= n_markers:
-        raise CheckpointError(
-            f"a length of {length} tokens leaves no room beside {n_markers} markers"
-        )
-    return Frame(before, after, length - n_markers)
-
-
 def _parts_of(texts: list[str]) -> Iterator[list[str]]:
     """Yield runs of texts of about `AT_ONCE` characters together, at least one text each."""
     start, total = 0, 0
@@ -247,24 +235,3 @@ def _parts_of(texts: list[str]) -> Iterator[list[str]]:
             start, total = row, 0
         total += len(text)
     yield texts[start:]
-
-
-def _prefix_ids(plain: Tokenizer, prefix: str) -> list[int]:
-    marker = plain.token_to_id(prefix.strip()) if prefix else None
-    if marker is not None:
-        return [marker]
-    return list(plain.encode(prefix, add_special_tokens=False).ids) if prefix else []
-
-
-def _special_id(plain: Tokenizer, *names: str, default: int | None = None) -> int:
-    ids = [plain.token_to_id(name) for name in names]
-    found = next((id for id in ids if id is not None), default)
-    if found is None:
-        raise CheckpointError(f"tokenizer.json has none of the tokens {list(names)}")
-    return int(found)
-
-
-def _punctuation_ids(plain: Tokenizer) -> npt.NDArray[np.int64]:
-    """Return the ids of ASCII punctuation; what the vocabulary lacks is not mapped to UNK."""
-    ids = [plain.token_to_id(character) for character in string.punctuation]
-    return np.array([id for id in ids if id is not None], np.int64)

@@ -6,6 +6,8 @@ that search is tested against. The fast kernels live elsewhere.
 
 from typing import Any
 
+from glane.model.checkpoint import Activation, Pooling
+
 NO_TOKENS_SCORE = -10_000.0
 """MaxSim of a document that has no token: finite, and below every score of unit vectors."""
 
@@ -36,25 +38,44 @@ def maxsim(queries: Any, documents: Any, query_mask: Any, document_mask: Any, *,
     return xp.where(document_mask.any(-1), total, NO_TOKENS_SCORE)
 
 
-def splade_weights(logits: Any, mask: Any, *, xp: Any) -> Any:  # noqa: ANN401 (arrays of either module)
+def splade_weights(
+    logits: Any,  # noqa: ANN401 (arrays of either module)
+    mask: Any,  # noqa: ANN401
+    *,
+    xp: Any,  # noqa: ANN401
+    pooling: Pooling = "max",
+    activation: Activation = "relu",
+) -> Any:  # noqa: ANN401
     r"""Return the weight of each term of the vocabulary in each text.
 
     w_t = log(1 + ReLU(max over positions i of logit_it)), which is max over i of
     log(1 + ReLU(logit_it)) (Formal et al., SPLADE v2, 2021, eq. 6), since both functions rise: the
-    maximum goes first, so that the rest is done once for all positions.
+    maximum goes first, so that the rest is done once for all positions. With `pooling` "sum", the
+    sum over i of the same (Formal et al., SPLADE, SIGIR 2021, eq. 1); with `activation`
+    "log1p_relu", log(1 + log(1 + ReLU(logit_it))) in its place (Geng et al., 2025).
 
     Args:
         logits: Of the masked language model, shape (..., n_tokens, n_vocabulary).
         mask: Boolean, shape (..., n_tokens), true where a token counts.
         xp: The array module of both, `numpy` or `torch`.
+        pooling: How the tokens' weights become one.
+        activation: What is done with a logit before log(1 + x).
 
     Returns:
         Weights, shape (..., n_vocabulary), at least 0; a text with no token has none.
     """
     if logits.shape[-2] == 0:
         return logits.sum(-2)
-    best = xp.amax(xp.where(mask[..., None], logits, 0.0), -2)
-    return xp.log1p(xp.where(best > 0, best, 0.0))
+    kept = xp.where(mask[..., None], logits, 0.0)
+    if pooling == "max":
+        return saturated(xp.amax(kept, -2), activation, xp=xp)
+    return saturated(kept, activation, xp=xp).sum(-2)
+
+
+def saturated(logits: Any, activation: Activation, *, xp: Any) -> Any:  # noqa: ANN401
+    """Return log(1 + ReLU(x)) of each logit, or log(1 + log(1 + ReLU(x))), of any shape."""
+    once = xp.log1p(xp.where(logits > 0, logits, 0.0))
+    return xp.log1p(once) if activation == "log1p_relu" else once
 
 
 def sparse_dot(queries: Any, documents: Any, *, xp: Any) -> Any:  # noqa: ANN401
