@@ -16,14 +16,17 @@ for _name in ("onnx", "torch", "transformers"):
         )
 
 if TYPE_CHECKING:
-    from glane_export.exporting import ExportSettings, export_loaded, export_model
+    from glane_export.exporting import export_loaded, export_model
+    from glane_export.settings import ExportSettings
 
 __all__ = ["ExportSettings", "ParityError", "export_loaded", "export_model"]
 
+_HOMES = {"ExportSettings": "settings", "export_loaded": "exporting", "export_model": "exporting"}
+
 
 def __getattr__(name: str) -> object:
-    if name in __all__:
-        value = getattr(import_module("glane_export.exporting"), name)
+    if name in _HOMES:
+        value = getattr(import_module(f"glane_export.{_HOMES[name]}"), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'glane_export' has no attribute {name!r}")

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--texts",
         metavar="FILE",
         help="texts of your own, one a line, to prove on that the model ranks the same; default "
-        "built-in ones",
+        "texts of its training data, else of the dataset, else built-in ones",
     )
     parser.add_argument(
         "--dataset",
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     wait_asleep()
     with stopped_by_sigterm():
         with stage("loading PyTorch"):
-            from glane_export.exporting import ExportSettings, export_model
+            from glane_export import ExportSettings, export_model
         settings = ExportSettings(
             quantize=arguments.quantize,
             texts=texts,
@@ -85,7 +85,9 @@ def show(result: dict[str, Any]) -> str:
         for name, told in UNKNOWN.items()
         if result.get("judged", {}).get(name)
     ]
-    return "\n".join([*rows, "", f"A vector {batch}.", f"Parity is kept. Made {made}"])
+    texts, cpu = result["texts"], result["machine"]["cpu"]
+    proved = f"Proved on {texts['n']} texts ({texts['source']}), on this CPU: {cpu}."
+    return "\n".join([*rows, "", f"A vector {batch}.", f"Parity is kept. {proved}", f"Made {made}"])
 
 
 def _read_texts(path: str | None) -> list[str] | None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from glane.model.checkpoint import (
     CHECKPOINT_FILES,
@@ -17,45 +15,25 @@ from glane.model.checkpoint import (
     ModelInfo,
     fingerprint,
 )
-from glane.model.preparation import check_texts
 from glane.store.folders import check_new, new_folder
 from glane_export import parity, roads
 from glane_export.graph import opset, write_graph
-from glane_export.judged import Judged, judged_loss, read_judged
+from glane_export.judged import judged_loss
+from glane_export.machine import machine
+from glane_export.measured import Measured, odd, read_measured
 from glane_export.quantize import description, quantize
 from glane_export.roads import Probe
 from glane_export.rows import Row
+from glane_export.settings import ExportSettings
 from glane_export.small_files import write_small_files
-from glane_export.texts import MIN_TEXTS, ODD, ORDINARY, query_of, too_long
 from glane_trainer import load_model
 from glane_trainer.model import Model
+from glane_trainer.sample import Sample, read_sample
 from glane_trainer.telling import stage
 
 FP32 = "onnx fp32 to torch"
 ALONE = "onnx fp32 in a batch to alone"
 INT8 = "int8 to fp32"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportSettings:
-    """How to export.
-
-    Attributes:
-        quantize: Precision of the weights: "int8", or "none" for fp32.
-        texts: Ordinary texts of the model's domain that parity is measured on, instead of the
-            ones that come with glane; odd texts are always added.
-        dataset: A BEIR folder whose judgements measure what int8 costs.
-        split: Which of its judgements.
-        overwrite: Whether a folder that is there may be replaced.
-        threads: Threads to compute with; by default what the process may use.
-    """
-
-    quantize: Literal["int8", "none"] = "int8"
-    texts: Sequence[str] | None = None
-    dataset: str | Path | None = None
-    split: str = "dev"
-    overwrite: bool = False
-    threads: int | None = None
 
 
 def export_model(
@@ -82,7 +60,8 @@ def export_model(
     """
     settings = settings or ExportSettings()
     check_new(model_folder, overwrite=settings.overwrite)
-    measured = _measured(settings)
+    sample = read_sample(checkpoint_folder)
+    measured = _measured(settings, sample)
     with stage(f"loading {checkpoint_folder}"):
         model = load_model(checkpoint_folder)
         checkpoint = fingerprint(checkpoint_folder, CHECKPOINT_FILES)
@@ -113,30 +92,22 @@ def export_loaded(
     """
     settings = settings or ExportSettings()
     check_new(model_folder, overwrite=settings.overwrite)
-    return _export(model, Path(model_folder), settings, _measured(settings), checkpoint or "")
+    return _export(model, Path(model_folder), settings, _measured(settings, None), checkpoint or "")
 
 
-class _Measured(NamedTuple):
-    """What parity is measured on, besides odd texts."""
-
-    probes: list[Probe]
-    judged: Judged | None
-
-
-def _measured(settings: ExportSettings) -> _Measured:
-    probes = _ordinary(settings)
-    with stage("finding the candidates of the judged queries"):
-        return _Measured(probes, _judged(settings))
+def _measured(settings: ExportSettings, sample: Sample | None) -> Measured:
+    with stage("reading the texts to prove it on"):
+        return read_measured(settings, sample)
 
 
 def _export(
     model: Model[Any],
     model_folder: Path,
     settings: ExportSettings,
-    measured: _Measured,
+    measured: Measured,
     checkpoint: str,
 ) -> dict[str, Any]:
-    probes, judged = [*measured.probes, *_odd(model)], measured.judged
+    probes = [*measured.probes, *odd(model)]
     with (
         new_folder(model_folder, overwrite=settings.overwrite) as folder,
         tempfile.TemporaryDirectory() as scratch,
@@ -146,11 +117,11 @@ def _export(
         parity.check(bounds)
         if settings.quantize == "int8":
             bounds += _export_int8(fp32, folder, probes, exact, settings.threads)
-            if judged:
-                with stage(f"measuring {len(judged.dataset.queries)} judged queries"):
-                    bounds.append(judged_loss(INT8, judged, fp32, folder, settings.threads))
+            if measured.judged:
+                with stage("measuring what int8 costs the judged queries"):
+                    bounds += judged_loss(INT8, measured.judged, fp32, folder, settings.threads)
             parity.check(bounds)
-        report = _report(folder, bounds) | _counts(judged)
+        report = _report(folder, bounds) | measured.record()
         text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
         (folder / "parity.json").write_text(text, encoding="utf-8")
     return report
@@ -224,43 +195,6 @@ def _alone_and_mixed(
     return bounds, parity.batch_effect(pairs)
 
 
-def _ordinary(settings: ExportSettings) -> list[Probe]:
-    texts = list(ORDINARY)
-    if settings.texts is not None:
-        texts = check_texts(settings.texts, "texts")
-        if len(texts) < MIN_TEXTS:
-            raise ValueError(f"texts must be at least {MIN_TEXTS}, got {len(texts)}")
-    documents = [Probe("document", text) for text in texts]
-    return documents + [Probe("query", query_of(text)) for text in texts]
-
-
-def _odd(model: Model[Any]) -> list[Probe]:
-    """Return the odd texts, in both roles, cut at different places by the two lengths."""
-    texts = [*ODD, *too_long(model.checkpoint.document_length)]
-    return [Probe(role, text) for role in roads.ROLES for text in texts]
-
-
-def _judged(settings: ExportSettings) -> Judged | None:
-    if settings.dataset is None:
-        return None
-    if settings.quantize == "none":
-        raise ValueError("a dataset measures what int8 costs; an fp32 export has no use for it")
-    return read_judged(Path(settings.dataset), settings.split)
-
-
-def _counts(judged: Judged | None) -> dict[str, Any]:
-    if judged is None:
-        return {}
-    dataset = judged.dataset
-    return {
-        "judged": {
-            "n_queries": len(dataset.queries),
-            "n_unknown_queries": dataset.n_unknown_queries,
-            "n_unknown_documents": dataset.n_unknown_documents,
-        }
-    }
-
-
 def _report(folder: Path, bounds: list[parity.Bound]) -> dict[str, Any]:
     info = ModelInfo.read(folder)
     return {
@@ -271,5 +205,6 @@ def _report(folder: Path, bounds: list[parity.Bound]) -> dict[str, Any]:
         "fingerprint": fingerprint(folder),
         "batch_dependent": info.batch_dependent,
         "batch_effect": info.batch_effect,
+        "machine": machine(),
         "bounds": [bound.record() for bound in bounds],
     }

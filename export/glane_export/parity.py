@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -26,8 +26,10 @@ BATCH_DIFFERENCE = 1e-5
 MEAN_COSINE = 0.985
 LOWEST_COSINE = 0.90
 OVERLAP = 0.9
-NDCG_LOSS = 0.004
 """int8 against fp32."""
+
+SHARE = 0.9
+"""Least share of the products with weights that are of integers in what is called int8."""
 
 TOP = 10
 
@@ -42,8 +44,9 @@ class Bound:
         figure: The worst value, or the mean where the measure says so.
         sense: On which side of the limit the figure must lie.
         limit: The bound.
-        text: The text that was worst, cut, with its role.
-        n: Over how many texts, or queries.
+        text: The text that was worst, cut, with its role; empty where it is of no text.
+        n: Over how many texts, queries or products.
+        remark: What else is to be said.
     """
 
     compared: str
@@ -53,6 +56,7 @@ class Bound:
     limit: float
     text: str
     n: int
+    remark: str = ""
 
     @property
     def kept(self) -> bool:
@@ -72,14 +76,20 @@ def check(bounds: Sequence[Bound]) -> None:
     Raises:
         ParityError: Naming each bound that is missed, the figure and the text.
     """
-    missed = [
-        f"{bound.compared}: {bound.measure} is {bound.figure:.3g}, must be {bound.sense} "
-        f"{bound.limit:g}, worst for {bound.text}"
-        for bound in bounds
-        if not bound.kept
-    ]
+    missed = [_told(bound) for bound in bounds if not bound.kept]
     if missed:
         raise ParityError("parity is lost, nothing was written; " + "; ".join(missed))
+
+
+def _told(bound: Bound) -> str:
+    worst = f"worst for {bound.text}" if bound.text else ""
+    parts = [
+        f"{bound.compared}: {bound.measure} is {bound.figure:.3g}",
+        f"must be {bound.sense} {bound.limit:g}",
+        worst,
+        bound.remark,
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 def differences(compared: str, limit: float, probes: Sequence[Probe], pairs: Pairs) -> list[Bound]:
@@ -153,18 +163,12 @@ def overlap(
     return _mean_share(compared, f"mean overlap of the first {TOP}", asked, shares)
 
 
-def ndcg_loss(
-    compared: str,
-    queries: Mapping[str, str],
-    before: Mapping[str, float],
-    after: Mapping[str, float],
-) -> Bound:
-    """Measure how much NDCG@10 is lost, on average; both give it by the ids of the queries."""
-    losses = {query: before[query] - after[query] for query in queries}
-    worst = max(losses, key=lambda query: losses[query])
-    mean = float(np.mean(list(losses.values())))
-    text = str(Probe("query", queries[worst]))
-    return Bound(compared, "loss of NDCG@10", mean, "at most", NDCG_LOSS, text, len(losses))
+def share(compared: str, n_int8: int, n_products: int) -> Bound:
+    """Measure how many of the products with weights are of integers."""
+    figure = n_int8 / n_products if n_products else 0.0
+    remark = f"{n_int8} of {n_products} products with weights are of integers"
+    measure = "share of products in int8"
+    return Bound(compared, measure, figure, "at least", SHARE, "", n_products, remark)
 
 
 def _largest_difference(left: Floats, right: Floats) -> float:

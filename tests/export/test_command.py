@@ -5,13 +5,17 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from glane.commands.main import main
 from glane_export import ExportSettings, export_model
+from glane_export import judged as judged_module
 from glane_export.judged import N_CANDIDATES, N_QUERIES, judged_loss, read_judged
-from glane_trainer import telling
+from glane_export.texts import ORDINARY
+from glane_trainer import Example, telling
+from glane_trainer.sample import SAMPLE, read_sample, write_sample
 
 
 def test_export_prints_a_table_of_bounds(
@@ -91,11 +95,74 @@ def test_loss_is_measured_on_a_bounded_part(checkpoint: Path, tmp_path: Path) ->
     write_beir(tmp_path / "beir", N_QUERIES + 20)
     export_model(checkpoint, tmp_path / "model", ExportSettings(quantize="none"))
     judged = read_judged(tmp_path / "beir", "dev")
-    assert len(judged.dataset.queries) == N_QUERIES
-    assert judged.hits.ids.shape == (N_QUERIES, N_CANDIDATES)
-    assert judged.hits.ids.max() == len(judged.ids) - 1
-    bound = judged_loss("a to a", judged, tmp_path / "model", tmp_path / "model", None)
-    assert (bound.figure, bound.n) == (0, N_QUERIES)
+    first, second = judged.parts()
+    names = [*first.dataset.queries, *second.dataset.queries]
+    assert sorted(names) == sorted(judged.dataset.queries), "each query is in one part"
+    n_queries = (N_QUERIES + 20) // 2
+    assert first.hits.ids.shape == (n_queries, N_CANDIDATES)
+    assert first.hits.ids.max() == len(first.ids) - 1
+    least, most = judged_loss("a to a", judged, tmp_path / "model", tmp_path / "model", None)
+    assert least.figure == -most.figure
+    assert most.kept
+    assert most.n == n_queries, "which show it, so that the others are not asked"
+
+
+def test_more_queries_are_asked_while_too_few_show_nothing(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_beir(tmp_path / "beir", 40)
+    export_model(checkpoint, tmp_path / "model", ExportSettings(quantize="none"))
+    monkeypatch.setattr(judged_module, "N_QUERIES", 9)
+    judged = read_judged(tmp_path / "beir", "dev")
+    _, most = judged_loss("a to a", judged, tmp_path / "model", tmp_path / "model", None)
+    assert (most.n, most.kept) == (24, True)
+
+
+def test_the_report_says_on_what_and_where_it_was_measured(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_beir(tmp_path / "beir", 30)
+    argv = ["export", str(checkpoint), "--json", str(tmp_path / "model"), "--overwrite"]
+
+    def report(*extra: str) -> dict[str, Any]:
+        assert main([*argv, *extra]) == 0, capsys.readouterr().err
+        told: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return told
+
+    built_in = report("--quantize", "none")
+    machine = built_in["machine"]
+    assert machine["cpu"]
+    assert {"glane", "onnx", "onnxruntime", "torch", "transformers"} <= set(machine["versions"])
+    assert built_in["texts"] == {"source": "built-in", "n": 2 * len(ORDINARY)}
+    dataset = report("--dataset", str(tmp_path / "beir"))
+    assert dataset["texts"] == {"source": "dataset", "n": 60}
+    examples = [Example(f"question {i}", f"answer {i}") for i in range(25)]
+    write_sample(checkpoint, examples)
+    trained = report("--dataset", str(tmp_path / "beir"))
+    assert trained["texts"] == {"source": "training data", "n": 50}
+    write_sample(checkpoint, examples[:3])
+    few = report("--quantize", "none")
+    assert few["texts"] == {"source": "training data and built-in", "n": 6 + 2 * len(ORDINARY)}
+
+
+@pytest.mark.parametrize("content", ["[]", '{"queries": []}', '{"queries": 3, "documents": []}'])
+def test_a_damaged_sample_is_one_line(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    (checkpoint / SAMPLE).write_text(content)
+    assert main(["export", str(checkpoint), str(tmp_path / "model")]) == 1
+    assert "must have two lists of strings" in capsys.readouterr().err
+
+
+def test_a_sample_is_spread_over_distinct_texts(tmp_path: Path) -> None:
+    examples = [Example(f"q{i % 500}", f"d{i} \ud800" if i else " ") for i in range(1000)]
+    write_sample(tmp_path, examples)
+    sample = read_sample(tmp_path)
+    assert sample is not None
+    assert len(set(sample.queries)) == len(sample.queries) == 50
+    assert len(sample.documents) == 53
+    assert sample.documents[-1].startswith("d98")
+    assert read_sample(tmp_path / "elsewhere") is None
 
 
 def test_judgements_of_what_the_collection_lacks_are_counted(

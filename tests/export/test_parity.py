@@ -1,9 +1,12 @@
 """The measures behind the bounds, on vectors made by hand."""
 
+import re
+
 import numpy as np
 import pytest
 
 from glane_export import ParityError, parity
+from glane_export.judged import loss_bounds
 from glane_export.parity import Bound
 from glane_export.roads import Probe
 from glane_export.rows import TermRow, TokenRow
@@ -108,12 +111,65 @@ def test_sparse_rows_are_scored_by_the_definitions() -> None:
     np.testing.assert_allclose(plain[0].scores(plain[1:]), [8, 0, 3])
 
 
+def losses(mean: float, deviation: float, n: int) -> list[float]:
+    """Return losses of exactly this mean and standard deviation."""
+    values = np.random.default_rng(0).normal(size=n)
+    values = (values - values.mean()) / values.std(ddof=1)
+    return list(mean + deviation * values)
+
+
+def bounds_of(values: list[float]) -> list[Bound]:
+    return loss_bounds("a to b", [f"query {row}" for row in range(len(values))], values)
+
+
 def test_loss_of_ndcg_may_be_a_gain() -> None:
-    queries = {"1": "one", "2": "two"}
-    bound = parity.ndcg_loss("a to b", queries, {"1": 0.5, "2": 0.5}, {"1": 0.4, "2": 0.7})
-    assert bound.figure == pytest.approx(-0.05)
-    assert bound.kept
-    assert bound.text == "query 'one'"
+    least, most = bounds_of(losses(-0.05, 0.1, 60))
+    assert least.figure < most.figure < 0
+    assert least.kept
+    assert most.kept
+    assert most.n == 60
+
+
+def test_the_interval_is_that_of_students_t() -> None:
+    least, most = bounds_of(losses(0.002, 0.05, 10))
+    half = 2.2622 * 0.05 / 10**0.5
+    assert (least.figure, most.figure) == pytest.approx((0.002 - half, 0.002 + half), abs=1e-5)
+
+
+def test_a_good_model_passes_and_does_not_fail_by_chance_of_its_mean() -> None:
+    """As MiniLM's int8: a loss of .0017, a deviation of .0225; and an unlucky sample of it."""
+    for mean in (0.0017, 0.0017 + 2 * 0.0013):
+        assert all(bound.kept for bound in bounds_of(losses(mean, 0.0225, 300)))
+
+
+def test_a_bad_model_fails_with_few_queries_and_with_many() -> None:
+    for n in (2, 20, 300, 3000):
+        assert not all(bound.kept for bound in bounds_of(losses(0.015, 0.0225, n)))
+    least, most = bounds_of(losses(0.007, 0.0225, 3000))
+    assert not least.kept, "many queries show a loss that is above the lower bound"
+    assert most.kept
+
+
+def test_too_few_queries_show_nothing_and_how_many_would_is_said() -> None:
+    for n in (1, 2, 9):
+        least, most = bounds_of([0.0] * n)
+        assert least.kept
+        assert not most.kept
+        with pytest.raises(ParityError, match=r"about \d+ queries like these would show it"):
+            parity.check([most])
+    (_, most) = bounds_of([0.0] * 9)
+    told = re.search(r"about (\d+) queries", most.remark)
+    assert told is not None
+    enough = int(told[1])
+    assert bounds_of([0.0] * enough)[1].kept
+    assert not bounds_of([0.0] * (enough - 5))[1].kept
+
+
+def test_the_share_of_products_in_int8_is_bounded() -> None:
+    assert parity.share("a to b", 9, 10).kept
+    with pytest.raises(ParityError, match=r"is 0\.0959, must be at least 0\.9, 7 of 73 products"):
+        parity.check([parity.share("a to b", 7, 73)])
+    assert not parity.share("a to b", 0, 0).kept
 
 
 def test_every_missed_bound_is_told() -> None:

@@ -111,7 +111,7 @@ def test_a_run_writes_a_checkpoint_its_log_and_a_picture(
     assert ("last" in names) == (result["kept_step"] != result["steps"])
     assert names - {"last"} == {
         *("glane.json", "tokenizer.json", "config.json", "model.safetensors"),
-        *("training.jsonl", "training.png", "settings.json"),
+        *("training.jsonl", "training.png", "settings.json", "sample.json"),
     }
     assert (tmp_path / "out" / "training.png").read_bytes().startswith(b"\x89PNG")
     assert result["steps"] == 8

@@ -19,6 +19,7 @@ from glane_trainer.examples import (
     without_its_positive,
 )
 from glane_trainer.holdout import choose_held_out, read_as_held_out, spelling
+from glane_trainer.sample import write_sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,10 @@ class TrainingData:
             [example.anchor, example.positive, example.negatives, example.teacher_scores]
             for example in self.examples
         )
+
+    def write_sample(self, folder: Path) -> None:
+        """Write some of the texts into a folder that is there: an export is proved on them."""
+        write_sample(folder, self.examples)
 
     def held_out_fingerprint(self) -> str | None:
         """Return the sha256, in hex, of what is measured on, None where nothing is."""

@@ -237,12 +237,12 @@ class Run:
             "settings": progress.identity,
         }
         write_settings(folder, record)
+        self.data.write_sample(folder)
 
     def _on_disk(self) -> str:
         """Return what a run that ends here leaves."""
-        if (self.out / state.FOLDER).is_dir():
-            return "--resume goes on from the last checkpoint"
-        return "nothing was saved"
+        saved = (self.out / state.FOLDER).is_dir()
+        return "--resume goes on from the last checkpoint" if saved else "nothing was saved"
 
     def _options(self) -> StepOptions:
         """Return what all batches of the next step have in common."""
