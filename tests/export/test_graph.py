@@ -12,9 +12,10 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from glane_export.graph import OPSET, opset, write_graph
+from glane_export.products import Products
 from glane_export.quantize import (
     UNSIGNED,
-    Products,
+    Share,
     description,
     quantize,
     quantize_embeddings,
@@ -96,7 +97,8 @@ def test_a_product_of_integers_is_near_the_product(
     weight = random.normal(size=shape).astype(np.float32)
     weight[:, 0] = 0
     onnx.save(product_model(weight), str(tmp_path / "fp32.onnx"))
-    quantize(tmp_path / "fp32.onnx", tmp_path / "int8.onnx", unsigned=unsigned)
+    share = quantize(tmp_path / "fp32.onnx", tmp_path / "int8.onnx", unsigned=unsigned)
+    assert share == Share(1, 1)
     x = random.normal(size=(6, shape[0])).astype(np.float32)
     x[1], x[2], x[3] = 0, 3, np.abs(x[3])  # nothing, no range, one side of 0
     x[4] *= 1e4  # the other rows must not notice
@@ -134,7 +136,7 @@ def test_a_row_has_the_same_product_whatever_stands_beside_it(tmp_path: Path) ->
 def test_a_weight_that_two_products_read_is_stored_once() -> None:
     model = product_model(np.eye(4, dtype=np.float32))
     model.graph.node.append(helper.make_node("MatMul", ["y", "w"], ["z"]))
-    Products(model.graph, unsigned=False).rewrite()
+    assert Products(model.graph, OPSET, unsigned=False, bits=8).rewrite() == 2
     names = [tensor.name for tensor in model.graph.initializer]
     assert names.count("w/int8") == 1
     assert "w" not in names
