@@ -10,6 +10,16 @@ import pytest
 from glane.commands import program
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests marked `owners` out where they are not asked for."""
+    if "owners" in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("owners")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The real collections, from `GLANE_DATA`; where CI is set their absence is a failure."""

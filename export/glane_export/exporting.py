@@ -15,6 +15,8 @@ from glane.model.checkpoint import (
     ModelInfo,
     fingerprint,
 )
+from glane.model.model_files import TEXT
+from glane.retrievers.canary import encoded, write_canaries
 from glane.store.folders import check_new, new_folder
 from glane_export import parity, roads
 from glane_export.graph import opset, write_graph
@@ -26,6 +28,7 @@ from glane_export.roads import Probe
 from glane_export.rows import Row
 from glane_export.settings import ExportSettings
 from glane_export.small_files import write_small_files
+from glane_export.texts import CANARIES
 from glane_trainer import load_model
 from glane_trainer.model import Model
 from glane_trainer.sample import Sample, read_sample
@@ -121,6 +124,7 @@ def _export(
                 with stage("measuring what int8 costs the judged queries"):
                     bounds += judged_loss(INT8, measured.judged, fp32, folder, settings.threads)
             parity.check(bounds)
+        _write_canaries(folder, settings.threads)
         report = _report(folder, bounds) | measured.record()
         text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
         (folder / "parity.json").write_text(text, encoding="utf-8")
@@ -175,8 +179,14 @@ def _export_int8(
     ]
 
 
+def _write_canaries(folder: Path, threads: int | None) -> None:
+    """Write what the model gives for some texts, for those who have it elsewhere."""
+    model = roads.load_runtime(folder, threads)
+    write_canaries([row for role in roads.ROLES for row in encoded(model, role, CANARIES)], folder)
+
+
 def _copy(source: Path, folder: Path) -> None:
-    for name in ("glane.json", "tokenizer.json", QUERY_WEIGHTS):
+    for name in ("glane.json", "tokenizer.json", TEXT, QUERY_WEIGHTS):
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
 

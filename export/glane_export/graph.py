@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from glane_export import heads
+from glane_export.onnx_files import read_onnx, write_onnx
 from glane_trainer import SparseEmbed
 from glane_trainer.model import Model
 from glane_trainer.terms import TermModel
@@ -42,7 +44,7 @@ class Body(torch.nn.Module):
 
 
 def write_graph(model: Model[Any], path: Path) -> None:
-    """Write a model as one ONNX file.
+    """Write a model as ONNX.
 
     Weights of lower precision become fp32; token types are zeros inside the graph, where the
     model has any; dropout is off. The model that is given stays as it is.
@@ -50,19 +52,32 @@ def write_graph(model: Model[Any], path: Path) -> None:
     Args:
         model: A model of the trainer. A ColBERT's graph gives `token_vectors`, of length 1, shape
             (n, length, dim); that of a sparse model what `glane_export.heads` says.
-        path: The file to write.
+        path: The file to write; beyond 2 GB the weights lie beside it.
     """
-    model = copy.deepcopy(model).cpu()
-    model.float().eval()
-    _use_plain_attention(model)
-    if not isinstance(model, TermModel):
-        _trace(model, path, [OUTPUT])
-        return
-    _trace(Body(model).eval(), path, [heads.TRANSFORMED, heads.HIDDEN])
-    graph = onnx.load(str(path))
-    heads.append_head(graph.graph, _head(model))
-    onnx.checker.check_model(graph)
-    onnx.save_model(graph, str(path))
+    with _plain(model) as plain:
+        if isinstance(plain, TermModel):
+            graph = _traced(Body(plain).eval(), [heads.TRANSFORMED, heads.HIDDEN])
+            heads.append_head(graph.graph, _head(plain))
+        else:
+            graph = _traced(plain, [OUTPUT])
+    declare_width(graph, model.checkpoint.dim)
+    write_onnx(graph, path)
+
+
+def declare_width(graph: onnx.ModelProto, dim: int) -> None:
+    """Declare the width of what a graph gives: the third axis of vectors and of embeddings."""
+    for output in graph.graph.output:
+        axes = output.type.tensor_type.shape.dim
+        if len(axes) == 3:
+            axes[2].dim_value = dim
+
+
+def _traced(module: torch.nn.Module, outputs: list[str]) -> onnx.ModelProto:
+    """Return what a module computes, weights included."""
+    with tempfile.TemporaryDirectory() as scratch:  # above 2 GB torch writes a file for each weight
+        path = Path(scratch) / "traced.onnx"
+        _trace(module, path, outputs)
+        return read_onnx(path)
 
 
 def _trace(model: torch.nn.Module, path: Path, outputs: list[str]) -> None:
@@ -111,8 +126,24 @@ def _quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def _use_plain_attention(model: torch.nn.Module) -> None:
-    """Spell attention out as products and softmax, which onnxruntime fuses best."""
-    for module in model.modules():
-        if isinstance(module, PreTrainedModel):
+@contextmanager
+def _plain(model: Model[Any]) -> Iterator[Model[Any]]:
+    """Yield a model in fp32, on the CPU, without dropout, its attention spelled out.
+
+    Products and softmax are what onnxruntime fuses best. The weights are copied only where they are
+    not so; the model that is given is as it was afterwards.
+    """
+    fits = all(p.dtype == torch.float32 and p.device.type == "cpu" for p in model.parameters())
+    plain = model if fits else copy.deepcopy(model).cpu().float()
+    modules = [module for module in plain.modules() if isinstance(module, PreTrainedModel)]
+    before = [module.config._attn_implementation for module in modules]
+    was_training = plain.training
+    plain.eval()
+    try:
+        for module in modules:
             module.set_attn_implementation("eager")
+        yield plain
+    finally:
+        for module, attention in zip(modules, before, strict=True):
+            module.set_attn_implementation(attention)
+        plain.train(was_training)

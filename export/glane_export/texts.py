@@ -118,6 +118,10 @@ ODD = (
 """Nothing, punctuation only, single characters, other scripts, signs."""
 
 
+CANARIES = (*[text for text in ORDINARY if 5 <= len(text.split()) <= 12][:3], ODD[11], ODD[17])
+"""Few and short: a folder carries what its model makes of them."""
+
+
 def too_long(n_tokens: int) -> tuple[str, str]:
     """Return two texts of more than `n_tokens` tokens: varied, and one word again and again."""
     varied = " ".join(ORDINARY)

@@ -12,6 +12,7 @@ from onnx import numpy_helper
 from tokenizers import Tokenizer
 
 from glane import ColBERT, ModelInfo
+from glane.commands.main import main
 from glane.model.checkpoint import CHECKPOINT_FILES, fingerprint
 from glane_export import (
     ExportSettings,
@@ -21,7 +22,7 @@ from glane_export import (
     exporting,
 )
 from glane_export.graph import write_graph
-from glane_export.quantize import saturates
+from glane_export.quantize import quantize, saturates
 from glane_trainer import ColBERT as TorchColBERT
 from glane_trainer.model import Model
 
@@ -64,8 +65,10 @@ def test_export_keeps_every_bound(
 
 def test_the_folder_holds_what_the_runtime_reads(checkpoint: Path, tmp_path: Path) -> None:
     report = export_model(checkpoint, tmp_path / "model")
-    names = ["glane.json", "model.json", "model.onnx", "parity.json", "tokenizer.json"]
-    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == names
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
+        *("canary.json", "glane.json", "model.json", "model.onnx", "parity.json"),
+        *("text.json", "tokenizer.json"),
+    ]
     info = ModelInfo.read(tmp_path / "model")
     assert (info.precision, info.opset) == ("int8", 17)
     assert info.checkpoint == fingerprint(checkpoint, CHECKPOINT_FILES)
@@ -203,6 +206,23 @@ def test_a_quantization_that_depends_on_the_batch_is_found_out(
     assert info.batch_dependent
     assert report["batch_dependent"] is True
     assert 1e-7 < info.batch_effect < 0.2
+
+
+def test_a_model_of_a_cpu_with_whole_products_is_noticed_on_one_that_saturates(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Signed weights with the canaries of whole products: what a CPU with VNNI writes."""
+    if not saturates():
+        pytest.skip("this CPU's products come out whole")
+    export_model(checkpoint, tmp_path / "fp32", FP32)
+    report = export_model(checkpoint, tmp_path / "model")
+    assert main(["info", str(tmp_path / "model"), "--verify"]) == 0
+    quantize(tmp_path / "fp32" / "model.onnx", tmp_path / "model" / "model.onnx", unsigned=False)
+    report["fingerprint"] = fingerprint(tmp_path / "model")
+    (tmp_path / "model" / "parity.json").write_text(json.dumps(report))
+    capsys.readouterr()
+    assert main(["info", str(tmp_path / "model"), "--verify"]) == 1
+    assert "adds products of uint8 and int8 in 16 bits" in capsys.readouterr().err
 
 
 def test_texts_of_ones_own_are_measured(checkpoint: Path, tmp_path: Path) -> None:

@@ -13,7 +13,10 @@ from glane.errors import CheckpointError
 from glane.model.checkpoint import CHECKPOINT_FILES, Checkpoint, ModelInfo, fingerprint
 from glane.model.model_files import PROOF, ModelFiles
 from glane.model.progress import telling
+from glane.retrievers.canary import verify_canaries
 from glane.retrievers.collection import STAGES
+from glane.retrievers.neural import Neural
+from glane.retrievers.registry import NEURAL
 from glane.saved import load
 from glane.store.manifest import DRAFT, MANIFEST, Manifest, read_manifest
 from glane.store.reading import State, damaged_files, open_state
@@ -29,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--verify",
         action="store_true",
         help="compare every file of an index with its checksum, and open it; or an exported model "
-        "with what its export proved",
+        "with what its export proved; and what models give on this CPU with what they gave there",
     )
 
 
@@ -64,17 +67,18 @@ def _lines(values: Mapping[str, Any], indent: str) -> list[str]:
 
 
 def _index(folder: Path, *, verify: bool) -> dict[str, Any]:
-    manifest = read_manifest(folder)
+    manifest, canaries = read_manifest(folder), {}
     if verify:
         if damaged := damaged_files(folder):
             raise CheckpointError(
                 f"{len(damaged)} damaged files in the index: {', '.join(damaged)}"
             )
-        _open(folder, manifest)
+        canaries = _open(folder, manifest)
     return {
         "type": "index",
         **_contents(folder, manifest),
         **({"unfinished": UNFINISHED} if (folder / DRAFT).exists() else {}),
+        **({"canaries": canaries} if canaries else {}),
         **({"verified": len(manifest.files) + 1} if verify else {}),
     }
 
@@ -91,16 +95,20 @@ def _draft(folder: Path, *, verify: bool) -> dict[str, Any]:
     }
 
 
-def _open(folder: Path, manifest: Manifest) -> None:
+def _open(folder: Path, manifest: Manifest) -> dict[str, Any]:
     """Open an index as a search does, or, where it holds a retriever alone, its arrays.
 
+    Returns:
+        What each stage's model gives for its canaries.
+
     Raises:
-        CheckpointError: If that is refused.
+        CheckpointError: If that is refused, or a model gives something else here.
     """
-    if "search" in manifest.settings:
-        load(folder, {})
-    else:
+    if "search" not in manifest.settings:
         open_state(folder)
+        return {}
+    stages = load(folder, {}).collection.stages()
+    return {place: verify_canaries(s) for place, s in stages.items() if isinstance(s, Neural)}
 
 
 def _contents(folder: Path, manifest: Manifest) -> dict[str, Any]:
@@ -175,8 +183,10 @@ def _exported(folder: Path, *, verify: bool) -> dict[str, Any]:
     files = ModelFiles(folder)
     if verify and PROOF not in files.small:
         raise CheckpointError(f"{str(folder)!r} has no {PROOF}, which names the proved model")
+    canary = {}
     if verify:
         files.check_proof()
+        canary = {"canary": verify_canaries(NEURAL[checkpoint.kind].load(folder))}
     return {
         "type": "model",
         "folder": str(folder),
@@ -190,6 +200,7 @@ def _exported(folder: Path, *, verify: bool) -> dict[str, Any]:
             if info.batch_dependent
             else "a vector does not depend on its batch"
         ),
+        **canary,
         **({"verified": len(files.contents())} if verify else {}),
     }
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 BLOCK = 1 << 20
 """Bytes that are read at once."""
 
+DATA = ".data"
+"""Behind the name of a graph, that of the file of its weights, where they are not inside it."""
+
 SETTLED_NS = 2_000_000_000
 """Age in nanoseconds from which a file's times tell of every change; the coarsest file systems
 keep them to two seconds."""

@@ -14,6 +14,15 @@ from glane.model.schema import parse_json, read_small
 PROOF = "parity.json"
 """What the export proved; it holds the fingerprint of the model it was proved of."""
 
+TEXT = "text.json"
+"""How a text becomes token ids, for programs without glane (`docs/model-folder.md`)."""
+
+CANARY = "canary.json"
+"""Some texts, and what the model made of them where it was exported."""
+
+OTHERS = (QUERY_WEIGHTS, PROOF, TEXT, CANARY)
+"""Small files that a folder may lack."""
+
 
 class ModelFiles:
     """A model folder's small files in memory, and its graph held open.
@@ -34,7 +43,7 @@ class ModelFiles:
         """
         self.folder = Path(folder).absolute()
         required = [ModelInfo.file_name, "glane.json", "tokenizer.json"]
-        others = [name for name in (QUERY_WEIGHTS, PROOF) if (self.folder / name).is_file()]
+        others = [name for name in OTHERS if (self.folder / name).is_file()]
         self.small = {name: read_small(folder, name) for name in (*required, *others)}
         head = b"".join(self._entry(name) for name in ("glane.json", "tokenizer.json"))
         self.graph = GraphFile(self.folder / "model.onnx", head)
