@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from glane.model.checkpoint import (
     CHECKPOINT_FILES,
@@ -36,7 +36,10 @@ from glane_trainer.telling import stage
 
 FP32 = "onnx fp32 to torch"
 ALONE = "onnx fp32 in a batch to alone"
-INT8 = "int8 to fp32"
+LIMITS = {"int8": parity.INT8, "fp16": parity.FP16}
+
+GRAPH = "model.onnx"
+HALF = "weights and activations fp16, by onnxruntime's converter; a sparse model's head fp32"
 
 
 def export_model(
@@ -59,7 +62,7 @@ def export_model(
         ParityError: If a bound is missed; nothing is written then.
         CheckpointError: If the checkpoint is missing or damaged.
         FileExistsError: If the folder exists and may not be replaced.
-        ValueError: If there are too few texts, or a dataset is given for an fp32 export.
+        ValueError: If there are too few texts.
     """
     settings = settings or ExportSettings()
     check_new(model_folder, overwrite=settings.overwrite)
@@ -91,7 +94,7 @@ def export_loaded(
     Raises:
         ParityError: If a bound is missed; nothing is written then.
         FileExistsError: If the folder exists and may not be replaced.
-        ValueError: If there are too few texts, or a dataset is given for an fp32 export.
+        ValueError: If there are too few texts.
     """
     settings = settings or ExportSettings()
     check_new(model_folder, overwrite=settings.overwrite)
@@ -118,11 +121,9 @@ def _export(
         fp32 = folder if settings.quantize == "none" else Path(scratch)
         bounds, exact = _export_fp32(model, checkpoint, fp32, probes, settings.threads)
         parity.check(bounds)
-        if settings.quantize == "int8":
-            bounds += _export_int8(fp32, folder, probes, exact, settings.threads)
-            if measured.judged:
-                with stage("measuring what int8 costs the judged queries"):
-                    bounds += judged_loss(INT8, measured.judged, fp32, folder, settings.threads)
+        if settings.quantize != "none":
+            bounds += _export_smaller(model, fp32, folder, probes, exact, settings)
+            bounds += _judged_loss(measured, fp32, folder, settings)
             parity.check(bounds)
         _write_canaries(folder, settings.threads)
         report = _report(folder, bounds) | measured.record()
@@ -136,7 +137,7 @@ def _export_fp32(
 ) -> tuple[list[parity.Bound], list[Row]]:
     """Write the fp32 model; return its bounds and the rows that the runtime gives."""
     with stage("tracing the graph"):
-        write_graph(model, folder / "model.onnx")
+        write_graph(model, folder / GRAPH)
     write_small_files(model, folder)
     moved, effect = _alone_and_mixed(folder, probes, threads)
     ModelInfo(
@@ -144,7 +145,7 @@ def _export_fp32(
         quantization="none",
         batch_dependent=False,
         batch_effect=effect,
-        opset=opset(folder / "model.onnx"),
+        opset=opset(folder / GRAPH),
         checkpoint=checkpoint,
     ).write(folder)
     with stage(f"comparing {len(probes)} texts with torch, in fp32"):
@@ -153,30 +154,53 @@ def _export_fp32(
     return [*parity.differences(FP32, parity.DIFFERENCE, probes, pairs), *moved], given
 
 
-def _export_int8(
-    fp32: Path, folder: Path, probes: list[Probe], exact: list[Row], threads: int | None
+def _export_smaller(
+    model: Model[Any],
+    fp32: Path,
+    folder: Path,
+    probes: list[Probe],
+    exact: list[Row],
+    settings: ExportSettings,
 ) -> list[parity.Bound]:
-    """Write the int8 version of a model; return its bounds, by the rows that the runtime gives."""
-    with stage("quantizing to int8"):
-        quantize(fp32 / "model.onnx", folder / "model.onnx")
+    """Write the version of fewer bits; return its bounds, by the rows that the runtime gives."""
+    precision: Literal["int8", "fp16"] = "int8" if settings.quantize == "int8" else "fp16"
+    limits, compared, bounds = LIMITS[precision], f"{precision} to fp32", []
+    with stage(f"making the graph in {precision}"):
+        if precision == "int8":
+            share = quantize(fp32 / GRAPH, folder / GRAPH, bits=settings.bits)
+            bounds.append(parity.share(compared, *share))
+        else:
+            write_graph(model, folder / GRAPH, half=True)
+    parity.check(bounds)
     _copy(fp32, folder)
-    moved, effect = _alone_and_mixed(folder, probes, threads)
+    moved, effect = _alone_and_mixed(folder, probes, settings.threads)
     ModelInfo(
-        precision="int8",
-        quantization=description(),
+        precision=precision,
+        quantization=description(settings.bits) if precision == "int8" else HALF,
         batch_dependent=not all(bound.kept for bound in moved),
         batch_effect=effect,
-        opset=opset(folder / "model.onnx"),
+        opset=opset(folder / GRAPH),
         checkpoint=ModelInfo.read(fp32).checkpoint,
     ).write(folder)
-    with stage(f"comparing {len(probes)} texts with fp32, in int8"):
-        given = roads.by_runtime(folder, probes, threads)
+    with stage(f"comparing {len(probes)} texts with fp32, in {precision}"):
+        given = roads.by_runtime(folder, probes, settings.threads)
     pairs = list(zip(exact, given, strict=True))
     return [
-        *parity.cosines(INT8, probes, pairs),
-        *parity.shared_terms(INT8, probes, pairs),
-        parity.overlap(INT8, probes, exact, given),
+        *bounds,
+        *parity.cosines(compared, probes, pairs, limits),
+        *parity.shared_terms(compared, probes, pairs, limits),
+        parity.overlap(compared, probes, exact, given, limits),
     ]
+
+
+def _judged_loss(
+    measured: Measured, fp32: Path, folder: Path, settings: ExportSettings
+) -> list[parity.Bound]:
+    if measured.judged is None:
+        return []
+    compared = f"{settings.quantize} to fp32"
+    with stage(f"measuring what {settings.quantize} costs the judged queries"):
+        return judged_loss(compared, measured.judged, fp32, folder, settings.threads)
 
 
 def _write_canaries(folder: Path, threads: int | None) -> None:
@@ -211,7 +235,7 @@ def _report(folder: Path, bounds: list[parity.Bound]) -> dict[str, Any]:
         "precision": info.precision,
         "quantization": info.quantization,
         "opset": info.opset,
-        "bytes": (folder / "model.onnx").stat().st_size,
+        "bytes": (folder / GRAPH).stat().st_size,
         "fingerprint": fingerprint(folder),
         "batch_dependent": info.batch_dependent,
         "batch_effect": info.batch_effect,

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from glane.model.session import onnxruntime
 from glane_export import heads
 from glane_export.onnx_files import read_onnx, write_onnx
 from glane_trainer import SparseEmbed
@@ -43,7 +44,7 @@ class Body(torch.nn.Module):
         return self.model.transform(hidden), hidden
 
 
-def write_graph(model: Model[Any], path: Path) -> None:
+def write_graph(model: Model[Any], path: Path, *, half: bool = False) -> None:
     """Write a model as ONNX.
 
     Weights of lower precision become fp32; token types are zeros inside the graph, where the
@@ -53,13 +54,15 @@ def write_graph(model: Model[Any], path: Path) -> None:
         model: A model of the trainer. A ColBERT's graph gives `token_vectors`, of length 1, shape
             (n, length, dim); that of a sparse model what `glane_export.heads` says.
         path: The file to write; beyond 2 GB the weights lie beside it.
+        half: Whether all but a sparse model's head computes in fp16; what goes in and comes out
+            stays as it is.
     """
     with _plain(model) as plain:
         if isinstance(plain, TermModel):
-            graph = _traced(Body(plain).eval(), [heads.TRANSFORMED, heads.HIDDEN])
+            graph = in_half(_traced(Body(plain).eval(), [heads.TRANSFORMED, heads.HIDDEN]), half)
             heads.append_head(graph.graph, _head(plain))
         else:
-            graph = _traced(plain, [OUTPUT])
+            graph = in_half(_traced(plain, [OUTPUT]), half)
     declare_width(graph, model.checkpoint.dim)
     write_onnx(graph, path)
 
@@ -70,6 +73,21 @@ def declare_width(graph: onnx.ModelProto, dim: int) -> None:
         axes = output.type.tensor_type.shape.dim
         if len(axes) == 3:
             axes[2].dim_value = dim
+
+
+def in_half(graph: onnx.ModelProto, half: bool) -> onnx.ModelProto:
+    """Return a graph that computes in fp16, its inputs and outputs as before, where that is asked.
+
+    Which operators stay in fp32, and how what fp16 cannot hold is cut, is onnxruntime's own.
+    """
+    if not half:
+        return graph
+    onnxruntime()  # without its telemetry, before anything below imports it
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    with _quiet():
+        converted: onnx.ModelProto = convert_float_to_float16(graph, keep_io_types=True)
+    return converted
 
 
 def _traced(module: torch.nn.Module, outputs: list[str]) -> onnx.ModelProto:
@@ -115,7 +133,7 @@ def opset(path: Path) -> int:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back the warnings of tracing: parity is what decides."""
+    """Hold back the warnings of tracing and of fp16: parity is what decides."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

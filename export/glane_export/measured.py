@@ -44,7 +44,7 @@ def read_measured(settings: ExportSettings, sample: Sample | None) -> Measured:
         sample: What the checkpoint keeps of its training data.
 
     Raises:
-        ValueError: If there are too few texts, or a dataset is given for an fp32 export.
+        ValueError: If there are too few texts.
     """
     judged = _judged(settings)
     if settings.texts is not None:
@@ -84,6 +84,4 @@ def _probes(queries: Sequence[str], documents: Sequence[str]) -> list[Probe]:
 def _judged(settings: ExportSettings) -> Judged | None:
     if settings.dataset is None:
         return None
-    if settings.quantize == "none":
-        raise ValueError("a dataset measures what int8 costs; an fp32 export has no use for it")
     return read_judged(Path(settings.dataset), settings.split)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -23,10 +23,23 @@ DIFFERENCE = 1e-4
 BATCH_DIFFERENCE = 1e-5
 """fp32 alone against in a batch; an int8 model beyond it depends on its batch."""
 
-MEAN_COSINE = 0.985
-LOWEST_COSINE = 0.90
-OVERLAP = 0.9
-"""int8 against fp32."""
+
+class Limits(NamedTuple):
+    """What a version of fewer bits must keep of fp32.
+
+    Attributes:
+        mean_cosine: Of a token's two vectors, or a text's, at least.
+        lowest_cosine: Of any, at least.
+        overlap: Of a text's terms, and of the first `TOP` documents, on average at least.
+    """
+
+    mean_cosine: float
+    lowest_cosine: float
+    overlap: float
+
+
+INT8 = Limits(mean_cosine=0.985, lowest_cosine=0.90, overlap=0.9)
+FP16 = Limits(mean_cosine=0.999, lowest_cosine=0.99, overlap=0.98)
 
 SHARE = 0.9
 """Least share of the products with weights that are of integers in what is called int8."""
@@ -106,7 +119,9 @@ def differences(compared: str, limit: float, probes: Sequence[Probe], pairs: Pai
     return bounds
 
 
-def cosines(compared: str, probes: Sequence[Probe], pairs: Pairs) -> list[Bound]:
+def cosines(
+    compared: str, probes: Sequence[Probe], pairs: Pairs, limits: Limits = INT8
+) -> list[Bound]:
     """Measure the mean and the lowest cosine of two vectors."""
     sides = [left.directions(right) for left, right in pairs]
     products = [(left * right).sum(1) for left, right in sides]
@@ -114,12 +129,13 @@ def cosines(compared: str, probes: Sequence[Probe], pairs: Pairs) -> list[Bound]
     lowest = [float(row.min()) if len(row) else 1.0 for row in products]
     mean = float(np.concatenate(products).mean())
     low, least = _worst(lowest), _worst(means)
-    n = len(probes)
+    measured = (
+        ("mean cosine", mean, limits.mean_cosine, least),
+        ("lowest cosine", lowest[low], limits.lowest_cosine, low),
+    )
     return [
-        Bound(compared, "mean cosine", mean, "at least", MEAN_COSINE, str(probes[least]), n),
-        Bound(
-            compared, "lowest cosine", lowest[low], "at least", LOWEST_COSINE, str(probes[low]), n
-        ),
+        Bound(compared, name, figure, "at least", limit, str(probes[worst]), len(probes))
+        for name, figure, limit, worst in measured
     ]
 
 
@@ -131,18 +147,26 @@ def batch_effect(pairs: Pairs) -> float:
     return min(2.0, float(max(halves)))
 
 
-def shared_terms(compared: str, probes: Sequence[Probe], pairs: Pairs) -> list[Bound]:
+def shared_terms(
+    compared: str, probes: Sequence[Probe], pairs: Pairs, limits: Limits = INT8
+) -> list[Bound]:
     """Measure how many terms two rows share, on average over the texts; nothing without terms."""
     shares = [
         left.shared(right)
         for left, right in pairs
         if isinstance(left, TermRow) and isinstance(right, TermRow)
     ]
-    return [_mean_share(compared, "mean overlap of terms", probes, shares)] if shares else []
+    if not shares:
+        return []
+    return [_mean_share(compared, "mean overlap of terms", probes, shares, limits)]
 
 
 def overlap(
-    compared: str, probes: Sequence[Probe], first: Sequence[Row], second: Sequence[Row]
+    compared: str,
+    probes: Sequence[Probe],
+    first: Sequence[Row],
+    second: Sequence[Row],
+    limits: Limits = INT8,
 ) -> Bound:
     """Measure how much of each query's first ten documents two rankings share, on average.
 
@@ -151,6 +175,7 @@ def overlap(
         probes: The texts; each query ranks all documents.
         first: Their rows.
         second: Likewise.
+        limits: What they must share.
     """
     queries = [row for row, probe in enumerate(probes) if probe.role == "query"]
     documents = [row for row, probe in enumerate(probes) if probe.role == "document"]
@@ -160,7 +185,7 @@ def overlap(
     ]
     shares = [_shared(left, right) for left, right in zip(*scores, strict=True)]
     asked = [probes[row] for row in queries]
-    return _mean_share(compared, f"mean overlap of the first {TOP}", asked, shares)
+    return _mean_share(compared, f"mean overlap of the first {TOP}", asked, shares, limits)
 
 
 def share(compared: str, n_int8: int, n_products: int) -> Bound:
@@ -176,9 +201,11 @@ def _largest_difference(left: Floats, right: Floats) -> float:
     return float(np.abs(left - right).max()) if left.size else 0.0
 
 
-def _mean_share(compared: str, measure: str, probes: Sequence[Probe], shares: list[float]) -> Bound:
+def _mean_share(
+    compared: str, measure: str, probes: Sequence[Probe], shares: list[float], limits: Limits
+) -> Bound:
     mean, text = float(np.mean(shares)), str(probes[_worst(shares)])
-    return Bound(compared, measure, mean, "at least", OVERLAP, text, len(probes))
+    return Bound(compared, measure, mean, "at least", limits.overlap, text, len(probes))
 
 
 def _worst(figures: list[float], *, highest: bool = False) -> int:

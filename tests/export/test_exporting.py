@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 from tokenizers import Tokenizer
 
 from glane import ColBERT, ModelInfo
@@ -22,7 +22,7 @@ from glane_export import (
     exporting,
 )
 from glane_export.graph import write_graph
-from glane_export.quantize import quantize, saturates
+from glane_export.quantize import Share, quantize, saturates
 from glane_trainer import ColBERT as TorchColBERT
 from glane_trainer.model import Model
 
@@ -51,7 +51,7 @@ def test_export_keeps_every_bound(
     source = make_checkpoint(kind=kind)
     report = export_model(source, tmp_path / "model", ExportSettings(quantize=quantize))
     assert all(bound["kept"] for bound in report["bounds"])
-    assert len(report["bounds"]) == (5 if quantize == "int8" else 2)
+    assert len(report["bounds"]) == (6 if quantize == "int8" else 2)
     assert json.loads((tmp_path / "model" / "parity.json").read_text()) == report
     model, torch_model = ColBERT.load(tmp_path / "model"), TorchColBERT.load(source)
     for ours, theirs in (
@@ -109,8 +109,8 @@ def test_attention_to_expansion_travels_with_the_model(
 def test_noise_in_the_fp32_graph_fails_and_leaves_nothing(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quantize: Quantize
 ) -> None:
-    def sabotaged(model: Model[Any], path: Path) -> None:
-        write_graph(model, path)
+    def sabotaged(model: Model[Any], path: Path, **how: bool) -> None:
+        write_graph(model, path, **how)
         with_noise(path)
 
     monkeypatch.setattr(exporting, "write_graph", sabotaged)
@@ -125,9 +125,10 @@ def test_a_bad_quantization_fails_and_keeps_what_was_there(
     export_model(checkpoint, tmp_path / "out" / "model", FP32)
     before = fingerprint(tmp_path / "out" / "model")
 
-    def sabotaged(source: Path, target: Path) -> None:
+    def sabotaged(source: Path, target: Path, bits: int) -> Share:
         target.write_bytes(source.read_bytes())
         with_noise(target)
+        return Share(1, 1)
 
     monkeypatch.setattr(exporting, "quantize", sabotaged)
     with pytest.raises(
@@ -193,12 +194,13 @@ def test_a_quantization_that_depends_on_the_batch_is_found_out(
 ) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    def dynamic(source: Path, target: Path) -> None:
+    def dynamic(source: Path, target: Path, bits: int) -> Share:
         kind = QuantType.QUInt8 if saturates() else QuantType.QInt8
         quantize_dynamic(
             str(source), str(target), per_channel=True, weight_type=kind,
             op_types_to_quantize=["MatMul"], extra_options={"MatMulConstBOnly": True},
         )  # fmt: skip
+        return Share(1, 1)
 
     monkeypatch.setattr(exporting, "quantize", dynamic)
     report = export_model(checkpoint, tmp_path / "model")
@@ -225,6 +227,47 @@ def test_a_model_of_a_cpu_with_whole_products_is_noticed_on_one_that_saturates(
     assert "adds products of uint8 and int8 in 16 bits" in capsys.readouterr().err
 
 
+def test_seven_bits_give_the_same_on_every_cpu(checkpoint: Path, tmp_path: Path) -> None:
+    """Their products fit into 16 bits two by two, so that signed weights stay exact here too."""
+    report = export_model(checkpoint, tmp_path / "model", ExportSettings(range="7bit"))
+    assert "7 bits" in report["quantization"]
+    weights = onnx.load(str(tmp_path / "model" / "model.onnx")).graph.initializer
+    assert {TensorProto.INT8} <= {weight.data_type for weight in weights}
+    assert "weights stored as uint8" not in report["quantization"]
+
+
+def test_fp16_keeps_bounds_of_its_own(checkpoint: Path, tmp_path: Path) -> None:
+    report = export_model(checkpoint, tmp_path / "model", ExportSettings(quantize="fp16"))
+    assert report["precision"] == "fp16"
+    limits = {b["measure"]: b["limit"] for b in report["bounds"] if b["compared"] == "fp16 to fp32"}
+    assert limits == {
+        "mean cosine": 0.999,
+        "lowest cosine": 0.99,
+        "mean overlap of the first 10": 0.98,
+    }
+    model = onnx.load(str(tmp_path / "model" / "model.onnx"))
+    assert TensorProto.FLOAT16 in {weight.data_type for weight in model.graph.initializer}
+    assert ColBERT.load(tmp_path / "model").encode_queries(["sea"]).values.dtype == np.float32
+
+
+def test_sparse_models_in_fp16(sparse_checkpoint: Path, tmp_path: Path) -> None:
+    report = export_model(sparse_checkpoint, tmp_path / "model", ExportSettings(quantize="fp16"))
+    assert all(bound["kept"] for bound in report["bounds"])
+
+
+def test_a_share_of_int8_that_is_too_small_is_refused(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hardly(source: Path, target: Path, bits: int) -> Share:
+        target.write_bytes(source.read_bytes())
+        return Share(7, 73)
+
+    monkeypatch.setattr(exporting, "quantize", hardly)
+    with pytest.raises(ParityError, match="7 of 73 products with weights are of integers"):
+        export_model(checkpoint, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
 def test_texts_of_ones_own_are_measured(checkpoint: Path, tmp_path: Path) -> None:
     texts = [f"the {word} runs to the sea" for word in "abcdefghijklmnopqrst"]
     report = export_model(checkpoint, tmp_path / "model", ExportSettings(texts=texts))
@@ -235,13 +278,14 @@ def test_texts_of_ones_own_are_measured(checkpoint: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (ExportSettings(texts=["one"]), "texts must be at least 20, got 1"),
-        (ExportSettings(quantize="none", dataset="x"), "has no use for it"),
+        ({"texts": ["one"]}, "texts must be at least 20, got 1"),
+        ({"quantize": "none", "dataset": "x"}, "has no use for it"),
+        ({"quantize": "fp16", "range": "7bit"}, "a range of 7bit is of int8"),
     ],
 )
 def test_bad_settings_are_refused(
-    checkpoint: Path, tmp_path: Path, settings: ExportSettings, message: str
+    checkpoint: Path, tmp_path: Path, settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        export_model(checkpoint, tmp_path / "model", settings)
+        export_model(checkpoint, tmp_path / "model", ExportSettings(**settings))
     assert not (tmp_path / "model").exists()

@@ -146,7 +146,7 @@ class ModelInfo(Schema):
     file_name = "model.json"
 
     format_version: int = FORMAT_VERSION
-    precision: Literal["fp32", "int8"]
+    precision: Literal["fp32", "fp16", "int8"]
     quantization: str
     batch_dependent: bool
     batch_effect: float
