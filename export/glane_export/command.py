@@ -36,6 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of int8's activations: 7bit is coarser, and as fast and exact on CPUs without VNNI",
     )
     parser.add_argument(
+        "--graph",
+        metavar="FILE",
+        help="an ONNX graph of the encoder, made by optimum or by anyone, in the place of the one "
+        "that is traced; default none",
+    )
+    parser.add_argument(
         "--texts",
         metavar="FILE",
         help="texts of your own, one a line, to prove on that the model ranks the same; default "
@@ -70,6 +76,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             split=arguments.split,
             overwrite=arguments.overwrite,
             threads=arguments.threads,
+            graph=arguments.graph,
         )
         report = export_model(arguments.checkpoint, arguments.model, settings)
     return {"model": arguments.model, **report}

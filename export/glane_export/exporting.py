@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+from glane.errors import CheckpointError
 from glane.model.checkpoint import (
     CHECKPOINT_FILES,
     QUERY_WEIGHTS,
-    Checkpoint,
     ModelInfo,
     fingerprint,
 )
@@ -19,6 +20,7 @@ from glane.model.model_files import TEXT
 from glane.retrievers.canary import encoded, write_canaries
 from glane.store.folders import check_new, new_folder
 from glane_export import parity, roads
+from glane_export.given import Given, look_at
 from glane_export.graph import opset, write_graph
 from glane_export.judged import judged_loss
 from glane_export.machine import machine
@@ -106,6 +108,24 @@ def _measured(settings: ExportSettings, sample: Sample | None) -> Measured:
         return read_measured(settings, sample)
 
 
+class _Job(NamedTuple):
+    """What is exported, and how.
+
+    Attributes:
+        model: The model.
+        checkpoint: Fingerprint of where it is from, or nothing.
+        settings: How.
+        probes: The texts that parity is measured on.
+        given: A graph in the place of its encoder, if any.
+    """
+
+    model: Model[Any]
+    checkpoint: str
+    settings: ExportSettings
+    probes: list[Probe]
+    given: Given | None
+
+
 def _export(
     model: Model[Any],
     model_folder: Path,
@@ -113,56 +133,71 @@ def _export(
     measured: Measured,
     checkpoint: str,
 ) -> dict[str, Any]:
-    probes = [*measured.probes, *odd(model)]
+    job = _Job(
+        model, checkpoint, settings, [*measured.probes, *odd(model)], _given(model, settings)
+    )
     with (
         new_folder(model_folder, overwrite=settings.overwrite) as folder,
         tempfile.TemporaryDirectory() as scratch,
     ):
         fp32 = folder if settings.quantize == "none" else Path(scratch)
-        bounds, exact = _export_fp32(model, checkpoint, fp32, probes, settings.threads)
+        bounds, exact = _export_fp32(job, fp32)
         parity.check(bounds)
         if settings.quantize != "none":
-            bounds += _export_smaller(model, fp32, folder, probes, exact, settings)
+            bounds += _export_smaller(job, fp32, folder, exact)
             bounds += _judged_loss(measured, fp32, folder, settings)
             parity.check(bounds)
         _write_canaries(folder, settings.threads)
-        report = _report(folder, bounds) | measured.record()
+        report = _report(folder, bounds) | measured.record() | _graph_record(job.given)
         text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
         (folder / "parity.json").write_text(text, encoding="utf-8")
     return report
 
 
-def _export_fp32(
-    model: Model[Any], checkpoint: str, folder: Path, probes: list[Probe], threads: int | None
-) -> tuple[list[parity.Bound], list[Row]]:
-    """Write the fp32 model; return its bounds and the rows that the runtime gives."""
+def _given(model: Model[Any], settings: ExportSettings) -> Given | None:
+    """Return the graph that takes the place of the encoder.
+
+    Raises:
+        CheckpointError: If it cannot, or is in fp16 where that is not asked for.
+    """
+    if settings.graph is None:
+        return None
+    with stage(f"trying {settings.graph}"):
+        given = look_at(Path(settings.graph), model)
+    if given.half and settings.quantize != "fp16":
+        raise CheckpointError(
+            f"the graph {str(given.path)!r} is in fp16; pass --quantize fp16, or one in fp32"
+        )
+    return given
+
+
+def _export_fp32(job: _Job, folder: Path) -> tuple[list[parity.Bound], list[Row]]:
+    """Write the fp32 model; return its bounds and the rows that the runtime gives.
+
+    A given graph in fp16 takes the place of the smaller version alone.
+    """
+    given = None if job.given is None or job.given.half else job.given
     with stage("tracing the graph"):
-        write_graph(model, folder / GRAPH)
-    write_small_files(model, folder)
-    moved, effect = _alone_and_mixed(folder, probes, threads)
+        write_graph(job.model, folder / GRAPH, given=given)
+    write_small_files(job.model, folder)
+    moved, effect, alone = _alone_and_mixed(job, folder, given)
     ModelInfo(
         precision="fp32",
         quantization="none",
-        batch_dependent=False,
+        batch_dependent=alone,
         batch_effect=effect,
         opset=opset(folder / GRAPH),
-        checkpoint=checkpoint,
+        checkpoint=job.checkpoint,
     ).write(folder)
-    with stage(f"comparing {len(probes)} texts with torch, in fp32"):
-        given = roads.by_runtime(folder, probes, threads)
-        pairs = list(zip(given, roads.by_torch(model, probes), strict=True))
-    return [*parity.differences(FP32, parity.DIFFERENCE, probes, pairs), *moved], given
+    with stage(f"comparing {len(job.probes)} texts with torch, in fp32"):
+        rows = roads.by_runtime(folder, job.probes, job.settings.threads)
+        pairs = list(zip(rows, roads.by_torch(job.model, job.probes), strict=True))
+    return [*parity.differences(FP32, parity.DIFFERENCE, job.probes, pairs), *moved], rows
 
 
-def _export_smaller(
-    model: Model[Any],
-    fp32: Path,
-    folder: Path,
-    probes: list[Probe],
-    exact: list[Row],
-    settings: ExportSettings,
-) -> list[parity.Bound]:
+def _export_smaller(job: _Job, fp32: Path, folder: Path, exact: list[Row]) -> list[parity.Bound]:
     """Write the version of fewer bits; return its bounds, by the rows that the runtime gives."""
+    settings, probes = job.settings, job.probes
     precision: Literal["int8", "fp16"] = "int8" if settings.quantize == "int8" else "fp16"
     limits, compared, bounds = LIMITS[precision], f"{precision} to fp32", []
     with stage(f"making the graph in {precision}"):
@@ -170,26 +205,26 @@ def _export_smaller(
             share = quantize(fp32 / GRAPH, folder / GRAPH, bits=settings.bits)
             bounds.append(parity.share(compared, *share))
         else:
-            write_graph(model, folder / GRAPH, half=True)
+            write_graph(job.model, folder / GRAPH, half=True, given=job.given)
     parity.check(bounds)
     _copy(fp32, folder)
-    moved, effect = _alone_and_mixed(folder, probes, settings.threads)
+    moved, effect, alone = _alone_and_mixed(job, folder, job.given)
     ModelInfo(
         precision=precision,
         quantization=description(settings.bits) if precision == "int8" else HALF,
-        batch_dependent=not all(bound.kept for bound in moved),
+        batch_dependent=alone or not all(bound.kept for bound in moved),
         batch_effect=effect,
         opset=opset(folder / GRAPH),
-        checkpoint=ModelInfo.read(fp32).checkpoint,
+        checkpoint=job.checkpoint,
     ).write(folder)
     with stage(f"comparing {len(probes)} texts with fp32, in {precision}"):
-        given = roads.by_runtime(folder, probes, settings.threads)
-    pairs = list(zip(exact, given, strict=True))
+        rows = roads.by_runtime(folder, probes, settings.threads)
+    pairs = list(zip(exact, rows, strict=True))
     return [
         *bounds,
         *parity.cosines(compared, probes, pairs, limits),
         *parity.shared_terms(compared, probes, pairs, limits),
-        parity.overlap(compared, probes, exact, given, limits),
+        parity.overlap(compared, probes, exact, rows, limits),
     ]
 
 
@@ -216,17 +251,33 @@ def _copy(source: Path, folder: Path) -> None:
 
 
 def _alone_and_mixed(
-    folder: Path, probes: list[Probe], threads: int | None
-) -> tuple[list[parity.Bound], float]:
-    """Compare texts in a batch of mixed lengths with the same alone: bounds and `batch_effect`."""
-    if Checkpoint.read(folder).inference_free:
+    job: _Job, folder: Path, given: Given | None
+) -> tuple[list[parity.Bound], float, bool]:
+    """Compare texts in a batch of mixed lengths with the same alone.
+
+    Returns:
+        Bounds, `batch_effect`, and whether the graph takes one text at a time: then there is no
+        batch to compare.
+    """
+    if given is not None and given.one_at_a_time:
+        return [], 0.0, True
+    probes, threads = job.probes, job.settings.threads
+    if job.model.checkpoint.inference_free:
         probes = [probe for probe in probes if probe.role == "document"]
     with stage(f"comparing {len(probes)} texts alone with the same in batches"):
         alone = roads.by_session(folder, probes, 1, threads)
         mixed = roads.by_session(folder, probes, roads.MIXED, threads)
     pairs = list(zip(alone, mixed, strict=True))
     bounds = parity.differences(ALONE, parity.BATCH_DIFFERENCE, probes, pairs)
-    return bounds, parity.batch_effect(pairs)
+    return bounds, parity.batch_effect(pairs), False
+
+
+def _graph_record(given: Given | None) -> dict[str, Any]:
+    """Return what `parity.json` says of the graph that was given."""
+    if given is None:
+        return {}
+    digest = hashlib.sha256(given.path.read_bytes()).hexdigest()
+    return {"graph": {"file": given.path.name, "sha256": digest, "output": given.output}}
 
 
 def _report(folder: Path, bounds: list[parity.Bound]) -> dict[str, Any]:

@@ -13,18 +13,24 @@ from typing import Any
 
 import onnx
 import torch
+from onnx import helper
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from glane.model.session import onnxruntime
 from glane_export import heads
-from glane_export.onnx_files import read_onnx, write_onnx
-from glane_trainer import SparseEmbed
+from glane_export.given import Given
+from glane_export.onnx_files import opset_of, read_onnx, write_onnx
+from glane_export.tail import AXES_AS_INPUT, Transformed, Vectors, append_tail, axes_as_inputs
+from glane_trainer import ColBERT, SparseEmbed
 from glane_trainer.model import Model
 from glane_trainer.terms import TermModel
 
 OPSET = 17
 """The newest set whose LayerNormalization both exporter and onnxruntime's fusions know."""
+
+NEWEST_TRACED = 20
+"""The newest set that torch traces into."""
 
 INPUTS = ("input_ids", "attention_mask")
 OUTPUT = "token_vectors"
@@ -44,7 +50,9 @@ class Body(torch.nn.Module):
         return self.model.transform(hidden), hidden
 
 
-def write_graph(model: Model[Any], path: Path, *, half: bool = False) -> None:
+def write_graph(
+    model: Model[Any], path: Path, *, half: bool = False, given: Given | None = None
+) -> None:
     """Write a model as ONNX.
 
     Weights of lower precision become fp32; token types are zeros inside the graph, where the
@@ -54,17 +62,41 @@ def write_graph(model: Model[Any], path: Path, *, half: bool = False) -> None:
         model: A model of the trainer. A ColBERT's graph gives `token_vectors`, of length 1, shape
             (n, length, dim); that of a sparse model what `glane_export.heads` says.
         path: The file to write; beyond 2 GB the weights lie beside it.
-        half: Whether all but a sparse model's head computes in fp16; what goes in and comes out
-            stays as it is.
+        half: Whether all but what is behind the encoder of a sparse model, or of a given graph,
+            computes in fp16; what goes in and comes out stays as it is.
+        given: A graph that takes the place of the encoder.
     """
     with _plain(model) as plain:
-        if isinstance(plain, TermModel):
+        if given is not None:
+            graph = in_half(given.encoder(), half and not given.half)
+            _complete(graph, plain, given)
+        elif isinstance(plain, TermModel):
             graph = in_half(_traced(Body(plain).eval(), [heads.TRANSFORMED, heads.HIDDEN]), half)
             heads.append_head(graph.graph, _head(plain))
         else:
             graph = in_half(_traced(plain, [OUTPUT]), half)
     declare_width(graph, model.checkpoint.dim)
     write_onnx(graph, path)
+
+
+def _complete(graph: onnx.ModelProto, model: Model[Any], given: Given) -> None:
+    """Put behind a given encoder what the model does behind its own."""
+    version = opset_of(graph)
+    if given.ending == "vectors":
+        graph.graph.node.append(helper.make_node("Identity", [given.ending], [OUTPUT]))
+        graph.graph.output[0].name = OUTPUT
+        return
+    width = int(model.encoder.config.hidden_size)
+    hidden = torch.zeros(2, 8, width)
+    end: torch.nn.Module = Vectors(model) if isinstance(model, ColBERT) else Transformed(model)
+    name = OUTPUT if isinstance(model, ColBERT) else heads.TRANSFORMED
+    newest = min(version, NEWEST_TRACED)
+    tail = _traced(end.eval(), [name], {heads.HIDDEN: hidden}, newest)
+    append_tail(graph, tail, name)
+    if isinstance(model, TermModel):
+        heads.append_head(graph.graph, _head(model))
+    if version >= AXES_AS_INPUT:
+        axes_as_inputs(graph.graph)
 
 
 def declare_width(graph: onnx.ModelProto, dim: int) -> None:
@@ -90,29 +122,50 @@ def in_half(graph: onnx.ModelProto, half: bool) -> onnx.ModelProto:
     return converted
 
 
-def _traced(module: torch.nn.Module, outputs: list[str]) -> onnx.ModelProto:
-    """Return what a module computes, weights included."""
+def _traced(
+    module: torch.nn.Module,
+    outputs: list[str],
+    inputs: dict[str, Tensor] | None = None,
+    version: int = OPSET,
+) -> onnx.ModelProto:
+    """Return what a module computes, weights included.
+
+    Args:
+        module: It takes token ids and a mask, or `inputs`.
+        outputs: Names of what it gives.
+        inputs: By name; their first two axes are free.
+        version: The standard operators it may be written in.
+    """
     with tempfile.TemporaryDirectory() as scratch:  # above 2 GB torch writes a file for each weight
         path = Path(scratch) / "traced.onnx"
-        _trace(module, path, outputs)
+        _trace(module, path, outputs, inputs or _examples(), version)
         return read_onnx(path)
 
 
-def _trace(model: torch.nn.Module, path: Path, outputs: list[str]) -> None:
-    """Write what a module computes from `input_ids` and `attention_mask`."""
+def _examples() -> dict[str, Tensor]:
+    """Return token ids and a mask of two texts."""
     input_ids = torch.arange(1, 17).reshape(2, 8)
     attention_mask = torch.ones_like(input_ids)
     attention_mask[1, 5:] = 0
-    axes = {name: {0: "n", 1: "length"} for name in (*INPUTS, *outputs)}
+    return dict(zip(INPUTS, (input_ids, attention_mask), strict=True))
+
+
+def _trace(
+    module: torch.nn.Module,
+    path: Path,
+    outputs: list[str],
+    inputs: dict[str, Tensor],
+    version: int,
+) -> None:
     with _quiet(), torch.no_grad():
         torch.onnx.export(
-            model,
-            (input_ids, attention_mask),
+            module,
+            tuple(inputs.values()),
             str(path),
-            input_names=list(INPUTS),
+            input_names=list(inputs),
             output_names=outputs,
-            dynamic_axes=axes,
-            opset_version=OPSET,
+            dynamic_axes={name: {0: "n", 1: "length"} for name in (*inputs, *outputs)},
+            opset_version=version,
             dynamo=False,  # docs/export.md: the other exporter's graphs are not fused
         )
 
@@ -127,8 +180,7 @@ def _head(model: TermModel[Any]) -> heads.Head:
 
 def opset(path: Path) -> int:
     """Return the version of the standard operator set that a graph asks for."""
-    imports = onnx.load(str(path), load_external_data=False).opset_import
-    return int(next(entry.version for entry in imports if entry.domain in ("", "ai.onnx")))
+    return opset_of(onnx.load(str(path), load_external_data=False))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # has none
 
 from glane.model.graph_file import DATA
 
@@ -23,7 +24,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     """
     try:
         return onnx.load(str(path))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+    except (OSError, ValueError, DecodeError, onnx.checker.ValidationError) as error:
         reason = (str(error).splitlines() or [""])[0]
         raise ValueError(f"{str(path)!r} cannot be read as ONNX: {reason}") from None
 
@@ -53,3 +54,9 @@ def write_onnx(model: onnx.ModelProto, path: Path) -> None:
 def n_bytes(model: onnx.ModelProto) -> int:
     """Return the bytes of a graph's weights."""
     return sum(tensor.ByteSize() for tensor in model.graph.initializer)
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """Return the version of the standard operator set that a graph asks for."""
+    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    return int(versions[0])

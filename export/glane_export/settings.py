@@ -23,6 +23,7 @@ class ExportSettings:
         split: Which of its judgements.
         overwrite: Whether a folder that is there may be replaced.
         threads: Threads to compute with; by default what the process may use.
+        graph: An ONNX file that takes the place of the encoder as it would be traced.
     """
 
     quantize: Literal["int8", "fp16", "none"] = "int8"
@@ -32,6 +33,7 @@ class ExportSettings:
     split: str = "dev"
     overwrite: bool = False
     threads: int | None = None
+    graph: str | Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together.
