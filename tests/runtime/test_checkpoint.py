@@ -35,6 +35,8 @@ GOLDEN = """{
   "query_prompt": "",
   "document_prompt": "",
   "suffix": "",
+  "strip": false,
+  "lower": false,
   "expansion_length": 0,
   "skipped_tokens": [
     "the"
@@ -42,7 +44,7 @@ GOLDEN = """{
   "skip_in_queries": false,
   "mask_token": "",
   "pad_token": "",
-  "projection": [],
+  "projection_layers": [],
   "pooling": "max",
   "activation": "relu"
 }
@@ -164,7 +166,7 @@ WRONG: list[tuple[object, str]] = [
     (record(pooling="mean"), r"`pooling` in '.*' must be one of \['max', 'sum'\], got 'mean'"),
     (record(pooling="sum"), "`pooling` is for splade alone, not colbert"),
     (record(activation="log1p_relu"), "`activation` is for splade alone, not colbert"),
-    (sparse(projection=["tanh"]), "`projection` is for colbert alone, not splade"),
+    (sparse(projection_layers=["tanh"]), "`projection_layers` is for colbert alone, not splade"),
     (sparse(skip_in_queries=True), "`skip_in_queries` is for colbert alone, not splade"),
     (record(expansion_length=33), "`expansion_length` must be from 0 to query_length, 32, got 33"),
     (record(expansion_length=-1), "`expansion_length` must be from 0 to query_length, 32, got -1"),

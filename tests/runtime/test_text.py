@@ -238,6 +238,21 @@ def test_expansion_takes_the_mask_token_of_either_family(byte_level: str) -> Non
     assert batch.input_ids.tolist() == [[0, 2, 4, 4, 4, 4, 4, 4]]
 
 
+def test_white_space_around_a_text_is_dropped_where_that_is_the_rule(byte_level: str) -> None:
+    prepared = preparer(byte_level, strip=True, document_prompt=" passage: ", suffix=" .")
+    whole = Tokenizer.from_str(byte_level)
+    pairs = (("tea \n", "passage: tea ."), ("\u3000", "passage: ."), (" a", "passage:  a ."))
+    for text, read in pairs:
+        expected = whole.encode(read, add_special_tokens=False).ids
+        assert ids(prepared, text) == [0, *expected, 2]
+    lower = preparer(byte_level, lower=True, suffix=" .")
+    assert ids(lower, "TEA <MASK>") == [
+        *(0, *whole.encode("tea <mask> .", add_special_tokens=False).ids, 2)
+    ]
+    kept = preparer(byte_level)
+    assert ids(kept, " tea ") == [0, *whole.encode(" tea ", add_special_tokens=False).ids, 2]
+
+
 @pytest.mark.parametrize("name", ["<|mask|>", "[Mask]", "<<MASK>>"])
 def test_a_mask_token_is_found_by_what_it_is_called(name: str, unmarked: str) -> None:
     tokenizer = Tokenizer.from_str(unmarked)

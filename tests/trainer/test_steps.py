@@ -80,7 +80,7 @@ def test_accumulated_halves_equal_the_weighted_whole(
         for part in parts:
             share = len(part) / sum(len(p) for p in parts)
             train_colbert(model, optimizer, *columns(part), StepOptions(share=share, update=False))
-        assert model.projection is not None
+        assert isinstance(model.projection, torch.nn.Linear)
         assert model.projection.weight.grad is not None
         return model.projection.weight.grad.clone()
 
@@ -97,7 +97,7 @@ def test_lists_of_different_lengths_are_refused(model: ColBERT) -> None:
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights(model: ColBERT) -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    assert model.projection is not None
+    assert isinstance(model.projection, torch.nn.Linear)
     with torch.no_grad():
         model.projection.weight.fill_(float("nan"))
     before = model.encoder.state_dict()["embeddings.word_embeddings.weight"].clone()

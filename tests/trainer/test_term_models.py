@@ -12,9 +12,9 @@ from glane.errors import CheckpointError
 from glane.model.scoring import sparse_dot, sparse_embed_score, splade_weights
 from glane.vectors import SparseVectors, TermEmbeddings
 from glane_trainer import SparseEmbed, Splade, idf_weights, load_model
+from glane_trainer.quiet import Quiet
 from glane_trainer.sparse_embed import embed_score_matrix
 from glane_trainer.terms import TermModel, keep_top
-from glane_trainer.weights import Quiet
 
 TEXTS = ["plants eat light", "", "rivers run to the sea " * 100, "Tea, honey."]
 
@@ -194,7 +194,7 @@ def test_no_text_gives_no_rows(kind: type[TermModel[Any]], bert: Path) -> None:
 
 def test_an_inference_free_query_is_its_own_tokens(bert_mlm: Path, tmp_path: Path) -> None:
     model = Splade.from_base(bert_mlm, inference_free=True)
-    tea, the = (model.preparer.tokenize([text], "query").rows[0][1] for text in ("tea", "the"))
+    tea, the = (model.preparer.tokenize([text], "query").rows[0][0] for text in ("tea", "the"))
     assert model.query_weights is not None
     with torch.no_grad():
         model.query_weights[tea], model.query_weights[the] = 2.5, -1.0
@@ -206,17 +206,18 @@ def test_an_inference_free_query_is_its_own_tokens(bert_mlm: Path, tmp_path: Pat
     torch.testing.assert_close(loaded.query_table(), model.query_table())
 
 
-def test_no_marker_weighs_in_an_inference_free_query(bert_mlm: Path) -> None:
-    table = Splade.from_base(bert_mlm, inference_free=True).query_table()
-    assert table[:5].tolist() == [0, 0, 0, 0, 0]
-    assert table[5:].tolist() == [1] * 59
+def test_no_marker_and_no_padding_weighs_in_an_inference_free_query(bert_mlm: Path) -> None:
+    model = Splade.from_base(bert_mlm, inference_free=True)
+    assert model.query_table().tolist() == [1] * 64
+    queries = model.encode_queries(["tea", "the sea", ""])
+    assert queries.indptr.tolist() == [0, 1, 3, 3]
 
 
 def test_a_table_begins_with_idf(bert_mlm: Path) -> None:
     model = Splade.from_base(bert_mlm, inference_free=True)
     weights = idf_weights(model, ["the tea", "the sea", "the iron the"])
     the, tea, snow = (
-        model.preparer.tokenize([text], "query").rows[0][1] for text in ("the", "tea", "snow")
+        model.preparer.tokenize([text], "query").rows[0][0] for text in ("the", "tea", "snow")
     )
     assert weights[the] == 0
     assert weights[snow] / weights[tea] == pytest.approx(np.log(4) / np.log(2), rel=1e-5)

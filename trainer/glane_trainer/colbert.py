@@ -13,28 +13,30 @@ from transformers import PreTrainedModel
 
 from glane.errors import CheckpointError
 from glane.maxsim.kernel import maxsim_scores
-from glane.model.checkpoint import Checkpoint
 from glane.model.preparation import Batch, Role, TextPreparer
 from glane.model.scoring import maxsim
 from glane.ragged import join_lengths
 from glane.types import Floats, Scores
 from glane.vectors import TokenVectors
-from glane_trainer.model import Model, Rules
-from glane_trainer.projection import linear, random_projection
-from glane_trainer.weights import read_base
+from glane_trainer.bases.found import Found
+from glane_trainer.bases.starting import checkpoint_of, encoder_of, found_of, tell_of
+from glane_trainer.model import Model
+from glane_trainer.projection import input_width_of, random_projection, restored, width_of
+from glane_trainer.rules import Rules
 
 
 class ColBERT(Model[TokenVectors]):
     """One vector per token, compared by MaxSim (Khattab and Zaharia, SIGIR 2020).
 
     Attributes:
-        projection: To the checkpoint's `dim`, without bias; None where the encoder is that wide.
+        projection: To the checkpoint's `dim`: one linear layer without bias, or what the
+            checkpoint's `projection_layers` say; None where the encoder is that wide.
     """
 
     kind = "colbert"
 
     def __init__(
-        self, encoder: PreTrainedModel, projection: nn.Linear | None, preparer: TextPreparer
+        self, encoder: PreTrainedModel, projection: nn.Module | None, preparer: TextPreparer
     ) -> None:
         """Join the parts; `from_base` and `load` are the usual ways.
 
@@ -47,55 +49,75 @@ class ColBERT(Model[TokenVectors]):
 
     @classmethod
     def from_base(
-        cls, base: str | Path, *, dim: int | None = None, seed: int = 0, **rules: Unpack[Rules]
+        cls,
+        base: str | Path | Found,
+        *,
+        dim: int | None = None,
+        seed: int = 0,
+        **rules: Unpack[Rules],
     ) -> Self:
-        """Make an untrained model of an encoder.
+        """Make a model of a base: a finished ColBERT with all that is its own, or a new one.
 
         Args:
-            base: Folder or name on the Hugging Face hub, see `read_base`.
-            dim: Width of a token vector; by default the encoder's own, without a projection.
-            seed: Decides the projection, drawn as in `random_projection`.
-            **rules: How texts become tokens.
+            base: Folder or name on the Hugging Face hub, see `find_base`.
+            dim: Width of a token vector; by default that of a finished ColBERT, or else the
+                encoder's own, without a projection.
+            seed: Decides a new projection, drawn as in `random_projection`.
+            **rules: How texts become tokens, where that is to be other than the base has it.
 
         Raises:
-            ValueError: If `dim` is below 1.
+            ValueError: If `dim` is below 1, or not that of a finished ColBERT.
             FileNotFoundError: If there is no such folder and the hub has no such model.
-            CheckpointError: If the weights are a pickle, or a file is missing or damaged.
+            CheckpointError: If a file is missing or damaged, or says what glane cannot do.
         """
         if dim is not None and dim < 1:
             raise ValueError(f"dim must be at least 1, got {dim}")
-        encoder, tokenizer_json = read_base(base)
+        found = found_of(base)
+        encoder = encoder_of(found)
         hidden_size = int(encoder.config.hidden_size)
-        checkpoint = Checkpoint(dim=dim or hidden_size, base=str(base), **rules)
-        projection = None
-        if checkpoint.dim != hidden_size:
-            projection = random_projection(hidden_size, checkpoint.dim, seed)
-        return cls(encoder, projection, TextPreparer(checkpoint, tokenizer_json)).eval()
+        finished = found.kind == "colbert"
+        projection = found.projection if finished else None
+        width = hidden_size if projection is None else width_of(projection)
+        if finished and dim not in (None, width):
+            raise ValueError(f"dim of {found.name!r} is {width}, got {dim}; leave it out")
+        if projection is not None and input_width_of(projection) != hidden_size:
+            raise CheckpointError(f"the projection of {found.name!r} does not fit its encoder")
+        dim = dim or width
+        if not finished and dim != hidden_size:
+            projection = random_projection(hidden_size, dim, seed)
+        checkpoint = checkpoint_of(found, cls.kind, dim, encoder, rules)
+        model = cls(encoder, projection, TextPreparer(checkpoint, found.tokenizer_json)).eval()
+        tell_of(found, cls.kind, rules)
+        return model
 
     @classmethod
     def restored(
         cls, transformer: PreTrainedModel, others: dict[str, Tensor], preparer: TextPreparer
     ) -> Self:
         """Make the model from what a checkpoint holds, see `Model.restored`."""
-        weight = others.pop("projection.weight", None)
-        width = len(weight) if weight is not None else int(transformer.config.hidden_size)
-        dim = preparer.checkpoint.dim
+        try:
+            projection = restored(preparer.checkpoint.projection_layers, others)
+        except ValueError as error:
+            raise CheckpointError(str(error)) from None
+        hidden_size = int(transformer.config.hidden_size)
+        width, dim = hidden_size, preparer.checkpoint.dim
+        if projection is not None:
+            width = width_of(projection)
         if width != dim:
             raise CheckpointError(f"its dim is {dim}, but its weights have {width}")
-        return cls(transformer, linear(weight) if weight is not None else None, preparer)
+        return cls(transformer, projection, preparer)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the weights as they are written."""
-        tensors = dict(self.encoder.state_dict())
-        if self.projection is not None:
-            tensors["projection.weight"] = self.projection.weight
-        return tensors
+        parts = {} if self.projection is None else self.projection.state_dict()
+        projection = {f"projection.{name}": tensor for name, tensor in parts.items()}
+        return {**self.encoder.state_dict(), **projection}
 
     @property
     def dim(self) -> int:
         """Width of a token vector."""
         if self.projection is not None:
-            return self.projection.out_features
+            return width_of(self.projection)
         return int(self.encoder.config.hidden_size)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:

@@ -16,8 +16,9 @@ from glane.store.folders import check_new
 from glane.threads import check_threads
 from glane_trainer.data import TrainingData, read_data
 from glane_trainer.language import language_warning
-from glane_trainer.model import Model, Rules
+from glane_trainer.model import Model
 from glane_trainer.models import load_model
+from glane_trainer.rules import Rules
 from glane_trainer.settings import Settings
 from glane_trainer.starts import Start, new_model
 from glane_trainer.state import FOLDER, check_identity, model_folder
@@ -80,7 +81,7 @@ def _read(arguments: argparse.Namespace) -> TrainingData:
 
 def _rules(arguments: argparse.Namespace) -> Rules:
     given = vars(arguments)
-    rules = {name: given[name] for name in Rules.__annotations__ if given[name] is not None}
+    rules = {name: given[name] for name in Rules.__annotations__ if given.get(name) is not None}
     return cast(Rules, rules)
 
 

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypedDict, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -26,21 +26,6 @@ BATCH_TOKENS = 4096
 """Tokens encoded at once outside of training, padding included."""
 
 Vectors = TypeVar("Vectors", TokenVectors, SparseVectors, TermEmbeddings)
-
-
-class Rules(TypedDict, total=False):
-    """How texts become tokens and terms: fields of `glane.model.checkpoint.Checkpoint`."""
-
-    query_terms: int
-    document_terms: int
-    inference_free: bool
-    query_length: int
-    document_length: int
-    query_prefix: str
-    document_prefix: str
-    query_expansion: bool
-    attend_to_expansion: bool
-    skip_punctuation: bool
 
 
 class Model(nn.Module, Generic[Vectors]):
@@ -221,7 +206,7 @@ class Model(nn.Module, Generic[Vectors]):
                 f"tokenizer.json has {self.preparer.vocabulary_size} entries, "
                 f"the encoder only {config.vocab_size}"
             )
-        limit = position_limit(config)
+        limit = position_limit(self.encoder)
         for name in ("query_length", "document_length"):
             length = asdict(checkpoint)[name]
             if limit is not None and length > limit:

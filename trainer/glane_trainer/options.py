@@ -130,8 +130,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--base",
         metavar="NAME_OR_DIR",
         help="model to begin with, which must know the language: a folder, or a name on the "
-        "Hugging Face hub; a sentence encoder for colbert, a masked language model for the others; "
-        "default none: needed, but with --resume",
+        "Hugging Face hub; a finished model of the same kind (of glane, PyLate, "
+        "sentence-transformers, Stanford's ColBERT or neural-cherche) with all that is its own, or "
+        "a sentence encoder for colbert, a masked language model for the others; default none: "
+        "needed, but with --resume",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the trained model")
     parser.add_argument("--overwrite", action="store_true", help="replace a folder that is there")
@@ -213,16 +215,16 @@ def _add_model_arguments(group: Any) -> None:  # noqa: ANN401
         group.add_argument(
             f"--{role}-length",
             type=int,
-            default=getattr(RULES, f"{role}_length"),
             metavar="N",
-            help=f"tokens of a {role} that are read, at most",
+            help=f"tokens of a {role} that are read, at most; default "
+            f"{getattr(RULES, f'{role}_length')}, or the base's own where it is a finished model",
         )
     for role in ("query", "document"):
         group.add_argument(
             f"--{role}-prefix",
-            default="",
             metavar="TEXT",
-            help=f"put before each {role}: a marker token, or any text",
+            help=f"put before each {role}: a marker token, or any text with its blank; default "
+            "nothing, or what the base has",
         )
     group.add_argument(
         "--projection",
@@ -232,7 +234,11 @@ def _add_model_arguments(group: Any) -> None:  # noqa: ANN401
         "directions of the documents or at random",
     )
     for name, text in FLAGS.items():
-        group.add_argument(f"--{name}", action="store_true", help=text)
+        group.add_argument(
+            f"--{name}",
+            action=argparse.BooleanOptionalAction,
+            help=f"{text}; default no, or what the base has",
+        )
 
 
 def _add_training_arguments(group: Any) -> None:  # noqa: ANN401

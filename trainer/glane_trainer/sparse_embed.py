@@ -17,11 +17,13 @@ from glane.model.preparation import Batch, Role, TextPreparer
 from glane.postings.term_embeddings import sparse_embed_scores
 from glane.types import Scores
 from glane.vectors import TermEmbeddings
+from glane_trainer.bases.found import Found
+from glane_trainer.bases.starting import found_of, tell_of
 from glane_trainer.mlm import Pieces, bias_name, take_apart
-from glane_trainer.model import Rules
 from glane_trainer.projection import linear, random_projection
+from glane_trainer.rules import Rules
 from glane_trainer.settings import DIMS
-from glane_trainer.terms import TermModel, TermRow, join_terms, keep_top, term_base
+from glane_trainer.terms import TermModel, TermRow, join_terms, keep_top
 
 EmbedRow = tuple[TermRow, npt.NDArray[np.float32]]
 """Terms and weights of one text, and their embeddings, shape (n_terms, dim)."""
@@ -72,33 +74,53 @@ class SparseEmbed(TermModel[TermEmbeddings]):
     @classmethod
     def from_base(
         cls,
-        base: str | Path,
+        base: str | Path | Found,
         *,
-        dim: int = DIMS["sparse-embed"],
+        dim: int | None = None,
         seed: int = 0,
         **rules: Unpack[Rules],
     ) -> Self:
-        """Make an untrained model of a masked language model, or of an encoder.
+        """Make a model of a base: a finished SparseEmbed with all that is its own, or a new one.
 
-        An encoder gets a decoder: its own input embeddings, without a transform before it. The
-        projection is random: the dot product of two vectors then rises with their cosine before
-        it, ReLU included (Cho and Saul, NeurIPS 2009), and is about 1 at most.
+        A new one is made of a masked language model, or of an encoder, which gets a decoder: its
+        own input embeddings, without a transform before it. The projection is random: the dot
+        product of two vectors then rises with their cosine before it, ReLU included (Cho and Saul,
+        NeurIPS 2009), and is about 1 at most.
 
         Args:
-            base: Folder or name on the Hugging Face hub, see `read_base`.
-            dim: Width of a term's vector.
-            seed: Decides the projection.
-            **rules: How texts become tokens, and how many terms are kept.
+            base: Folder or name on the Hugging Face hub, see `find_base`.
+            dim: Width of a term's vector; by default that of a finished SparseEmbed, or else 64.
+            seed: Decides a new projection.
+            **rules: How texts become tokens, and how many terms are kept, where that is to be
+                other than the base has it.
 
         Raises:
+            ValueError: If `dim` is not that of a finished SparseEmbed.
             FileNotFoundError: If there is no such folder and the hub has no such model.
-            CheckpointError: If a file is missing or damaged, the weights are a pickle, or `dim`
+            CheckpointError: If a file is missing or damaged, says what glane cannot do, or `dim`
                 is below 1.
         """
-        pieces, preparer = term_base(cls.kind, base, dim, rules)
+        found = found_of(base)
+        pieces = cls.pieces_of(found)
         hidden_size = int(pieces.encoder.config.hidden_size)
-        weight = random_projection(hidden_size, dim, seed).weight.detach() / dim**0.5
-        return cls(pieces, linear(weight), preparer).eval()
+        own = found.projection if found.kind == cls.kind else None
+        if isinstance(own, nn.Linear):
+            if dim not in (None, own.out_features):
+                raise ValueError(
+                    f"dim of {found.name!r} is {own.out_features}, got {dim}; leave it out"
+                )
+            if own.in_features != hidden_size:
+                raise CheckpointError(f"the projection of {found.name!r} does not fit its encoder")
+            preparer = cls.preparer_of(found, pieces, own.out_features, rules)
+            projection = own
+        else:
+            dim = DIMS["sparse-embed"] if dim is None else dim
+            preparer = cls.preparer_of(found, pieces, dim, rules)
+            weight = random_projection(hidden_size, dim, seed).weight.detach() / dim**0.5
+            projection = linear(weight)
+        model = cls(pieces, projection, preparer).eval()
+        tell_of(found, cls.kind, rules)
+        return model
 
     @classmethod
     def restored(

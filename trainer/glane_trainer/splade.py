@@ -9,7 +9,6 @@ from typing import Self, Unpack
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -17,9 +16,11 @@ from glane.errors import CheckpointError
 from glane.model.preparation import Batch, Role, TextPreparer
 from glane.types import Scores
 from glane.vectors import SparseVectors
+from glane_trainer.bases.found import Found
+from glane_trainer.bases.starting import found_of, tell_of
 from glane_trainer.mlm import Pieces, bias_name, take_apart
-from glane_trainer.model import Rules
-from glane_trainer.terms import TermModel, TermRow, join_terms, keep_top, term_base, term_rows
+from glane_trainer.rules import Rules
+from glane_trainer.terms import TermModel, TermRow, join_terms, keep_top, term_rows
 
 
 class Splade(TermModel[SparseVectors]):
@@ -46,27 +47,35 @@ class Splade(TermModel[SparseVectors]):
         """
         super().__init__(pieces, preparer)
         self.query_weights = None if query_weights is None else nn.Parameter(query_weights)
-        self.register_buffer("_in_text", self._tokens_of_text(), persistent=False)
 
     @classmethod
-    def from_base(cls, base: str | Path, **rules: Unpack[Rules]) -> Self:
-        """Make an untrained model of a masked language model, or of an encoder.
+    def from_base(cls, base: str | Path | Found, **rules: Unpack[Rules]) -> Self:
+        """Make a model of a base: a finished SPLADE with all that is its own, or a new one.
 
-        An encoder gets a decoder: its own input embeddings, without a transform before it. An
-        inference-free model weighs every token 1 at first; see `idf_weights` for better.
+        A new one is made of a masked language model, or of an encoder, which gets a decoder: its
+        own input embeddings, without a transform before it. A new inference-free model weighs
+        every token 1 at first; see `idf_weights` for better.
 
         Args:
-            base: Folder or name on the Hugging Face hub, see `read_base`.
-            **rules: How texts become tokens, and how many terms are kept.
+            base: Folder or name on the Hugging Face hub, see `find_base`.
+            **rules: How texts become tokens, and how many terms are kept, where that is to be
+                other than the base has it.
 
         Raises:
             FileNotFoundError: If there is no such folder and the hub has no such model.
-            CheckpointError: If the weights are a pickle, or a file is missing or damaged.
+            CheckpointError: If a file is missing or damaged, or says what glane cannot do.
         """
-        pieces, preparer = term_base(cls.kind, base, 0, rules)
-        free = preparer.checkpoint.inference_free
-        table = torch.ones(pieces.decoder.out_features) if free else None
-        return cls(pieces, preparer, table).eval()
+        found = found_of(base)
+        pieces = cls.pieces_of(found)
+        preparer = cls.preparer_of(found, pieces, 0, rules)
+        n_vocabulary = pieces.decoder.out_features
+        table = None
+        if preparer.checkpoint.inference_free:
+            given = found.table if found.kind == cls.kind else None
+            table = torch.ones(n_vocabulary) if given is None else _fitted(given, n_vocabulary)
+        model = cls(pieces, preparer, table).eval()
+        tell_of(found, cls.kind, rules)
+        return model
 
     @classmethod
     def restored(
@@ -94,7 +103,8 @@ class Splade(TermModel[SparseVectors]):
         if role == "query" and self.query_weights is not None:
             table = self.query_table()
             present = table.new_zeros(len(input_ids), self.n_vocabulary)
-            return present.scatter(1, input_ids, 1.0) * table  # (n, n_vocabulary)
+            counts = attention_mask.to(table.dtype)
+            return present.scatter_reduce(1, input_ids, counts, "amax") * table  # (n, n_vocabulary)
         hidden = self.hidden(input_ids, attention_mask)
         return self.term_weights(self.transform(hidden), score_mask)
 
@@ -102,15 +112,14 @@ class Splade(TermModel[SparseVectors]):
         """Return the weight of each token in a query of an inference-free model.
 
         Returns:
-            Shape (n_vocabulary,), at least 0; 0 for padding and markers, which no text has.
+            Shape (n_vocabulary,), at least 0.
 
         Raises:
             ValueError: If the model is not inference-free.
         """
         if self.query_weights is None:
             raise ValueError("this model has no table: it is not inference-free")
-        assert isinstance(self._in_text, Tensor)
-        return self.query_weights.clamp(min=0) * self._in_text
+        return self.query_weights.clamp(min=0)
 
     def rows(self, batch: Batch, role: Role) -> list[TermRow]:
         """Return terms and weights of each text."""
@@ -133,13 +142,14 @@ class Splade(TermModel[SparseVectors]):
             scores[row] = np.bincount(numbers, products, minlength=len(documents))
         return scores
 
-    def _tokens_of_text(self) -> Tensor:
-        """Return 1 for a token that a text can have, 0 for markers, padding and their like."""
-        added = Tokenizer.from_str(self.preparer.tokenizer_json).get_added_tokens_decoder()
-        special = [id for id, token in added.items() if token.special]
-        in_text = torch.ones(self.n_vocabulary)
-        in_text[[*special, *self.preparer.tokenize([""], "query").rows[0].tolist()]] = 0.0
-        return in_text
+
+def _fitted(table: Tensor, n_vocabulary: int) -> Tensor:
+    """Return a table with 0 for terms beyond its end, which no text has."""
+    if len(table) > n_vocabulary:
+        raise CheckpointError(
+            f"the table for queries has {len(table)} weights, but there are {n_vocabulary} terms"
+        )
+    return nn.functional.pad(table.detach().float(), (0, n_vocabulary - len(table)))
 
 
 def idf_weights(model: Splade, documents: Sequence[str]) -> Tensor:

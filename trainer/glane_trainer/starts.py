@@ -11,9 +11,12 @@ import torch
 from torch import nn
 
 from glane.model.checkpoint import Kind
+from glane_trainer.bases.finding import find_base
+from glane_trainer.bases.found import Found
 from glane_trainer.colbert import ColBERT
-from glane_trainer.model import Model, Rules
+from glane_trainer.model import Model
 from glane_trainer.projection import linear, principal_directions, sample
+from glane_trainer.rules import Rules
 from glane_trainer.settings import DIMS
 from glane_trainer.sparse_embed import SparseEmbed
 from glane_trainer.splade import Splade, idf_weights
@@ -39,11 +42,11 @@ class Start:
 
 
 def new_model(kind: Kind, base: str | Path, start: Start, rules: Rules) -> Model[Any]:
-    """Make an untrained model.
+    """Make the model that a training begins with: the base's own where it is of the kind.
 
     Args:
         kind: Which kind.
-        base: Folder or name on the Hugging Face hub, see `read_base`.
+        base: Folder or name on the Hugging Face hub, see `find_base`.
         start: What the base does not decide.
         rules: How texts become tokens and terms.
 
@@ -52,12 +55,12 @@ def new_model(kind: Kind, base: str | Path, start: Start, rules: Rules) -> Model
         FileNotFoundError: If there is no such folder and the hub has no such model.
         CheckpointError: If a file of the base is missing or damaged.
     """
+    found = find_base(base)
     if kind == "colbert":
-        return _new_colbert(base, start, rules)
+        return _new_colbert(found, start, rules)
     if kind == "sparse-embed":
-        dim = DIMS["sparse-embed"] if start.dim is None else start.dim
-        return SparseEmbed.from_base(base, dim=dim, seed=start.seed, **rules)
-    return _new_splade(base, start, rules)
+        return SparseEmbed.from_base(found, dim=start.dim, seed=start.seed, **rules)
+    return _new_splade(found, start, rules)
 
 
 def principal_projection(model: ColBERT, texts: Sequence[str]) -> nn.Linear:
@@ -75,9 +78,11 @@ def principal_projection(model: ColBERT, texts: Sequence[str]) -> nn.Linear:
     return linear(torch.from_numpy(principal_directions(vectors, model.checkpoint.dim)))
 
 
-def _new_colbert(base: str | Path, start: Start, rules: Rules) -> ColBERT:
+def _new_colbert(found: Found, start: Start, rules: Rules) -> ColBERT:
+    if found.kind == "colbert":
+        return ColBERT.from_base(found, dim=start.dim, **rules)
     dim = DIMS["colbert"] if start.dim is None and start.trained else start.dim
-    model = ColBERT.from_base(base, dim=dim, seed=start.seed, **rules)
+    model = ColBERT.from_base(found, dim=dim, seed=start.seed, **rules)
     if start.principal and model.dim < int(model.encoder.config.hidden_size):
         if start.documents is None:
             raise ValueError("a projection from the data needs --data, or --projection random")
@@ -85,12 +90,13 @@ def _new_colbert(base: str | Path, start: Start, rules: Rules) -> ColBERT:
     return model
 
 
-def _new_splade(base: str | Path, start: Start, rules: Rules) -> Splade:
+def _new_splade(found: Found, start: Start, rules: Rules) -> Splade:
     if start.dim is not None:
         raise ValueError(
             f"a term of splade has a weight and no vector, but --dim {start.dim} was given"
         )
-    model = Splade.from_base(base, **rules)
-    if model.query_weights is not None and start.documents is not None:
+    model = Splade.from_base(found, **rules)
+    new = found.kind != "splade" or found.table is None
+    if new and model.query_weights is not None and start.documents is not None:
         model.query_weights = nn.Parameter(idf_weights(model, list(dict.fromkeys(start.documents))))
     return model

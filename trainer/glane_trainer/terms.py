@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -14,15 +13,16 @@ from torch import Tensor
 from torch.utils import checkpoint
 from transformers import PreTrainedModel
 
-from glane.model.checkpoint import Checkpoint, Kind
 from glane.model.preparation import Batch, Role, TextPreparer
 from glane.model.scoring import splade_weights
 from glane.ragged import join_lengths
 from glane.vectors import SparseVectors
+from glane_trainer.bases.found import Found
+from glane_trainer.bases.starting import checkpoint_of, masked_of
 from glane_trainer.mlm import Pieces, take_apart, tensors_of
-from glane_trainer.model import Model, Rules, Vectors
+from glane_trainer.model import Model, Vectors
+from glane_trainer.rules import Rules
 from glane_trainer.settings import DOCUMENT_TERMS, QUERY_TERMS
-from glane_trainer.weights import read_base
 
 PAIRS = 1 << 15
 """Pairs of a token and a term whose logit is made with its gradient at once: 48 MiB of products
@@ -47,6 +47,35 @@ class TermModel(Model[Vectors]):
         super().__init__(pieces.encoder, preparer)
         self.head = pieces.head
         self.decoder = pieces.decoder
+
+    @classmethod
+    def pieces_of(cls, found: Found) -> Pieces:
+        """Read the masked language model of a base, taken apart.
+
+        Raises:
+            CheckpointError: If it is damaged, or cannot be taken apart.
+        """
+        if found.own and found.kind == cls.kind:
+            model = cls.load(found.transformer)
+            return Pieces(model.encoder, model.head, model.decoder)
+        return take_apart(masked_of(found))
+
+    @classmethod
+    def preparer_of(cls, found: Found, pieces: Pieces, dim: int, rules: Rules) -> TextPreparer:
+        """Return the text preparation of a model that begins with a base.
+
+        Args:
+            found: The base.
+            pieces: Of it.
+            dim: Width of a term's vector, 0 for none.
+            rules: That were asked for.
+
+        Raises:
+            CheckpointError: If rules do not fit the kind.
+        """
+        usual = {"query_terms": QUERY_TERMS, "document_terms": DOCUMENT_TERMS}
+        checkpoint = checkpoint_of(found, cls.kind, dim, pieces.encoder, rules, usual)
+        return TextPreparer(checkpoint, found.tokenizer_json)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the weights as they are written."""
@@ -103,6 +132,8 @@ class TermModel(Model[Vectors]):
         Returns:
             float32, shape (n, n_vocabulary), at least 0.
         """
+        if self.checkpoint.pooling == "sum":
+            return self._summed(transformed, mask)
         tokens = transformed[mask]  # (n_tokens, width)
         with torch.no_grad():
             texts, terms, winners = self._active(tokens, mask.sum(-1).tolist())
@@ -114,7 +145,26 @@ class TermModel(Model[Vectors]):
         )
         best = logits.new_zeros(len(mask), self.n_vocabulary).index_put((texts, terms), logits)
         only = mask.new_ones(len(mask), 1)
-        return cast(Tensor, splade_weights(best[:, None], only, xp=torch))
+        activation = self.checkpoint.activation
+        return cast(Tensor, splade_weights(best[:, None], only, xp=torch, activation=activation))
+
+    def _summed(self, transformed: Tensor, mask: Tensor) -> Tensor:
+        """Return the weights where all tokens count; logits are made again for the gradient."""
+        rows = [
+            checkpoint.checkpoint(self._sum, tokens[counts], use_reentrant=False)
+            for tokens, counts in zip(transformed, mask, strict=True)
+        ]
+        return torch.stack(rows) if rows else transformed.new_empty((0, self.n_vocabulary))
+
+    def _sum(self, tokens: Tensor) -> Tensor:
+        """Return the weights of one text of its tokens, (n_tokens, width)."""
+        logits = self.decoder(tokens).float()
+        counts = torch.ones(len(tokens), dtype=torch.bool, device=tokens.device)
+        activation = self.checkpoint.activation
+        return cast(
+            Tensor,
+            splade_weights(logits, counts, xp=torch, pooling="sum", activation=activation),
+        )
 
     def _active(self, tokens: Tensor, lengths: list[int]) -> tuple[Tensor, Tensor, Tensor]:
         """Return all terms with a weight: their texts, themselves, and the tokens they are of."""
@@ -135,21 +185,6 @@ class TermModel(Model[Vectors]):
         """Return the logit of one term for each of some tokens, in float32."""
         products = tokens[winners].float() * self.decoder.weight[terms].float()
         return products.sum(-1) + self.decoder.bias[terms]
-
-
-def term_base(kind: Kind, base: str | Path, dim: int, rules: Rules) -> tuple[Pieces, TextPreparer]:
-    """Return the parts of an untrained model.
-
-    Args:
-        kind: Which kind of model.
-        base: Folder or name on the Hugging Face hub, see `read_base`.
-        dim: Width of a term's vector, 0 for none.
-        rules: How texts become tokens, and how many terms are kept.
-    """
-    transformer, tokenizer_json = read_base(base, masked=True)
-    rules = {"query_terms": QUERY_TERMS, "document_terms": DOCUMENT_TERMS, **rules}
-    settings = Checkpoint(kind=kind, dim=dim, base=str(base), **rules)
-    return take_apart(transformer), TextPreparer(settings, tokenizer_json)
 
 
 def keep_top(weights: Tensor, k: int) -> Tensor:

@@ -20,7 +20,7 @@ OF_COLBERT: dict[str, object] = {
     "skip_punctuation": False,
     "skipped_tokens": [],
     "skip_in_queries": False,
-    "projection": [],
+    "projection_layers": [],
 }
 OF_SPLADE: dict[str, object] = {"inference_free": False, "pooling": "max", "activation": "relu"}
 """Fields of one kind alone, and what they are in the others."""
@@ -53,6 +53,8 @@ class Checkpoint(Schema):
         query_prompt: Text put before a query's text and tokenized with it as one.
         document_prompt: Text put before a document's text, likewise.
         suffix: Text put behind every text, tokenized with it, and cut with it.
+        strip: Whether white space around a text, its prompt included, is dropped.
+        lower: Whether a text and its prompt are put into lower case before the tokenizer sees them.
         expansion_length: Tokens that expansion fills a query up to, at most `query_length`; 0 for
             `query_length`.
         skipped_tokens: Names of further tokens that are left out of a document's vectors.
@@ -61,7 +63,7 @@ class Checkpoint(Schema):
             mask, as in `[MASK]`.
         pad_token: Name of the token that pads a batch; empty for the one that is called pad, or
             number 0.
-        projection: How a token's vector comes from the encoder's, one entry a layer: the name of
+        projection_layers: How a token's vector comes from the encoder's, one entry a layer: the name of
             its activation, and " residual" behind it where the layer's input is added to its
             output; empty for one linear layer without bias, or none (colbert alone).
         pooling: How a term's weight comes from its logits at all tokens (splade alone).
@@ -88,12 +90,14 @@ class Checkpoint(Schema):
     query_prompt: str = ""
     document_prompt: str = ""
     suffix: str = ""
+    strip: bool = False
+    lower: bool = False
     expansion_length: int = 0
     skipped_tokens: list[str] = field(default_factory=list)
     skip_in_queries: bool = False
     mask_token: str = ""
     pad_token: str = ""
-    projection: list[str] = field(default_factory=list)
+    projection_layers: list[str] = field(default_factory=list)
     pooling: Pooling = "max"
     activation: Activation = "relu"
 

@@ -24,6 +24,8 @@ class Frame(NamedTuple):
         after: Ids of the markers behind it.
         prompt: Text ahead of the text, tokenized with it.
         suffix: Text behind the text, tokenized with it.
+        strip: Whether white space around prompt and text is dropped.
+        lower: Whether prompt and text are put into lower case.
         room: Tokens of prompt, text and suffix that are kept at most, at least 1.
     """
 
@@ -31,7 +33,15 @@ class Frame(NamedTuple):
     after: list[int]
     prompt: str
     suffix: str
+    strip: bool
+    lower: bool
     room: int
+
+    def whole(self, text: str) -> str:
+        """Return a text with what is tokenized with it."""
+        text = self.prompt + text
+        text = text.strip() if self.strip else text
+        return (text.lower() if self.lower else text) + self.suffix
 
 
 def frame(plain: Tokenizer, checkpoint: Checkpoint, role: Role) -> Frame:
@@ -59,7 +69,7 @@ def frame(plain: Tokenizer, checkpoint: Checkpoint, role: Role) -> Frame:
     if marker is None:
         prompt = prefix + prompt
     else:
-        before = [*before, marker]
+        before = [*before[:1], marker, *before[1:]]
     n_around = len(before) + len(after) + _n_tokens(plain, prompt)
     if length <= n_around:
         raise CheckpointError(
@@ -67,7 +77,7 @@ def frame(plain: Tokenizer, checkpoint: Checkpoint, role: Role) -> Frame:
             "and prompt"
         )
     room = length - len(before) - len(after)
-    return Frame(before, after, prompt, checkpoint.suffix, room)
+    return Frame(before, after, prompt, checkpoint.suffix, checkpoint.strip, checkpoint.lower, room)
 
 
 def pad_id(plain: Tokenizer, name: str) -> int:

@@ -145,12 +145,12 @@ class TextPreparer:
         Raises:
             TypeError: If `texts` is one string, or holds something else than strings.
         """
-        before, after, prompt, suffix, room = self.frames[role]
-        whole = [f"{prompt}{text}{suffix}" for text in check_texts(texts, "texts")]
+        frame = self.frames[role]
+        whole = [frame.whole(text) for text in check_texts(texts, "texts")]
         rows, n_truncated = [], 0
-        for ids in self._first_ids(whole, room):
-            n_truncated += len(ids) > room
-            rows.append(np.array([*before, *ids[:room], *after], np.int64))
+        for ids in self._first_ids(whole, frame.room):
+            n_truncated += len(ids) > frame.room
+            rows.append(np.array([*frame.before, *ids[: frame.room], *frame.after], np.int64))
         return Tokens(rows, n_truncated)
 
     def length(self, row: Ids, role: Role) -> int:

@@ -1,0 +1,1 @@
+"""What people start from: finds out what a folder or a name of the hub holds, whoever made it."""

@@ -1,0 +1,69 @@
+"""Finds out what a base is: a finished model of some library, or an encoder to make one of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+
+from glane.errors import CheckpointError
+from glane_trainer.bases.cherche import is_cherche, read_cherche
+from glane_trainer.bases.dense import read_dense_model, read_transformer
+from glane_trainer.bases.found import Found
+from glane_trainer.bases.late_interaction import is_late_interaction, read_late_interaction
+from glane_trainer.bases.modules import LIST, read_modules
+from glane_trainer.bases.own import is_own, read_own
+from glane_trainer.bases.sparse import is_sparse, read_sparse
+from glane_trainer.bases.stanford import is_stanford, read_stanford
+
+WANTED = ["*.json", "*.txt", "*.model", "*.safetensors", "artifact.metadata", "linear.pt"]
+PICKLES = ["*.bin"]
+"""What is fetched from the hub: large pickles only where there are no safetensors."""
+
+UNWANTED = ["onnx/*", "openvino/*", "*optimizer*", "*scheduler*", "*rng_state*", "*training_args*"]
+
+
+def find_base(name: str | Path) -> Found:
+    """Find out what a base is, and read all of it but the encoder.
+
+    Args:
+        name: A folder (of glane, PyLate, sentence-transformers, Stanford's ColBERT, neural-cherche
+            or transformers), or a name on the Hugging Face hub.
+
+    Raises:
+        FileNotFoundError: If there is no such folder and the hub has no such model.
+        CheckpointError: If a file is missing or damaged, or says what glane cannot do, named.
+    """
+    folder, name = _fetched(name), str(name)
+    if is_own(folder):
+        return read_own(name, folder)
+    if (folder / LIST).is_file():
+        modules = read_modules(folder)
+        if is_sparse(folder, modules):
+            return read_sparse(name, folder, modules)
+        if is_late_interaction(folder, modules):
+            return read_late_interaction(name, folder, modules)
+        return read_dense_model(name, folder, modules)
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(f"{name!r} has no config.json; is it an encoder?")
+    if is_stanford(folder):
+        return read_stanford(name, folder)
+    if is_cherche(folder):
+        return read_cherche(name, folder)
+    return read_transformer(name, folder)
+
+
+def _fetched(name: str | Path) -> Path:
+    if Path(name).is_dir():
+        return Path(name)
+    try:
+        folder = Path(snapshot_download(str(name), allow_patterns=WANTED, ignore_patterns=UNWANTED))
+        if not any(folder.rglob("*.safetensors")):
+            both = [*WANTED, *PICKLES]
+            snapshot_download(str(name), allow_patterns=both, ignore_patterns=UNWANTED)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise FileNotFoundError(
+            f"{str(name)!r} is not a folder, and could not be had from the hub: {reason}"
+        ) from None
+    return folder
