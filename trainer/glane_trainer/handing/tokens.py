@@ -1,0 +1,163 @@
+"""The tokenizer of a checkpoint, as another library is to have it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from glane.model.framing import Role, frame, mask_id, pad_id
+from glane_trainer.model import Model
+
+PROBES = (
+    "how do plants eat light",
+    "",
+    "A well-known café, Straße: 3.14 (2,850 km)?!",
+    "検索エンジン 🎉",
+    "word " * 40 + "end",
+)
+"""Texts whose tokens are compared with what the other library will make of them."""
+
+BLANKS = ("  blanks on both sides\t",)
+"""A text of which libraries differ in what they keep."""
+
+Encode = Callable[[Tokenizer, str], list[int]]
+"""How a library turns a text into ids, by the tokenizer that it is given."""
+
+
+def plain_tokenizer(content: str) -> Tokenizer:
+    """Return a tokenizer that neither cuts nor pads."""
+    tokenizer = Tokenizer.from_str(content)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def marker_of(model: Model[Any], role: Role) -> str | None:
+    """Return the token that a role's prefix is; None where it has none, or is text."""
+    plain = plain_tokenizer(model.preparer.tokenizer_json)
+    bare = replace(model.checkpoint, query_prefix="", document_prefix="")
+    without = frame(plain, bare, role).before
+    if model.preparer.frames[role].before == without:
+        return None
+    id = model.preparer.frames[role].before[min(1, len(without))]
+    return str(plain.id_to_token(id))
+
+
+def is_first(model: Model[Any]) -> bool:
+    """Return whether a marker would be a text's first token, the tokenizer having none itself."""
+    plain = plain_tokenizer(model.preparer.tokenizer_json)
+    bare = replace(model.checkpoint, query_prefix="", document_prefix="", inference_free=False)
+    return not frame(plain, bare, "document").before
+
+
+def skipped_words(model: Model[Any]) -> list[str]:
+    """Return the names of the tokens that are left out of documents, each once, by id."""
+    ids = sorted(set(model.preparer.skipped.tolist()))
+    return [model.preparer.token(id) for id in ids]
+
+
+def written(model: Model[Any], *, markers: Sequence[str], lowers: bool) -> str:
+    """Return the content of `tokenizer.json`, without truncation and padding.
+
+    Args:
+        model: Of glane.
+        markers: Tokens that are to be found in a text wherever their names stand there.
+        lowers: Whether it is the tokenizer that puts a text into lower case, where the checkpoint
+            says so.
+    """
+    known = json.loads(plain_tokenizer(model.preparer.tokenizer_json).to_str())
+    for name in markers:
+        entries = [entry for entry in known["added_tokens"] if entry["content"] != name]
+        entries.append(_special(model, name))
+        known["added_tokens"] = sorted(entries, key=lambda entry: int(entry["id"]))
+    if lowers and model.checkpoint.lower:
+        own = [known["normalizer"]] if known["normalizer"] else []
+        steps = [{"type": "Lowercase"}, *own]
+        known["normalizer"] = {"type": "Sequence", "normalizers": steps}
+    return json.dumps(known, ensure_ascii=False)
+
+
+def write_tokenizer(folder: Path, model: Model[Any], content: str, length: int) -> None:
+    """Write `tokenizer.json` and `tokenizer_config.json`.
+
+    Args:
+        folder: Which is there.
+        model: Whose mask and pad tokens are named.
+        content: Of `tokenizer.json`.
+        length: Tokens that a text is cut at where nothing else says so.
+    """
+    plain = plain_tokenizer(content)
+    (folder / "tokenizer.json").write_text(content, encoding="utf-8")
+    names = {
+        "pad_token": plain.id_to_token(pad_id(plain, model.checkpoint.pad_token)),
+        "unk_token": getattr(plain.model, "unk_token", None),
+        "mask_token": _mask(model, plain),
+    }
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",  # reads tokenizer.json as it is
+        "model_input_names": ["input_ids", "attention_mask"],
+        "model_max_length": length,
+        "clean_up_tokenization_spaces": False,
+        **{name: token for name, token in names.items() if token is not None},
+    }
+    write_json(folder / "tokenizer_config.json", config)
+
+
+def differing(
+    model: Model[Any],
+    role: Role,
+    content: str,
+    encode: Encode,
+    probes: Sequence[str] = PROBES,
+) -> str | None:
+    """Return the first probe that another library would turn into other tokens than glane.
+
+    Args:
+        model: Of glane, before expansion.
+        role: Of the probes.
+        content: Of the `tokenizer.json` that the library gets.
+        encode: How it turns a text into ids.
+        probes: Texts to compare.
+    """
+    rows = model.preparer.tokenize(probes, role).rows
+    tokenizer = plain_tokenizer(content)
+    for text, row in zip(probes, rows, strict=True):
+        if encode(tokenizer, text) != row.tolist():
+            return text
+    return None
+
+
+def cut(tokenizer: Tokenizer, text: str, length: int, *, markers: bool = True) -> list[int]:
+    """Return the ids of a text, cut at a length; with the tokenizer's own markers, or without."""
+    tokenizer.enable_truncation(length)
+    return list(tokenizer.encode(text, add_special_tokens=markers).ids)
+
+
+def marked(tokenizer: Tokenizer, text: str, length: int, marker: str) -> list[int]:
+    """Return the ids of a text, cut at a length, with a marker put behind the first of them."""
+    ids = cut(tokenizer, text, length - 1)
+    known = tokenizer.token_to_id(marker)
+    assert known is not None
+    return [*ids[:1], known, *ids[1:]]
+
+
+def write_json(path: Path, record: object) -> None:
+    """Write a JSON file."""
+    path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _special(model: Model[Any], name: str) -> dict[str, Any]:
+    id = plain_tokenizer(model.preparer.tokenizer_json).token_to_id(name)
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    return {"id": id, "content": name, **flags, "special": True}
+
+
+def _mask(model: Model[Any], plain: Tokenizer) -> str | None:
+    if not model.checkpoint.query_expansion:
+        return None
+    return str(plain.id_to_token(mask_id(plain, model.checkpoint.mask_token)))
