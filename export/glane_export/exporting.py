@@ -277,7 +277,8 @@ def _graph_record(given: Given | None) -> dict[str, Any]:
     if given is None:
         return {}
     digest = hashlib.sha256(given.path.read_bytes()).hexdigest()
-    return {"graph": {"file": given.path.name, "sha256": digest, "output": given.output}}
+    named = {"file": given.path.name, "sha256": digest, "output": given.output}
+    return {"graph": {**named, "taken_apart": list(given.changes)}}
 
 
 def _report(folder: Path, bounds: list[parity.Bound]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from glane_export.rewiring import (
     known_inputs,
     rewired,
 )
+from glane_export.unfusing import unfuse
 from glane_trainer.model import Model
 
 VECTORS = "token_vectors"
@@ -58,6 +59,8 @@ class Given:
         ending: Whether that is the encoder's "hidden" states, or the "vectors" of a ColBERT.
         half: Whether its weights are in fp16.
         one_at_a_time: Whether it takes a single text.
+        activation: The model's own, as `config.json` calls it.
+        changes: What is taken apart of it, in words.
     """
 
     path: Path
@@ -65,10 +68,13 @@ class Given:
     ending: Literal["hidden", "vectors"]
     half: bool
     one_at_a_time: bool
+    activation: str
+    changes: tuple[str, ...]
 
     def encoder(self) -> onnx.ModelProto:
         """Return the graph from `input_ids` and `attention_mask`, int64, to `self.ending`."""
         graph = read_onnx(self.path)
+        unfuse(graph.graph, self.activation)
         return rewired(graph, self.output, self.ending)
 
 
@@ -93,13 +99,15 @@ def look_at(path: Path, model: Model[Any]) -> Given:
     _check_inputs(graph, where)
     output = _chosen_output(graph, where)
     _check_types(graph, where)
+    activation = str(getattr(model.encoder.config, "hidden_act", ""))
+    changes = unfuse(graph.graph, activation)
     half = any(tensor.data_type == TensorProto.FLOAT16 for tensor in graph.graph.initializer)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "given.onnx"
         write_onnx(rewired(graph, output, "hidden"), file)
         found, one_at_a_time = _tried(file, model, where)
     ending = _ending(found, output, model, where)
-    return Given(path, output, ending, half, one_at_a_time)
+    return Given(path, output, ending, half, one_at_a_time, activation, tuple(changes))
 
 
 def _check_operators(graph: onnx.ModelProto, where: str) -> None:

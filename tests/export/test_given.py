@@ -16,6 +16,7 @@ from glane import ColBERT, ModelInfo
 from glane.commands.main import main
 from glane.errors import CheckpointError
 from glane_export import ExportSettings, ParityError, export_model
+from glane_export.unfusing import unfuse
 from glane_trainer import ColBERT as TorchColBERT
 from glane_trainer import load_model
 
@@ -281,6 +282,60 @@ def test_another_models_graph_is_refused_by_parity_or_width(
     onnx.save(wide, str(graph))
     with pytest.raises(CheckpointError, match="gives vectors 32 wide; expected the encoder's, 16"):
         exported(ours, graph, tmp_path / "model")
+
+
+def fused(graph: Path, *, approximated: bool) -> Path:
+    """Fuse attention and GELU, as optimum does from O2 on; at O3 the GELU is approximated."""
+    from onnxruntime.transformers.fusion_options import FusionOptions
+    from onnxruntime.transformers.optimizer import optimize_model
+
+    options = FusionOptions("bert")
+    options.enable_gelu_approximation = approximated
+    made = optimize_model(
+        str(graph), "bert", num_heads=2, hidden_size=16, opt_level=0, optimization_options=options
+    )
+    kinds = {node.op_type for node in made.model.graph.node}
+    assert {"Attention", "FastGelu" if approximated else "BiasGelu"} <= kinds
+    made.save_model_to_file(str(graph))
+    return graph
+
+
+@pytest.mark.parametrize("approximated", [False, True])
+@pytest.mark.parametrize("quantize", ["none", "int8"])
+def test_fused_nodes_are_taken_apart(
+    checkpoint: Path, tmp_path: Path, quantize: Literal["none", "int8"], approximated: bool
+) -> None:
+    graph = write_encoder(checkpoint, tmp_path / "encoder.onnx")
+    report = exported(
+        checkpoint, fused(graph, approximated=approximated), tmp_path / "model", quantize
+    )
+    told = ["2 Attention nodes into products and MultiHeadAttention"]
+    told += ["2 approximated GELUs into exact ones"] * approximated
+    assert report["graph"]["taken_apart"] == told
+    shares = [b["figure"] for b in report["bounds"] if b["measure"] == "share of products in int8"]
+    assert shares == [1] * (quantize == "int8")
+
+
+def test_an_approximation_that_is_the_models_own_stays() -> None:
+    gelu = helper.make_node("FastGelu", ["x"], ["y"], domain="com.microsoft")
+    for activation, kind in (("gelu_new", "FastGelu"), ("gelu", "Gelu")):
+        graph = helper.make_graph([gelu], "gelu", [], [])
+        unfuse(graph, activation)
+        assert [node.op_type for node in graph.node] == [kind]
+
+
+def test_an_attention_with_a_cache_stays() -> None:
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [2, 6], [0.0] * 12)
+    cases: list[tuple[list[str], dict[str, Any]]] = [
+        (["x", "w", "b", "", "past"], {"num_heads": 1}),
+        (["x", "w", "b"], {"num_heads": 1, "do_rotary": 1}),
+        (["x", "given"], {"num_heads": 1}),
+    ]
+    for inputs, attributes in cases:
+        node = helper.make_node("Attention", inputs, ["y"], domain="com.microsoft", **attributes)
+        graph = helper.make_graph([node], "attention", [], [], [weights])
+        assert unfuse(graph, "gelu") == []
+        assert [one.op_type for one in graph.node] == ["Attention"]
 
 
 def test_a_graph_in_fp16_is_the_version_in_fp16(checkpoint: Path, tmp_path: Path) -> None:
