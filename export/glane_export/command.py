@@ -21,7 +21,13 @@ UNKNOWN = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder written by `glane train`")
+    parser.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="folder written by `glane train`, or a finished model of PyLate, "
+        "sentence-transformers, Stanford's ColBERT or neural-cherche: a folder, or a name on the "
+        "Hugging Face hub",
+    )
     parser.add_argument("model", metavar="MODEL", help="folder to write")
     parser.add_argument(
         "--quantize",

@@ -13,6 +13,7 @@ from glane.errors import CheckpointError
 from glane.model.checkpoint import (
     CHECKPOINT_FILES,
     QUERY_WEIGHTS,
+    Checkpoint,
     ModelInfo,
     fingerprint,
 )
@@ -31,8 +32,8 @@ from glane_export.rows import Row
 from glane_export.settings import ExportSettings
 from glane_export.small_files import write_small_files
 from glane_export.texts import CANARIES
-from glane_trainer import load_model
 from glane_trainer.model import Model
+from glane_trainer.models import open_model
 from glane_trainer.sample import Sample, read_sample
 from glane_trainer.telling import stage
 
@@ -52,7 +53,8 @@ def export_model(
     """Write a model folder that the runtime loads, after proving that it ranks the same.
 
     Args:
-        checkpoint_folder: Written by the trainer.
+        checkpoint_folder: Written by the trainer; or a finished model of another library, a
+            folder or a name on the Hugging Face hub, see `open_model`.
         model_folder: Where `model.onnx`, `glane.json`, `tokenizer.json`, `model.json`,
             `parity.json` and, of an inference-free model, `query_weights.npy` are to be.
         settings: By default int8, over the texts that come with glane.
@@ -71,8 +73,9 @@ def export_model(
     sample = read_sample(checkpoint_folder)
     measured = _measured(settings, sample)
     with stage(f"loading {checkpoint_folder}"):
-        model = load_model(checkpoint_folder)
-        checkpoint = fingerprint(checkpoint_folder, CHECKPOINT_FILES)
+        model = open_model(checkpoint_folder)
+        own = (Path(checkpoint_folder) / Checkpoint.file_name).is_file()
+        checkpoint = fingerprint(checkpoint_folder, CHECKPOINT_FILES) if own else ""
     return _export(model, Path(model_folder), settings, measured, checkpoint)
 
 

@@ -175,7 +175,13 @@ def _head(model: TermModel[Any]) -> heads.Head:
     decoder, projection = model.decoder, None
     if isinstance(model, SparseEmbed):
         projection = model.projection.weight.detach().numpy()
-    return heads.Head(decoder.weight.detach().numpy(), decoder.bias.detach().numpy(), projection)
+    return heads.Head(
+        decoder.weight.detach().numpy(),
+        decoder.bias.detach().numpy(),
+        projection,
+        model.checkpoint.pooling,
+        model.checkpoint.activation,
+    )
 
 
 def opset(path: Path) -> int:

@@ -13,6 +13,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from glane.model.checkpoint import Activation, Pooling
+
 BUDGET = 32
 """Positions, of all texts of a batch together, whose logits exist at a time: the logits never
 exceed max(`BUDGET`, n_texts) x n_vocabulary numbers, 3.9 MB for 30,522 terms; larger budgets, which
@@ -32,11 +34,15 @@ class Head(NamedTuple):
         decoder: One row a term, shape (n_vocabulary, hidden_size).
         bias: Shape (n_vocabulary,).
         projection: To a term's embedding, shape (dim, hidden_size); None where there is none.
+        pooling: How a term's weight comes from its logits at all positions.
+        activation: What is done with a logit before log(1 + x).
     """
 
     decoder: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
-    projection: npt.NDArray[np.float32] | None
+    projection: npt.NDArray[np.float32] | None = None
+    pooling: Pooling = "max"
+    activation: Activation = "relu"
 
 
 def append_head(graph: onnx.GraphProto, head: Head) -> None:
@@ -55,7 +61,13 @@ def append_head(graph: onnx.GraphProto, head: Head) -> None:
     builder = Builder(graph.node, graph.initializer)
     builder.tensor("decoder", np.ascontiguousarray(head.decoder.T))
     outputs = [("terms", TensorProto.INT64, 2), ("weights", TensorProto.FLOAT, 2)]
-    _terms(builder, _best_logits(builder, len(head.decoder)), head.bias)
+    builder.tensor("bias", head.bias)
+    builder.tensor("one", np.array(1, np.float32))
+    _chunks(builder, len(head.decoder))
+    if head.pooling == "max":
+        _terms(builder, _weights_of_best(builder, head.activation), len(head.bias))
+    else:
+        _terms(builder, _summed_weights(builder, head.activation), len(head.bias))
     if head.projection is not None:
         outputs.append(("embeddings", TensorProto.FLOAT, 3))
         _embeddings(builder, head.projection)
@@ -92,20 +104,11 @@ class Builder:
         return name
 
 
-def _best_logits(builder: Builder, n_vocabulary: int) -> str:
-    """Add the maximum of each term's logits over the attended positions, bias left out.
-
-    The bias, the same at all positions, is added once to the maximum. A padded position is filled
-    with the text's first attended one, so that it never wins.
-    """
+def _chunks(builder: Builder, n_vocabulary: int) -> None:
+    """Add what both poolings need: which positions count, and how many are taken at a time."""
     node, integers = builder.node, builder.integers
     node("Cast", [MASK], "attended", to=TensorProto.BOOL)
-    node("ArgMax", [MASK], "first", axis=1, keepdims=1)
-    node("GatherND", [TRANSFORMED, "first"], "first/row", batch_dims=1)
-    node("Unsqueeze", ["first/row", integers(1)], "first/vector")
     node("Unsqueeze", ["attended", integers(2)], "attended/column")
-    node("Where", ["attended/column", TRANSFORMED, "first/vector"], "filled")
-
     node("Shape", [MASK], "n", start=0, end=1)
     node("Shape", [MASK], "length", start=1, end=2)
     node("Div", [integers(BUDGET), "n"], "share")
@@ -113,55 +116,98 @@ def _best_logits(builder: Builder, n_vocabulary: int) -> str:
     node("Add", ["length", "chunk"], "length/above")
     node("Sub", ["length/above", integers(1)], "length/up")
     node("Div", ["length/up", "chunk"], "n_chunks")
-    node("Concat", ["n", integers(n_vocabulary)], "best/shape", axis=0)
-    lowest = numpy_helper.from_array(np.array([LOWEST], np.float32))
-    node("ConstantOfShape", ["best/shape"], "best/start", value=lowest)
-    return node("Loop", ["n_chunks", "", "best/start"], "best", body=_chunk(builder))
+    node("Concat", ["n", integers(n_vocabulary)], "terms/shape", axis=0)
 
 
-def _chunk(outer: Builder) -> onnx.GraphProto:
-    """Return the body of the loop: the maximum so far and that of the next few positions."""
-    one = outer.integers(1)
-    body = helper.make_graph(
-        [],
-        "chunk",
-        [
-            helper.make_tensor_value_info("number", TensorProto.INT64, []),
-            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("best/before", TensorProto.FLOAT, ["n", "terms"]),
-        ],
-        [
-            helper.make_tensor_value_info("go_on/after", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("best/after", TensorProto.FLOAT, ["n", "terms"]),
-        ],
-    )
-    builder = Builder(body.node, outer.tensors)
-    node = builder.node
-    node("Mul", ["number", "chunk"], "start")
-    node("Add", ["start", "chunk"], "end")
-    node("Slice", ["filled", "start", "end", one], "positions")
-    node("MatMul", ["positions", "decoder"], "logits")
-    node("ReduceMax", ["logits"], "best/here", axes=[1], keepdims=0)
-    node("Max", ["best/before", "best/here"], "best/after")
-    node("Identity", ["go_on"], "go_on/after")
-    return body
+def _weights_of_best(builder: Builder, activation: Activation) -> str:
+    """Add the weights of the maximum of each term's logits over the attended positions.
 
-
-def _terms(builder: Builder, best: str, bias: npt.NDArray[np.float32]) -> None:
-    """Add the weights, log(1 + ReLU(best logit)), and the choice of the highest.
-
-    A text without a token has no term (`glane.model.scoring.splade_weights`).
+    The bias, the same at all positions, is added once to the maximum. A padded position is filled
+    with the text's first attended one, so that it never wins. A text without a token has no term
+    (`glane.model.scoring.splade_weights`).
     """
     node, integers = builder.node, builder.integers
-    node("Add", [best, builder.tensor("bias", bias)], "best/biased")
+    node("ArgMax", [MASK], "first", axis=1, keepdims=1)
+    node("GatherND", [TRANSFORMED, "first"], "first/row", batch_dims=1)
+    node("Unsqueeze", ["first/row", integers(1)], "first/vector")
+    node("Where", ["attended/column", TRANSFORMED, "first/vector"], "filled")
+    body = Chunk(builder, "filled")
+    body.node("ReduceMax", ["logits"], "here", axes=[1], keepdims=0)
+    body.node("Max", ["before", "here"], "after")
+    best = body.loop(float(LOWEST))
+    node("Add", [best, "bias"], "best/biased")
     node("ReduceMax", [MASK], "any", axes=[1], keepdims=1)
     node("Cast", ["any"], "any/float", to=TensorProto.FLOAT)
-    node("Relu", ["best/biased"], "best/active")
-    node("Mul", ["best/active", "any/float"], "best/counted")
-    node("Add", ["best/counted", builder.tensor("one", np.array(1, np.float32))], "best/above")
-    node("Log", ["best/above"], "all_weights")
-    node("Min", [N_TERMS, integers(len(bias))], "n_terms/held")
-    top = helper.make_node("TopK", ["all_weights", "n_terms/held"], ["weights", "terms"])
+    node("Mul", ["best/biased", "any/float"], "best/counted")
+    return _saturated(builder, "best/counted", activation)
+
+
+def _summed_weights(builder: Builder, activation: Activation) -> str:
+    """Add the sum of each term's weights over the attended positions."""
+    node, integers = builder.node, builder.integers
+    node("Cast", ["attended/column"], "counts", to=TensorProto.FLOAT)
+    body = Chunk(builder, TRANSFORMED)
+    body.node("Slice", ["counts", "start", "end", integers(1)], "counts/here")
+    body.node("Add", ["logits", "bias"], "logits/biased")
+    weights = _saturated(body, "logits/biased", activation)
+    body.node("Mul", [weights, "counts/here"], "weights/counted")
+    body.node("ReduceSum", ["weights/counted", integers(1)], "here", keepdims=0)
+    body.node("Add", ["before", "here"], "after")
+    return body.loop(0.0)
+
+
+class Chunk(Builder):
+    """The loop over positions: `logits` of the next few, and from `before` to `after`."""
+
+    def __init__(self, outer: Builder, vectors: str) -> None:
+        """Begin it with the logits.
+
+        Args:
+            outer: The graph around it, which holds its constants.
+            vectors: What the decoder is given, shape (n, length, width).
+        """
+        kinds: dict[str, tuple[int, list[str]]] = {
+            "number": (TensorProto.INT64, []),
+            "go_on": (TensorProto.BOOL, []),
+        }
+        state = (TensorProto.FLOAT, ["n", "terms"])
+        entries = {**kinds, "before": state}
+        exits = {"go_on/after": kinds["go_on"], "after": state}
+        self.graph = helper.make_graph(
+            [],
+            "chunk",
+            [helper.make_tensor_value_info(name, *kind) for name, kind in entries.items()],
+            [helper.make_tensor_value_info(name, *kind) for name, kind in exits.items()],
+        )
+        super().__init__(self.graph.node, outer.tensors)
+        self.outer = outer
+        self.node("Mul", ["number", "chunk"], "start")
+        self.node("Add", ["start", "chunk"], "end")
+        self.node("Slice", [vectors, "start", "end", outer.integers(1)], "positions")
+        self.node("MatMul", ["positions", "decoder"], "logits")
+
+    def loop(self, first: float) -> str:
+        """Add the loop, which begins with a number for every term, and return its result."""
+        self.node("Identity", ["go_on"], "go_on/after")
+        start = numpy_helper.from_array(np.array([first], np.float32))
+        self.outer.node("ConstantOfShape", ["terms/shape"], "loop/start", value=start)
+        return self.outer.node("Loop", ["n_chunks", "", "loop/start"], "pooled", body=self.graph)
+
+
+def _saturated(builder: Builder, logits: str, activation: Activation) -> str:
+    """Add log(1 + ReLU(x)), or log(1 + log(1 + ReLU(x))), of each logit."""
+    out = builder.node("Relu", [logits], f"{logits}/active")
+    for _ in range(2 if activation == "log1p_relu" else 1):
+        above = builder.node("Add", [out, "one"], f"{out}/above")
+        out = builder.node("Log", [above], f"{above}/log")
+    return out
+
+
+def _terms(builder: Builder, weights: str, n_vocabulary: int) -> None:
+    """Add the choice of the terms of highest weight."""
+    node, integers = builder.node, builder.integers
+    node("Min", [N_TERMS, integers(n_vocabulary)], "n_terms/held")
+    top = helper.make_node("TopK", [weights, "n_terms/held"], ["weights", "terms"])
     builder.nodes.append(top)
 
 

@@ -197,8 +197,13 @@ def share(compared: str, n_int8: int, n_products: int) -> Bound:
 
 
 def _largest_difference(left: Floats, right: Floats) -> float:
-    """Return the largest difference of two numbers; 0 where there is none to compare."""
-    return float(np.abs(left - right).max()) if left.size else 0.0
+    """Return the largest difference of two numbers, of those above 1 in proportion to the first.
+
+    0 where there is none to compare. Weights that are sums over tokens may be hundreds.
+    """
+    if not left.size:
+        return 0.0
+    return float((np.abs(left - right) / np.maximum(1, np.abs(left))).max())
 
 
 def _mean_share(

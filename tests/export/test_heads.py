@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from glane.model.checkpoint import Activation, Pooling
 from glane.model.scoring import splade_weights
 from glane_export.graph import OPSET
 from glane_export.heads import BUDGET, Head, append_head
@@ -94,6 +95,32 @@ def test_chunks_of_positions_give_what_the_definition_gives(
     active = weights > 0
     np.testing.assert_array_equal(terms[active], expected_terms[active])
     np.testing.assert_allclose(embeddings[active], expected_embeddings[active], atol=1e-4)
+
+
+POOLINGS: list[tuple[Pooling, Activation]] = [
+    ("max", "log1p_relu"),
+    ("sum", "relu"),
+    ("sum", "log1p_relu"),
+]
+
+
+@pytest.mark.parametrize(("pooling", "activation"), POOLINGS)
+@pytest.mark.parametrize("length", [1, 7, 2 * BUDGET + 1])
+@pytest.mark.parametrize("n", [1, 3, BUDGET + 9])
+def test_other_poolings_give_what_the_definition_gives(
+    n: int, length: int, pooling: Pooling, activation: Activation, tmp_path: Path
+) -> None:
+    head, batch = random_head(embeds=False), random_batch(n, length)
+    head = head._replace(pooling=pooling, activation=activation)
+    batch[2][-1] = 0  # a text without a token
+    write(head, tmp_path / "head.onnx")
+    logits = batch[0] @ head.decoder.T + head.bias
+    expected = splade_weights(logits, batch[2] == 1, xp=np, pooling=pooling, activation=activation)
+    terms, weights = run(tmp_path / "head.onnx", batch, 20)
+    np.testing.assert_allclose(weights, -np.sort(-expected, axis=1)[:, :20], rtol=1e-5, atol=1e-5)
+    rows = np.take_along_axis(expected, terms, 1)
+    np.testing.assert_allclose(weights, rows, rtol=1e-5, atol=1e-5)
+    assert not weights[-1].any()
 
 
 def test_a_text_without_a_token_has_no_term(tmp_path: Path) -> None:

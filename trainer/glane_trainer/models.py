@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from glane.errors import CheckpointError
 from glane.model.checkpoint import Checkpoint, Kind
+from glane_trainer.bases.finding import find_base
 from glane_trainer.colbert import ColBERT
 from glane_trainer.model import Model
 from glane_trainer.sparse_embed import SparseEmbed
 from glane_trainer.splade import Splade
 
-__all__ = ["MODELS", "ColBERT", "SparseEmbed", "Splade", "load_model"]
+__all__ = ["MODELS", "ColBERT", "SparseEmbed", "Splade", "load_model", "open_model"]
 
 MODELS: dict[Kind, type[Model[Any]]] = {
     "colbert": ColBERT,
@@ -27,3 +29,26 @@ def load_model(folder: str | Path) -> Model[Any]:
         CheckpointError: If a file is missing or damaged.
     """
     return MODELS[Checkpoint.read(folder).kind].load(folder)
+
+
+def open_model(name: str | Path) -> Model[Any]:
+    """Read a finished model of any library, in evaluation mode, on the CPU.
+
+    Args:
+        name: A checkpoint of glane, or a folder or a name on the Hugging Face hub as `find_base`
+            takes it.
+
+    Raises:
+        FileNotFoundError: If there is no such folder and the hub has no such model.
+        CheckpointError: If a file is missing or damaged, says what glane cannot do, or this is an
+            encoder and no finished model.
+    """
+    if (Path(name) / Checkpoint.file_name).is_file():
+        return load_model(name)
+    found = find_base(name)
+    if found.kind is None:
+        raise CheckpointError(
+            f"{found.name!r} is {found.what}: an encoder, and no finished model; make one of it "
+            f"with `glane train colbert --base {found.name}`"
+        )
+    return MODELS[found.kind].from_base(found)

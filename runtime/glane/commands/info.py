@@ -11,6 +11,7 @@ from typing import Any
 from glane.commands.streams import visible
 from glane.errors import CheckpointError
 from glane.model.checkpoint import CHECKPOINT_FILES, Checkpoint, ModelInfo, fingerprint
+from glane.model.foreign import advice
 from glane.model.model_files import PROOF, ModelFiles
 from glane.model.progress import telling
 from glane.retrievers.canary import verify_canaries
@@ -48,7 +49,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             return _draft(folder, verify=arguments.verify)
     if (folder / Checkpoint.file_name).is_file():
         return _model(folder, verify=arguments.verify)
-    raise CheckpointError(f"{str(folder)!r} is no checkpoint, model or index of glane")
+    raise CheckpointError(
+        f"{str(folder)!r} is no checkpoint, model or index of glane"
+        f"{advice(folder, Checkpoint.file_name)}"
+    )
 
 
 def show(result: dict[str, Any]) -> str:

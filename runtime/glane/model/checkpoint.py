@@ -63,9 +63,9 @@ class Checkpoint(Schema):
             mask, as in `[MASK]`.
         pad_token: Name of the token that pads a batch; empty for the one that is called pad, or
             number 0.
-        projection_layers: How a token's vector comes from the encoder's, one entry a layer: the name of
-            its activation, and " residual" behind it where the layer's input is added to its
-            output; empty for one linear layer without bias, or none (colbert alone).
+        projection_layers: How a token's vector comes from the encoder's, one entry a layer: the
+            name of its activation, and " residual" behind it where the layer's input is added to
+            its output; empty for one linear layer without bias, or none (colbert alone).
         pooling: How a term's weight comes from its logits at all tokens (splade alone).
         activation: What is done with a logit before log(1 + x): ReLU, or log(1 + ReLU(x))
             (splade alone).

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from glane.errors import CheckpointError
+from glane.model.foreign import advice
 
 FORMAT_VERSION = 1
 
@@ -72,7 +73,7 @@ def read_small(folder: str | Path, name: str) -> bytes:
     """
     path = Path(folder) / name
     if not path.is_file():  # a named pipe would be waited for
-        raise CheckpointError(f"{str(folder)!r} has no {name}")
+        raise CheckpointError(f"{str(folder)!r} has no {name}{advice(folder, name)}")
     return path.read_bytes()
 
 
