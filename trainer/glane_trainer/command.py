@@ -36,6 +36,10 @@ COUNTED = {
 """What is said of the counts of `glane_trainer.data.Counts`."""
 
 
+FINISHED = ("glane.json", "modules.json", "artifact.metadata", "metadata.json")
+"""Files that a base has which may be a finished model, with a width of its own."""
+
+
 def run(arguments: argparse.Namespace) -> dict[str, object]:
     """Check the arguments, then load torch and train."""
     settings = settings_of(arguments)
@@ -104,7 +108,8 @@ def check(arguments: argparse.Namespace) -> None:
     _check_fields(arguments)
     unread = not has_data and arguments.kind == "colbert" and arguments.projection == "pca"
     base: str | None = arguments.base
-    if unread and base is not None and arguments.dim not in (None, _width(base)):
+    new = base is not None and not any((Path(base) / name).is_file() for name in FINISHED)
+    if unread and base is not None and new and arguments.dim not in (None, _width(base)):
         raise UsageError(
             f"--dim {arguments.dim} needs --data, to project onto the directions of its documents, "
             "or --projection random; without --dim the base's own width is kept"

@@ -46,7 +46,7 @@ class Found:
         """Return in one line what was recognised, and what of it becomes a model of a kind."""
         taken = [self.what]
         if self.kind is not None and self.kind != kind:
-            taken.append(f"as {kind} begins with its encoder alone, its {self.kind} is not taken")
+            taken.append(f"of it a {kind} takes the encoder alone, and nothing else")
         elif self.kind is not None or _has_prompts(self.rules):
             taken.append(_rules_in_words(self.rules))
         return f"{self.name}: " + "; ".join([*(part for part in taken if part), *self.remarks])
