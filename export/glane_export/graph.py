@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from onnx import helper
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from glane.model.session import onnxruntime
+from glane.model import session
 from glane_export import heads
 from glane_export.given import Given
 from glane_export.onnx_files import opset_of, read_onnx, write_onnx
@@ -114,11 +115,9 @@ def in_half(graph: onnx.ModelProto, half: bool) -> onnx.ModelProto:
     """
     if not half:
         return graph
-    onnxruntime()  # without its telemetry, before anything below imports it
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
+    float16 = import_module(f"{session.onnxruntime().__name__}.transformers.float16")
     with _quiet():
-        converted: onnx.ModelProto = convert_float_to_float16(graph, keep_io_types=True)
+        converted: onnx.ModelProto = float16.convert_float_to_float16(graph, keep_io_types=True)
     return converted
 
 

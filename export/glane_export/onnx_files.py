@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # has none
 
-from glane.model.graph_file import DATA
+from glane.model.checkpoint import DATA
 
 LARGEST = 2_000_000_000
 """Bytes of weights that one file holds; protobuf's own limit is 2,147,483,647 of all."""
@@ -46,6 +46,7 @@ def write_onnx(model: onnx.ModelProto, path: Path) -> None:
             location=data.name,
             size_threshold=LEAST,
         )
+        data.chmod(path.stat().st_mode)  # onnx keeps it from all but its owner
     else:
         onnx.save_model(model, str(path))
     onnx.checker.check_model(str(path))

@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from glane.model.session import load_session
 from glane_export.constants import all_nodes, is_matrix, n_products, see_through
+from glane_export.onnx_files import read_onnx, write_onnx
 from glane_export.products import DOMAIN, Products, looks_up, lookup, to_int8
 
 DESCRIPTION = "weights int8 per output channel, activations {} per token, embeddings per row"
@@ -63,7 +64,7 @@ def quantize(
     """
     if unsigned is None:
         unsigned = bits == WHOLE and saturates()
-    model = onnx.load(str(source))
+    model = read_onnx(source)
     see_through(model.graph)
     total = n_products(model.graph)
     versions = {entry.domain: entry.version for entry in model.opset_import}
@@ -72,8 +73,7 @@ def quantize(
     quantize_embeddings(model.graph)
     if DOMAIN not in versions:
         model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
-    onnx.checker.check_model(model)
-    onnx.save_model(model, str(target))
+    write_onnx(model, target)
     return share
 
 

@@ -162,6 +162,9 @@ QUERY_WEIGHTS = "query_weights.npy"
 """Of an inference-free model: float32, shape (n_vocabulary,), at least 0, the weight of each token
 of the vocabulary in a query."""
 
+DATA = ".data"
+"""Behind the name of a graph, that of the file of its weights, where they are not inside it."""
+
 MODEL_FILES = ("glane.json", "tokenizer.json", "model.onnx")
 CHECKPOINT_FILES = ("glane.json", "tokenizer.json", "model.safetensors")
 
@@ -171,8 +174,8 @@ def fingerprint(folder: str | Path, files: tuple[str, ...] = MODEL_FILES) -> str
 
     Args:
         folder: An exported model, or a checkpoint with `files=CHECKPOINT_FILES`.
-        files: Names, in order; name, size and content of each enter the hash, and those of
-            `QUERY_WEIGHTS` where it exists.
+        files: Names, in order; name, size and content of each enter the hash, those of
+            `QUERY_WEIGHTS` where it exists, and the hash of weights beside a graph.
 
     Raises:
         CheckpointError: If one is missing.
@@ -187,7 +190,18 @@ def fingerprint(folder: str | Path, files: tuple[str, ...] = MODEL_FILES) -> str
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
+        if (path.with_name(f"{name}{DATA}")).is_file():
+            digest.update(_digest(path.with_name(f"{name}{DATA}")))
     return digest.hexdigest()
+
+
+def _digest(path: Path) -> bytes:
+    """Return the sha256 of a file's name, size and content."""
+    digest = hashlib.sha256(file_head(path.name, path.stat().st_size))
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.digest()
 
 
 def file_head(name: str, n_bytes: int) -> bytes:

@@ -14,6 +14,7 @@ import numpy as np
 
 from glane.errors import CheckpointError
 from glane.model.checkpoint import Checkpoint, Kind, ModelInfo
+from glane.model.devices import Device, check_device
 from glane.model.executing import Executor, executing
 from glane.model.model_files import ModelFiles
 from glane.model.outputs import check_outputs
@@ -83,23 +84,32 @@ class Encoder:
         info: Its `model.json`.
         preparer: Its text preparation.
         threads: Threads to compute with.
+        device: What the graph runs on.
         n_truncated: Texts cut at the model's length so far, by role; each call counts its texts
             again.
     """
 
-    def __init__(self, folder: str | Path, kind: Kind, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        kind: Kind,
+        threads: int | None = None,
+        device: Device = "auto",
+    ) -> None:
         """Read the small files of a model folder; the graph is loaded at first use.
 
         Args:
             folder: Written by `glane export`.
             kind: The kind of model that is expected.
             threads: Threads to compute with; by default what the process may use.
+            device: What the graph runs on; "auto" is what `GLANE_DEVICE` says, else CUDA where
+                onnxruntime has it, else the CPU. Whether it is there is seen at first use.
 
         Raises:
             CheckpointError: If a file is missing or damaged, or the model is of another kind.
-            ValueError: If `threads` is below 1.
+            ValueError: If `threads` is below 1, or there is no such device.
         """
-        self.threads = check_threads(threads)
+        self.threads, self.device = check_threads(threads), check_device(device)
         self.files = ModelFiles(folder)
         self.folder = self.files.folder
         self.info = self._parsed(ModelInfo)
@@ -120,7 +130,8 @@ class Encoder:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Load the model again, from its folder, where this is unpickled."""
-        return _loaded_again, (self.folder, self.checkpoint.kind, self.threads, self.fingerprint)
+        place = (self.folder, self.checkpoint.kind, self.threads, self.device)
+        return _loaded_again, (*place, self.fingerprint)
 
     @property
     def fingerprint(self) -> str:
@@ -229,12 +240,13 @@ class Encoder:
         """Return the session, which the first call loads, and the others wait for."""
         with self._loading:
             if self._loaded is None:
-                graph = self.files.graph
-                graph.hash()
+                files = self.files
+                _ = files.fingerprint  # as read before onnxruntime reads
                 try:
-                    session = load_session(graph.path, self.threads, graph.source())
+                    path = files.graph.path
+                    session = load_session(path, self.threads, files.source(), self.device)
                 finally:
-                    graph.check()
+                    files.check()
                 self.files.check_proof()
                 self._loaded = session
             return self._loaded
@@ -251,9 +263,11 @@ def _finish(window: Window[Row], counter: Bar) -> list[Row]:
     return window.rows
 
 
-def _loaded_again(folder: Path, kind: Kind, threads: int, fingerprint: str) -> Encoder:
+def _loaded_again(
+    folder: Path, kind: Kind, threads: int, device: Device, fingerprint: str
+) -> Encoder:
     """Return the encoder of a model folder that must still hold the same model."""
-    made = Encoder(folder, kind, threads)
+    made = Encoder(folder, kind, threads, device)
     if made.fingerprint != fingerprint:
         raise CheckpointError(
             f"{str(folder)!r} is {made.fingerprint}, but {fingerprint} was pickled; load the model "

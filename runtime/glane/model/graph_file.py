@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 BLOCK = 1 << 20
 """Bytes that are read at once."""
 
-DATA = ".data"
-"""Behind the name of a graph, that of the file of its weights, where they are not inside it."""
-
 SETTLED_NS = 2_000_000_000
 """Age in nanoseconds from which a file's times tell of every change; the coarsest file systems
 keep them to two seconds."""
@@ -84,6 +81,17 @@ class GraphFile:
             if stamp is None or stamp != self._seen:
                 self._compare(self._hashed(), expected)
                 self._seen = stamp
+
+    def check_place(self) -> None:
+        """Compare the open file with the one at its path, for who must open it there.
+
+        Raises:
+            CheckpointError: If there is another by now, or none.
+        """
+        here = os.stat(self.path) if self.path.exists() else None
+        held = os.fstat(self._descriptor)
+        if here is None or (here.st_dev, here.st_ino) != (held.st_dev, held.st_ino):
+            raise CheckpointError(f"{str(self.path)!r} was replaced since it was opened")
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the content as it was hashed, in blocks of `BLOCK` bytes.

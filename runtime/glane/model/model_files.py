@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from glane.errors import CheckpointError
-from glane.model.checkpoint import QUERY_WEIGHTS, ModelInfo, file_head
+from glane.model.checkpoint import DATA, QUERY_WEIGHTS, ModelInfo, file_head
 from glane.model.graph_file import BLOCK, GraphFile
 from glane.model.schema import parse_json, read_small
 
@@ -33,6 +33,7 @@ class ModelFiles:
         folder: The model folder, absolute.
         small: Content of each small file by its name.
         graph: `model.onnx`.
+        weights: `model.onnx.data`, of a model whose weights are not in its graph; else None.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -47,11 +48,15 @@ class ModelFiles:
         self.small = {name: read_small(folder, name) for name in (*required, *others)}
         head = b"".join(self._entry(name) for name in ("glane.json", "tokenizer.json"))
         self.graph = GraphFile(self.folder / "model.onnx", head)
+        beside = self.folder / f"model.onnx{DATA}"
+        self.weights = GraphFile(beside) if beside.exists() else None
 
     @property
     def fingerprint(self) -> str:
-        """The `fingerprint` of these files; the graph is hashed at first use, and once."""
+        """The `fingerprint` of these files; the large ones are hashed at first use, and once."""
         digest = self.graph.hash()
+        if self.weights is not None:
+            digest.update(self.weights.hash().digest())
         if QUERY_WEIGHTS in self.small:
             digest.update(self._entry(QUERY_WEIGHTS))
         return digest.hexdigest()
@@ -79,7 +84,30 @@ class ModelFiles:
         That of the graph raises `CheckpointError` where the file was written to since it was read.
         """
         small = {name: partial(_blocks, content) for name, content in self.small.items()}
-        return {**small, self.graph.path.name: self.graph.blocks}
+        return {**small, **{file.path.name: file.blocks for file in self._large()}}
+
+    def source(self) -> str | bytes | None:
+        """Return what onnxruntime loads, as `GraphFile.source`; None for the graph at its path.
+
+        Weights beside a graph are found by its path alone, so that the folder must still be what it
+        was: `check` tells.
+        """
+        return self.graph.source() if self.weights is None else None
+
+    def check(self) -> None:
+        """Compare the large files with what was hashed, after they were loaded.
+
+        Raises:
+            CheckpointError: If one was written to since, or was replaced where it was loaded by its
+                path.
+        """
+        for file in self._large():
+            file.check()
+            if self.weights is not None:
+                file.check_place()
+
+    def _large(self) -> list[GraphFile]:
+        return [self.graph] if self.weights is None else [self.graph, self.weights]
 
     def _entry(self, name: str) -> bytes:
         return file_head(name, len(self.small[name])) + self.small[name]

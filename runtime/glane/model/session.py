@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glane.errors import CheckpointError
+from glane.model.devices import Device, check_used, providers
 from glane.model.preparation import Batch
 
 if TYPE_CHECKING:
@@ -52,18 +53,23 @@ def onnxruntime() -> ModuleType:
     return module  # type: ignore[no-any-return]
 
 
-def load_session(path: Path, threads: int, source: str | bytes | None = None) -> InferenceSession:
-    """Load an ONNX file on the CPU.
+def load_session(
+    path: Path, threads: int, source: str | bytes | None = None, device: Device = "cpu"
+) -> InferenceSession:
+    """Load an ONNX file.
 
     Args:
         path: The file.
         threads: Threads of one run, at least 1.
         source: The name of the open file, or its content, where it was opened already.
+        device: What it runs on.
 
     Raises:
-        CheckpointError: If the file is missing or is not a model that onnxruntime can run.
+        CheckpointError: If the file is missing or is not a model that onnxruntime can run, or the
+            device is not there.
     """
     module = onnxruntime()
+    chosen = providers(device, module.get_available_providers())
     options = module.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -76,7 +82,7 @@ def load_session(path: Path, threads: int, source: str | bytes | None = None) ->
         session = module.InferenceSession(
             str(path) if source is None else source,
             options,
-            providers=["CPUExecutionProvider"],
+            providers=chosen,
             enable_fallback=0,
         )
     except _failures() as error:
@@ -84,7 +90,9 @@ def load_session(path: Path, threads: int, source: str | bytes | None = None) ->
         if isinstance(source, str):
             reason = reason.replace(source, path.name)
         raise CheckpointError(f"{str(path)!r} cannot be run by onnxruntime: {reason}") from None
-    LOG.debug("loaded %s in %.2f s", path, time.perf_counter() - began)
+    used = session.get_providers()
+    check_used(device, used)
+    LOG.debug("loaded %s on %s in %.2f s", path, used[0], time.perf_counter() - began)
     return session
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from glane.errors import CheckpointError
 from glane.hits import Hits, rerank
 from glane.model.checkpoint import Kind
+from glane.model.devices import Device
 from glane.model.encoder import Encoder
 from glane.model.preparation import Role, check_texts
 from glane.store.reading import open_state
@@ -89,7 +90,12 @@ class Neural(ABC, Generic[V, I]):
 
     @classmethod
     def load(
-        cls, model: str | Path, index: str | Path | None = None, *, threads: int | None = None
+        cls,
+        model: str | Path,
+        index: str | Path | None = None,
+        *,
+        threads: int | None = None,
+        device: Device = "auto",
     ) -> Self:
         """Load an exported model and, where given, vectors that `save` wrote.
 
@@ -97,12 +103,13 @@ class Neural(ABC, Generic[V, I]):
             model: Folder written by `glane export`.
             index: Folder written by `save`.
             threads: Threads to compute with; by default what the process may use.
+            device: What the model runs on, see `Encoder`.
 
         Raises:
             CheckpointError: If model or vectors are missing or damaged, the model is of another
                 kind, or another made the vectors; the message then names both fingerprints.
         """
-        encoder = Encoder(model, cls.kind, threads)
+        encoder = Encoder(model, cls.kind, threads, device)
         if index is None:
             return cls(encoder)
         state = open_state(index)
@@ -241,12 +248,8 @@ class Neural(ABC, Generic[V, I]):
     def scores(self, queries: Sequence[str], documents: Sequence[str]) -> Scores:
         """Return the score of each query with the document beside it; nothing is stored.
 
-        Args:
-            queries: Shape (n,).
-            documents: Shape (n,).
-
         Returns:
-            Shape (n,).
+            Shape (n,), for as many of each.
 
         Raises:
             TypeError: If either is one string, or holds something else than strings.
