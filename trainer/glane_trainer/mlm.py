@@ -7,6 +7,7 @@ chunks, and need the pieces by themselves.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -61,10 +62,14 @@ def take_apart(model: PreTrainedModel, bias: Tensor | None = None) -> Pieces:
             f"the decoder of a {type(model).__name__} is a {type(decoder).__name__}; expected a "
             "linear layer"
         )
-    if decoder.bias is None:  # as in EuroBERT and some ModernBERTs
-        decoder.bias = _bias(decoder.weight, bias)
-    model.set_submodule(_decoder_name(model), Passed())
-    model.set_submodule(model.base_model_prefix, Given())
+    given = Given()
+    if decoder.out_features != len(_embeddings(encoder)):
+        decoder = _decoder_by_embeddings(model, encoder, given)
+    else:
+        if decoder.bias is None:  # as in EuroBERT and some ModernBERTs
+            decoder.bias = _bias(decoder.weight, bias)
+        model.set_submodule(_decoder_name(model), Passed())
+    model.set_submodule(model.base_model_prefix, given)
     _check_transform(model, int(encoder.config.hidden_size), decoder.in_features)
     return Pieces(encoder, model, decoder)
 
@@ -94,7 +99,7 @@ def tensors_of(pieces: Pieces) -> dict[str, Tensor]:
     known = {tensor.data_ptr() for tensor in tensors.values()}
     for key, tensor in decoder.state_dict().items():
         if tensor.data_ptr() not in known:
-            tensors[f"{name}.{key}"] = tensor
+            tensors[name if name.endswith(f".{key}") else f"{name}.{key}"] = tensor
     return tensors
 
 
@@ -107,11 +112,34 @@ class Given(nn.Module):
 
 
 class Passed(nn.Module):
-    """Stands for a decoder that is applied elsewhere."""
+    """Stands for a decoder that is applied elsewhere, or for its bias alone."""
 
     def forward(self, transformed: Tensor) -> Tensor:
         """Return what the decoder was to be given."""
         return transformed
+
+    __radd__ = forward
+
+
+class Unit:
+    """Stands for embeddings that a head multiplies by, where their product is made elsewhere."""
+
+    def t(self) -> Unit:
+        """Return what stands for the transposed embeddings."""
+        return self
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        func: Callable[..., Tensor],
+        types: object,
+        args: tuple[Tensor, ...] = (),
+        kwargs: object = None,
+    ) -> Tensor:
+        """Return what was to be multiplied; any other operation is an error."""
+        if func is not torch.matmul:
+            raise TypeError(f"{func} of embeddings that are applied elsewhere")
+        return args[0]
 
 
 def _decoder(model: PreTrainedModel) -> nn.Module | None:
@@ -139,6 +167,43 @@ def _check_transform(head: PreTrainedModel, hidden_size: int, width: int) -> Non
         )
 
 
+def _decoder_by_embeddings(
+    model: PreTrainedModel, encoder: PreTrainedModel, given: Given
+) -> nn.Linear:
+    """Take the decoder out of a head that multiplies by the encoder's embeddings itself.
+
+    DeBERTa's own head does (`legacy: false`); what it calls its decoder is another layer.
+
+    Args:
+        model: Its bias is replaced.
+        encoder: Of it.
+        given: Gets what stands for the embeddings, where the head looks for them.
+    """
+    weight = _embeddings(encoder)
+    inner = {id(parameter) for parameter in encoder.parameters()}
+    biases = [
+        name
+        for name, parameter in model.named_parameters()
+        if id(parameter) not in inner and parameter.shape == weight.shape[:1]
+    ]
+    if len(biases) != 1:
+        raise CheckpointError(
+            f"the decoder of a {type(model).__name__} cannot be found; pass a base of another kind"
+        )
+    embeddings = encoder.get_input_embeddings()
+    path = next(name for name, module in encoder.named_modules() if module is embeddings)
+    place: nn.Module = given
+    for part in path.split("."):
+        place.add_module(part, nn.Module())
+        place = place.get_submodule(part)
+    place.weight = Unit()  # type: ignore[assignment]
+    owner, _, name = biases[0].rpartition(".")
+    bias = model.get_parameter(biases[0])
+    delattr(model.get_submodule(owner), name)
+    model.get_submodule(owner).add_module(name, Passed())
+    return _linear(weight, bias)
+
+
 def _decoder_name(model: PreTrainedModel) -> str:
     decoder = _decoder(model)
     names = (name for name, module in model.named_modules() if module is decoder)
@@ -146,18 +211,26 @@ def _decoder_name(model: PreTrainedModel) -> str:
 
 
 def _tied_decoder(encoder: PreTrainedModel, bias: Tensor | None) -> nn.Linear:
-    embeddings = encoder.get_input_embeddings().weight
-    assert isinstance(embeddings, nn.Parameter)
-    n_vocabulary, width = embeddings.shape
+    embeddings = _embeddings(encoder)
+    width = embeddings.shape[1]
     if width != int(encoder.config.hidden_size):
         raise CheckpointError(
             f"this encoder has no head of a masked language model, and its input embeddings, "
             f"{width} wide, cannot be one for its vectors, {encoder.config.hidden_size} wide"
         )
-    decoder = nn.Linear(width, n_vocabulary, device="meta")
-    decoder.weight = embeddings
-    decoder.bias = _bias(embeddings, bias)
-    return decoder
+    return _linear(embeddings, _bias(embeddings, bias))
+
+
+def _embeddings(encoder: PreTrainedModel) -> nn.Parameter:
+    weight = encoder.get_input_embeddings().weight
+    assert isinstance(weight, nn.Parameter)
+    return weight
+
+
+def _linear(weight: nn.Parameter, bias: nn.Parameter) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+    layer.weight, layer.bias = weight, bias
+    return layer
 
 
 def _bias(weight: Tensor, bias: Tensor | None) -> nn.Parameter:

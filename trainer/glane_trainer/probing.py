@@ -89,15 +89,19 @@ def table_limit(encoder: PreTrainedModel) -> int | None:
     return min((n_rows - first for n_rows, first in watch.tables), default=None)
 
 
-class _Lookups(TorchDispatchMode):
+class _Lookups(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's
     """Notes the tables in which rows are looked up in order."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # torch's
         self.tables: list[Table] = []
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None  # noqa: ANN401 (torch's)
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Any = None,  # noqa: ANN401 (torch's)
     ) -> Any:  # noqa: ANN401 (torch's)
         if func is torch.ops.aten.embedding.default:
             weight, rows = args[:2]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     Auto = AutoModel | AutoModelForMaskedLM | AutoModelForTextEncoding
 
+
 def read_model(folder: str | Path) -> tuple[PreTrainedModel, dict[str, torch.Tensor]]:
     """Read the weights of a checkpoint of ours, as the class that `config.json` names.
 
@@ -167,7 +168,8 @@ def masked_base(folder: Path, claimed: frozenset[str] = frozenset()) -> PreTrain
     if info["missing_keys"]:
         return None
     refuse_unexpected(folder, config, info["unexpected_keys"] - claimed)
-    check_encoder(model.base_model)
+    encoder: Any = model.base_model
+    check_encoder(encoder)
     return model
 
 
@@ -183,9 +185,7 @@ def _encoder_class(folder: Path, config: PretrainedConfig) -> type[Auto]:
     return AutoModelForTextEncoding
 
 
-def _load(
-    folder: Path, auto: type[Auto]
-) -> tuple[PreTrainedModel, dict[str, set[str]]]:
+def _load(folder: Path, auto: type[Auto]) -> tuple[PreTrainedModel, dict[str, set[str]]]:
     config = _config(folder)
     try:
         with Quiet():
