@@ -191,7 +191,7 @@ MAKES: dict[str, Make] = {
     "stanford-distilbert": made("distilbert"),
     "stanford-electra": made("electra"),
     "stanford-roberta": made("roberta", query_token_id="<mask>", doc_token_id="</s>"),
-    "stanford-xlm-roberta": made("xlm-roberta", query_token_id="▁light", doc_token_id="▁the"),
+    "stanford-xlm-roberta": made("xlm-roberta", query_token_id="<mask>", doc_token_id="</s>"),
 }
 
 if __name__ == "__main__":

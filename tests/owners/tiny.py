@@ -129,7 +129,7 @@ def _distilbert(folder: Path) -> None:
 def _modernbert(name: str) -> Callable[[Path], None]:
     shape = _shape(
         global_attn_every_n_layers=2,
-        local_attention=16,
+        local_attention=64,
         pad_token_id=0,
         cls_token_id=2,
         sep_token_id=3,

@@ -110,7 +110,7 @@ def test_a_run_writes_a_checkpoint_its_log_and_a_picture(
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert ("last" in names) == (result["kept_step"] != result["steps"])
     assert names - {"last"} == {
-        *("glane.json", "tokenizer.json", "config.json", "model.safetensors"),
+        *("glane.json", "tokenizer.json", "config.json", "model.safetensors", "modules.json"),
         *("training.jsonl", "training.png", "settings.json", "sample.json"),
     }
     assert (tmp_path / "out" / "training.png").read_bytes().startswith(b"\x89PNG")

@@ -27,6 +27,13 @@ from glane_trainer.weights import position_limit, read_model, write_tensors
 BATCH_TOKENS = 4096
 """Tokens encoded at once outside of training, padding included."""
 
+NOT_OTHERS = """[
+  {"idx": 0, "name": "0", "path": "", "type": "glane_checkpoint.to_be_read_after.glane_save_as"}
+]
+"""
+"""`modules.json` of a checkpoint: PyLate and sentence-transformers would else take its encoder
+alone, and draw a projection by chance. This class they refuse, by name."""
+
 Vectors = TypeVar("Vectors", TokenVectors, SparseVectors, TermEmbeddings)
 
 
@@ -117,7 +124,7 @@ class Model(nn.Module, Generic[Vectors]):
         """Write `glane.json`, `tokenizer.json`, `config.json` and `model.safetensors`.
 
         The transformer's weights keep the names transformers gives them, so that it too can load
-        them.
+        them. A `modules.json` beside keeps other libraries from reading less than all of it.
 
         Raises:
             FileExistsError: If the folder exists and may not be replaced.
@@ -132,6 +139,7 @@ class Model(nn.Module, Generic[Vectors]):
         self.encoder.config.architectures = [type(self.transformer).__name__]
         self.encoder.config.to_json_file(folder / "config.json")
         write_tensors(folder / "model.safetensors", self.tensors())
+        (folder / "modules.json").write_text(NOT_OTHERS, encoding="utf-8")
 
     @property
     def transformer(self) -> PreTrainedModel:

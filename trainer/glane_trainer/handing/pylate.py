@@ -45,7 +45,7 @@ def hand_to_pylate(model: Model[Any]) -> Handed:
     if not isinstance(model, ColBERT):
         kind = model.checkpoint.kind
         return refused(f"{OWNER} has late interaction alone, and no {kind}")
-    content = written(model, markers=(), lowers=False)
+    content = written(model, lowers=False)
     lacking, write = _lacking(model, content), partial(_write, model, content)
     remarks = [] if lacking else _remarks(model, content)
     return Handed(lacking, remarks, write, "pylate.models.ColBERT")

@@ -47,7 +47,7 @@ def hand_to_sentence_transformers(model: Model[Any]) -> Handed:
     Markers and prompts are its prompts: text, in which a marker's name is a token.
     """
     lacking = lacking_of(model, OWNER)
-    content = written(model, markers=_markers(model), lowers=True)
+    content = written(model, lowers=True, markers=True)
     prompts = [_prompt(model, role, content) for role in model.preparer.frames]
     texts = Texts(content, *prompts)
     if isinstance(model, ColBERT):
@@ -59,11 +59,6 @@ def hand_to_sentence_transformers(model: Model[Any]) -> Handed:
         write = partial(write_terms, model, texts)
         return Handed(lacking, _remarks(model, texts), write, "SparseEncoder")
     return refused(f"{OWNER} has no {model.checkpoint.kind}")
-
-
-def _markers(model: Model[Any]) -> list[str]:
-    found = (marker_of(model, "query"), marker_of(model, "document"))
-    return list(dict.fromkeys(name for name in found if name is not None))
 
 
 def _prompt(model: Model[Any], role: Role, content: str) -> str | None:

@@ -35,12 +35,14 @@ def hand_to_stanford(model: Model[Any]) -> Handed:
     """Return what colbert-ai's checkpoint makes of a model.
 
     It always has one linear layer without bias, a marker token before queries and one before
-    documents, and expansion; it skips punctuation or nothing.
+    documents, and expansion; it skips punctuation or nothing. It inserts a marker's id itself;
+    sentence-transformers, which reads such checkpoints too, writes its name and a blank before
+    the text, and so the tokenizer knows both.
     """
     if not isinstance(model, ColBERT):
         kind = model.checkpoint.kind
         return refused(f"{OWNER} has late interaction alone, and no {kind}")
-    content = written(model, markers=(), lowers=True)
+    content = written(model, lowers=True, markers=True, rstrip=True)
     lacking, write = _lacking(model, content), partial(_write, model, content)
     remarks = [] if lacking else _remarks(model, content)
     return Handed(lacking, remarks, write, "HF_ColBERT")

@@ -61,19 +61,21 @@ def skipped_words(model: Model[Any]) -> list[str]:
     return [model.preparer.token(id) for id in ids]
 
 
-def written(model: Model[Any], *, markers: Sequence[str], lowers: bool) -> str:
+def written(model: Model[Any], *, lowers: bool, markers: bool = False, rstrip: bool = False) -> str:
     """Return the content of `tokenizer.json`, without truncation and padding.
 
     Args:
         model: Of glane.
-        markers: Tokens that are to be found in a text wherever their names stand there.
         lowers: Whether it is the tokenizer that puts a text into lower case, where the checkpoint
             says so.
+        markers: Whether markers are to be found wherever their names stand in a text.
+        rstrip: Whether white space behind a marker's name belongs to it.
     """
     known = json.loads(plain_tokenizer(model.preparer.tokenizer_json).to_str())
-    for name in markers:
+    found = [marker_of(model, role) for role in model.preparer.frames] if markers else []
+    for name in {name for name in found if name is not None}:
         entries = [entry for entry in known["added_tokens"] if entry["content"] != name]
-        entries.append(_special(model, name))
+        entries.append({**_special(model, name), "rstrip": rstrip})
         known["added_tokens"] = sorted(entries, key=lambda entry: int(entry["id"]))
     if lowers and model.checkpoint.lower:
         own = [known["normalizer"]] if known["normalizer"] else []
