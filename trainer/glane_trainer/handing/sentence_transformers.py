@@ -18,6 +18,7 @@ from glane_trainer.handing.tokens import (
     cut,
     differing,
     marker_of,
+    mask_of,
     skipped_words,
     write_json,
     write_tokenizer,
@@ -137,11 +138,10 @@ def _reading(model: ColBERT) -> dict[str, object]:
     }
     if checkpoint.query_expansion:
         length = checkpoint.expansion_length or checkpoint.query_length
-        assert model.preparer.mask_id is not None
         reading["query_expansion"] = {
             "strategy": "fixed" if length == checkpoint.query_length else "min",
             "attend": checkpoint.attend_to_expansion,
-            "token": model.preparer.token(model.preparer.mask_id),
+            "token": mask_of(model),
             "length": length,
         }
     return reading

@@ -60,7 +60,7 @@ def _lacking(model: ColBERT, content: str) -> list[str]:
         lacking.append(f"{OWNER} puts a marker behind the first token, which here is the text's")
     if layers_of(model) and spelled(layers_of(model)):
         lacking.append(
-            f"{OWNER} has one linear layer without bias, here `projection` is "
+            f"{OWNER} has one linear layer without bias, here `projection_layers` is "
             f"{checkpoint.projection_layers}"
         )
     lacking += [*_about_expansion(model), *_about_skipping(model)]

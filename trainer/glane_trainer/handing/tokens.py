@@ -10,7 +10,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from glane.model.framing import Role, frame, mask_id, pad_id
+from glane.model.framing import Role, frame
 from glane_trainer.model import Model
 
 PROBES = (
@@ -45,7 +45,13 @@ def marker_of(model: Model[Any], role: Role) -> str | None:
     if model.preparer.frames[role].before == without:
         return None
     id = model.preparer.frames[role].before[min(1, len(without))]
-    return str(plain.id_to_token(id))
+    return name_of(plain, id)
+
+
+def name_of(plain: Tokenizer, id: int) -> str:
+    """Return a token's name as it is written; `id_to_token` gives it in the tokenizer's case."""
+    added = plain.get_added_tokens_decoder().get(id)
+    return str(plain.id_to_token(id)) if added is None else str(added.content)
 
 
 def is_first(model: Model[Any]) -> bool:
@@ -58,7 +64,15 @@ def is_first(model: Model[Any]) -> bool:
 def skipped_words(model: Model[Any]) -> list[str]:
     """Return the names of the tokens that are left out of documents, each once, by id."""
     ids = sorted(set(model.preparer.skipped.tolist()))
-    return [model.preparer.token(id) for id in ids]
+    plain = plain_tokenizer(model.preparer.tokenizer_json)
+    return [name_of(plain, id) for id in ids]
+
+
+def mask_of(model: Model[Any]) -> str | None:
+    """Return the token that queries are expanded with; None where they are not."""
+    if model.preparer.mask_id is None:
+        return None
+    return name_of(plain_tokenizer(model.preparer.tokenizer_json), model.preparer.mask_id)
 
 
 def written(model: Model[Any], *, lowers: bool, markers: bool = False, rstrip: bool = False) -> str:
@@ -96,9 +110,9 @@ def write_tokenizer(folder: Path, model: Model[Any], content: str, length: int) 
     plain = plain_tokenizer(content)
     (folder / "tokenizer.json").write_text(content, encoding="utf-8")
     names = {
-        "pad_token": plain.id_to_token(pad_id(plain, model.checkpoint.pad_token)),
+        "pad_token": name_of(plain, model.preparer.pad_id),
         "unk_token": getattr(plain.model, "unk_token", None),
-        "mask_token": _mask(model, plain),
+        "mask_token": mask_of(model),
     }
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",  # reads tokenizer.json as it is
@@ -157,9 +171,3 @@ def _special(model: Model[Any], name: str) -> dict[str, Any]:
     id = plain_tokenizer(model.preparer.tokenizer_json).token_to_id(name)
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     return {"id": id, "content": name, **flags, "special": True}
-
-
-def _mask(model: Model[Any], plain: Tokenizer) -> str | None:
-    if not model.checkpoint.query_expansion:
-        return None
-    return str(plain.id_to_token(mask_id(plain, model.checkpoint.mask_token)))
