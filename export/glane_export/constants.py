@@ -65,16 +65,14 @@ def is_matrix(tensor: onnx.TensorProto) -> bool:
 
 
 def n_products(graph: onnx.GraphProto) -> int:
-    """Return how many products there are of a weight and something that is no constant."""
+    """Return how many products with a weight there are, be the other side a constant as well."""
     constants = _initializers(graph)
     count = 0
     for node in all_nodes(graph):
-        inputs = [name for name in node.input if name]
-        held = [name in constants for name in inputs]
+        held = [name in constants for name in node.input if name]
+        count += node.op_type in PRODUCTS and any(held[:2])
         if all(held) and not bodies(node):
             constants.update(node.output)
-        elif node.op_type in PRODUCTS and any(held[:2]):
-            count += 1
     return count
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import PreTrainedModel
 
@@ -27,10 +28,11 @@ FAILURES = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, As
 
 
 class Table(NamedTuple):
-    """A look-up in a table: its rows, and the first row of a number of rows in order."""
+    """A look-up of positions: rows of the table, the first token's row, and rows looked up."""
 
     n_rows: int
     first: int
+    n_positions: int
 
 
 def check_encoder(encoder: PreTrainedModel) -> None:
@@ -41,12 +43,13 @@ def check_encoder(encoder: PreTrainedModel) -> None:
 
     Raises:
         CheckpointError: If it fails when given token ids and a mask alone; if it does not give one
-            finite vector, `hidden_size` wide, for each token; or if the vectors of a text change
-            when it is padded.
+            finite vector, `hidden_size` wide, for each token; if the vectors of a text change when
+            it is padded; or if it pads texts itself.
     """
     name = type(encoder).__name__
     try:
-        limit = table_limit(encoder)
+        tables = _tables(encoder)
+        limit = _limit(tables)
         ids = _ids(encoder, LONG if limit is None else min(LONG, limit))
         alone = _vectors(encoder, ids[:, :SHORT])
         padded, longer = _vectors(encoder, *_padded(encoder, ids))
@@ -57,6 +60,12 @@ def check_encoder(encoder: PreTrainedModel) -> None:
             f"a {name} cannot be used: given token ids and a mask alone, it fails ({reason}); "
             "pass an encoder of texts"
         ) from None
+    n_positions = max((table.n_positions for table in tables), default=SHORT)
+    if n_positions > SHORT:
+        raise CheckpointError(
+            f"a {name} cannot be used: it fills {SHORT} tokens up to {n_positions}, which no graph "
+            "for texts of any length can do; pass an encoder of another kind"
+        )
     if alone.shape != (1, SHORT, width) or longer.shape != (ids.shape[1], width):
         raise CheckpointError(
             f"a {name} cannot be used: it gives {tuple(alone.shape)} numbers for {SHORT} tokens, "
@@ -83,10 +92,19 @@ def table_limit(encoder: PreTrainedModel) -> int | None:
     Args:
         encoder: On any device.
     """
+    return _limit(_tables(encoder))
+
+
+def _limit(tables: list[Table]) -> int | None:
+    return min((table.n_rows - table.first for table in tables), default=None)
+
+
+def _tables(encoder: PreTrainedModel) -> list[Table]:
+    """Return the look-ups of positions of a short text."""
     watch = _Lookups()
     with watch:
         _vectors(encoder, _ids(encoder, SHORT))
-    return min((n_rows - first for n_rows, first in watch.tables), default=None)
+    return watch.tables
 
 
 class _Lookups(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's
@@ -98,21 +116,21 @@ class _Lookups(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's
 
     def __torch_dispatch__(
         self,
-        func: Any,
-        types: Any,
+        func: OpOverload[..., Any],
+        types: object,
         args: tuple[Any, ...] = (),
-        kwargs: Any = None,  # noqa: ANN401 (torch's)
-    ) -> Any:  # noqa: ANN401 (torch's)
+        kwargs: dict[str, Any] | None = None,
+    ) -> object:
         if func is torch.ops.aten.embedding.default:
             weight, rows = args[:2]
             first = _first_in_order(rows)
             if first is not None:
-                self.tables.append(Table(len(weight), first))
+                self.tables.append(Table(len(weight), first, rows.numel()))
         return func(*args, **(kwargs or {}))
 
 
 def _first_in_order(rows: Tensor) -> int | None:
-    """Return the first of `SHORT` rows in order, behind which there may be padding, or None."""
+    """Return the first of rows that are in order, or None; padding may follow `SHORT` of them."""
     found = rows.flatten().tolist()
     if rows.numel() != rows.shape[-1] or len(found) < SHORT or len(set(found[SHORT:])) > 1:
         return None

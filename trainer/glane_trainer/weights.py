@@ -44,7 +44,7 @@ def read_model(folder: str | Path) -> tuple[PreTrainedModel, dict[str, torch.Ten
             config, dtype=torch.float32
         )
     if not masked:
-        model.pooler = None  # type: ignore[assignment]
+        model = _without_pooler(model)
     tensors = read_tensors(folder / "model.safetensors")
     own = model.state_dict()
     others = {name: tensors.pop(name) for name in tensors.keys() - own.keys()}
@@ -145,7 +145,7 @@ def encoder_base(folder: Path, claimed: frozenset[str] = frozenset()) -> PreTrai
     _check_files(folder)
     config = _config(folder)
     encoder, info = _load(folder, _encoder_class(folder, config))
-    encoder.pooler = None  # type: ignore[assignment] # its output is never used
+    encoder = _without_pooler(encoder)
     missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
     if missing:
         raise CheckpointError(f"{str(folder)!r} lacks weights of its model: {missing[:3]}")
@@ -174,15 +174,22 @@ def masked_base(folder: Path, claimed: frozenset[str] = frozenset()) -> PreTrain
 
 
 def _encoder_class(folder: Path, config: PretrainedConfig) -> type[Auto]:
-    """Return what reads an encoder: the first half of a model that also has a decoder."""
-    if not config.is_encoder_decoder:
-        return AutoModel
-    if type(config) not in MODEL_FOR_TEXT_ENCODING_MAPPING:
+    """Return what reads an encoder: the first half alone of a model that also has a decoder."""
+    if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING:
+        return AutoModelForTextEncoding
+    if config.is_encoder_decoder:
         raise CheckpointError(
             f"{str(folder)!r} is a {config.model_type}, an encoder with a decoder, of which "
             "transformers has no encoder alone; pass a base of another kind"
         )
-    return AutoModelForTextEncoding
+    return AutoModel
+
+
+def _without_pooler(encoder: PreTrainedModel) -> PreTrainedModel:
+    """Drop a pooler, whose output is never used; some models call it nevertheless."""
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = torch.nn.Identity()
+    return encoder
 
 
 def _load(folder: Path, auto: type[Auto]) -> tuple[PreTrainedModel, dict[str, set[str]]]:
