@@ -23,6 +23,7 @@ from glane.store.names import Names
 from glane.store.reading import State, open_state, reopen, steadily
 from glane.store.segments import new_name
 from glane.store.sweeping import check_is_index, manifest_there
+from glane.store.values import Values, check_types
 from glane.store.writing import Content, commit, index_folder, publish
 from glane.threads import check_threads
 
@@ -87,7 +88,8 @@ def _loaded(state: State, models: Models, threads: int | None) -> Saved:
         raise IndexDamaged(f"{str(state.folder)!r} is damaged: its reranker does not rerank")
     kept = Documents() if "documents" in state.parts else None
     check_tables(state, places)
-    empty = Collection(stages["retriever"], reranker, Names(), kept)
+    values = Values(fields.types) if fields.types else None
+    empty = Collection(stages["retriever"], reranker, Names(), kept, values)
     if set(empty.tables()) != set(state.parts):
         found = f"{sorted(state.parts)}, not {sorted(empty.tables())}"
         raise IndexDamaged(f"{str(state.folder)!r} is damaged: it has the tables {found}")
@@ -97,8 +99,17 @@ def _loaded(state: State, models: Models, threads: int | None) -> Saved:
 def _fields(record: Any, folder: Path) -> Fields:  # noqa: ANN401 (parsed JSON)
     match record:
         case {"key": str(key), "on": [*on]} if on and all(isinstance(each, str) for each in on):
-            return Fields(key, on)
+            return Fields(key, on, _types(record.get("fields", {}), folder))
     raise IndexDamaged(f"{str(folder)!r} is damaged: it does not name its fields: {record!r}")
+
+
+def _types(record: Any, folder: Path) -> dict[str, str]:  # noqa: ANN401 (parsed JSON)
+    if isinstance(record, dict) and all(isinstance(type, str) for type in record.values()):
+        try:
+            return check_types(record)
+        except ValueError:
+            pass
+    raise IndexDamaged(f"{str(folder)!r} is damaged: its fields to filter by are {record!r:.200}")
 
 
 def commit_to(
@@ -251,11 +262,16 @@ def _content(collection: Collection, fields: Fields, old: Manifest | None, link:
         models = old.settings["models"]
         copies = {name: _kept for name in old.files if name.startswith("models/")}
     settings = {
-        "search": {"key": fields.key, "on": fields.on},
+        "search": {"key": fields.key, "on": fields.on, **_named(fields.types)},
         "stages": {place: stage.record() for place, stage in stages.items()},
         "models": models,
     }
     return Content(settings, collection.tables(), copies)
+
+
+def _named(types: Mapping[str, str]) -> dict[str, Any]:
+    """Return what an index says of fields to filter by, in their order; nothing without any."""
+    return {"fields": dict(types)} if types else {}
 
 
 Copies = dict[str, Callable[[], Iterator[bytes]]]

@@ -24,6 +24,7 @@ from glane.store.documents import Documents
 from glane.store.lock import Lock
 from glane.store.manifest import read_manifest
 from glane.store.names import Names
+from glane.store.values import Values, check_types
 from glane.threads import Guard
 from glane.types import Ids
 from glane.vectors import TermEmbeddings, TokenVectors
@@ -63,6 +64,7 @@ class Search(Answers):
         key: str = "id",
         on: str | Sequence[str] = ("text",),
         keep_documents: bool = False,
+        fields: Mapping[str, str] | None = None,
     ) -> None:
         """Make an empty search.
 
@@ -73,6 +75,8 @@ class Search(Answers):
             key: Field that holds a document's id, a string or an integer.
             on: Field or fields that are searched, joined by a space.
             keep_documents: Whether the documents are stored too, for `documents` to return.
+            fields: Fields that can be filtered by, and their types: "keyword", "int", "float" or
+                "date", with [] behind where a document may have several.
 
         Raises:
             TypeError: If a stage does not keep the contract, or the reranker cannot rerank.
@@ -80,11 +84,14 @@ class Search(Answers):
                 one object.
         """
         check_stages(retriever, reranker)
-        fields = [on] if isinstance(on, str) else list(on)
-        if not fields:
+        searched = [on] if isinstance(on, str) else list(on)
+        if not searched:
             raise ValueError("on must name at least one field, got none")
+        types = check_types(fields or {})
         kept = Documents() if keep_documents else None
-        self._begin(Fields(key, fields), Now(Collection(retriever, reranker, Names(), kept)))
+        values = Values(types) if types else None
+        collection = Collection(retriever, reranker, Names(), kept, values)
+        self._begin(Fields(key, searched, types), Now(collection))
 
     def _begin(self, fields: Fields, now: Now, threads: int | None = None) -> None:
         self._fields = fields

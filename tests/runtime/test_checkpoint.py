@@ -202,7 +202,7 @@ def test_a_wrong_model_json_is_refused_by_name(tmp_path: Path) -> None:
     INFO.write(tmp_path)
     good = json.loads((tmp_path / "model.json").read_text())
     for key, value, message in [
-        ("precision", "int4", r"one of \['fp32', 'int8'\], got 'int4'"),
+        ("precision", "int4", r"one of \['fp32', 'fp16', 'int8'\], got 'int4'"),
         ("batch_effect", "0", "float, got '0'"),
         ("batch_effect", True, "float, got True"),
     ]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from glane.collection.dataset import FIELDS
+from glane.collection.fields import look_up
 from glane.collection.ids import as_stored
 from glane.collection.messages import listed
 from glane.collection.records import (
@@ -23,11 +24,13 @@ from glane.collection.records import (
     read_record,
 )
 from glane.collection.rows import Rows
+from glane.collection.where import read_filter
 from glane.commands.usage import Bounded, UsageError
 from glane.hits import Key
 from glane.model.progress import bar
 from glane.search import Search
 from glane.store.names import Name
+from glane.store.values import check_row, check_types
 from glane.types import Ids
 
 CHUNK_BYTES = 1 << 22
@@ -92,6 +95,41 @@ def add_field_arguments(parser: argparse._ActionsContainer) -> None:
         metavar="FIELDS",
         help="fields to search, with commas between them, default title,text",
     )
+
+
+def filters_of(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the fields that can be filtered by, and their types.
+
+    Raises:
+        UsageError: If one has no type, an unknown one, or is named twice.
+    """
+    types: dict[str, str] = {}
+    for entry in arguments.fields.split(",") if arguments.fields else ():
+        name, colon, type = entry.strip().rpartition(":")
+        if not colon or name in types:
+            raise UsageError(
+                f"--fields must name each field once with its type, as in year:int, got {entry!r}"
+            )
+        types[name] = type
+    try:
+        return check_types(types)
+    except ValueError as error:
+        raise UsageError(f"--fields: {error}") from None
+
+
+def filter_of(arguments: argparse.Namespace) -> str | None:
+    """Return what --where says, refusing what cannot be read.
+
+    Raises:
+        UsageError: If it cannot.
+    """
+    where: str | None = arguments.where
+    try:
+        if where is not None:
+            read_filter(where)
+    except ValueError as error:
+        raise UsageError(f"--where: {error}") from None
+    return where
 
 
 def fields_of(arguments: argparse.Namespace) -> tuple[str, list[str]]:
@@ -181,6 +219,8 @@ def _read(record: dict[str, Any], search: Search, place: str, *, made: bool) -> 
     key, text = read_record(record, search.key, search.on, place)
     if key == "":
         raise ValueError(f"{place}: the key {search.key!r} is empty")
+    types = search.types
+    check_row({name: look_up(record, name) for name in types}, types, f"{place}, id {key!r}")
     if search.kept is not None:
         try:
             search.kept.written([record])

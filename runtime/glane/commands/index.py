@@ -13,6 +13,7 @@ from glane.commands.documents import (
     add_wait_argument,
     check_documents,
     fields_of,
+    filters_of,
     store_documents,
 )
 from glane.commands.stages import (
@@ -33,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_stage_arguments(parser)
     add_field_arguments(parser)
     parser.add_argument(
+        "--fields",
+        metavar="NAME:TYPE",
+        help="fields to filter by, with commas between them: keyword, int, float or date, and [] "
+        "behind for several in a document: lang:keyword,year:int,tags:keyword[]; default none",
+    )
+    parser.add_argument(
         "--keep-documents", action="store_true", help="store the documents too, for display"
     )
     parser.add_argument(
@@ -48,11 +55,13 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
     Stopped, it leaves a draft that no reader sees, and the same command goes on from there.
     """
     start = time.perf_counter()
-    key, fields = fields_of(arguments)
+    (key, fields), types = fields_of(arguments), filters_of(arguments)
     check_stages(arguments)
     folder = Path(arguments.index).resolve()
     check_free(folder, overwrite=arguments.overwrite, wait=arguments.wait)
-    search = build_search(arguments, key, fields, arguments.keep_documents)
+    search = build_search(
+        arguments, key, fields, keep_documents=arguments.keep_documents, fields=types
+    )
     building = search.building(
         arguments.index,
         overwrite=arguments.overwrite,

@@ -125,6 +125,7 @@ def _contents(folder: Path, manifest: Manifest) -> dict[str, Any]:
         "folder": str(folder),
         **{stage: stages.get(stage, {}).get("kind") for stage in STAGES},
         **{name: search.get(name) for name in ("key", "on") if isinstance(search, dict)},
+        **({"fields": search["fields"]} if isinstance(search, dict) and "fields" in search else {}),
         "n_documents": n_rows - n_deleted,
         "n_deleted": n_deleted,
         "deleted_share": round(n_deleted / n_rows, 4) if n_rows else 0.0,

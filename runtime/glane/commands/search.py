@@ -7,6 +7,7 @@ import json
 import time
 from typing import Any
 
+from glane.commands.documents import filter_of
 from glane.commands.stages import add_fusion_arguments, load_search, stage_names
 from glane.commands.streams import visible
 from glane.commands.told import cut_texts, n_terms, truncated
@@ -21,6 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-k", type=int, action=Bounded, least=1, default=10, metavar="N", help="documents wanted"
     )
+    parser.add_argument(
+        "--where",
+        metavar="FILTER",
+        help="which documents may be found, by the fields that --fields named, such as 'year >= "
+        '2020 and lang in ("de", "en")\'; = != < <= > >=, in, exists, and, or, not; default all',
+    )
     for name, role in (("--model", "retriever"), ("--reranker", "reranker")):
         parser.add_argument(
             name, metavar="MODEL", help=f"folder of the {role}'s model; default the index's own"
@@ -30,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Load and search."""
+    where = filter_of(arguments)
     search = load_search(arguments)
     start = time.perf_counter()
     with telling("loading the model, and searching"):
@@ -39,6 +47,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             candidates=arguments.candidates,
             fuse=arguments.fuse,
             fuse_weight=arguments.fuse_weight,
+            filter=where,
         )
     milliseconds = round((time.perf_counter() - start) * 1e3, 3)
     hits: list[dict[str, Any]] = [dict(hit) for hit in results.to_lists()[0]]
@@ -49,6 +58,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "index": arguments.index,
         "query": arguments.query,
+        **({} if where is None else {"where": where}),
         **stage_names(search),
         "hits": hits,
         **({} if terms is None else {"n_query_terms": terms}),

@@ -120,7 +120,10 @@ def add_fusion_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def build_search(
-    arguments: argparse.Namespace, key: str, on: list[str], keep_documents: bool = False
+    arguments: argparse.Namespace,
+    key: str,
+    on: list[str],
+    **stored: Any,  # noqa: ANN401 (what `Search` takes)
 ) -> Search:
     """Make the empty search that the arguments describe; they are checked before a model is loaded.
 
@@ -136,7 +139,7 @@ def build_search(
             reranker = load_reranker(arguments.reranker, arguments.threads)
         retriever = _retriever(arguments)
     _store_token_vectors(retriever, reranker, arguments)
-    return Search(retriever, reranker=reranker, key=key, on=on, keep_documents=keep_documents)
+    return Search(retriever, reranker=reranker, key=key, on=on, **stored)
 
 
 def check_stages(arguments: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, Self
 
@@ -33,15 +33,19 @@ from glane.store.segments import (
     join_ragged,
     locate,
     n_left,
+    rows_within,
     split,
 )
-from glane.types import Ids, Scores, unshared
+from glane.types import Ids, Mask, Scores, unshared
 from glane.vectors import TokenVectors
 
 QUERIES_AT_ONCE = 8
 
 EXACT_UP_TO = 2000
 """Documents that are all scored exactly: in fewer, choosing candidates saves no time."""
+
+FEW_OF = 4
+"""Of so many documents one: then only those that are left are scored, else all in one product."""
 
 Pick = Callable[[Arrays], TokenCodes]
 """Which of a segment's vectors are scored."""
@@ -120,11 +124,16 @@ class MaxSimIndex:
         """
         self.rows.delete(ids)
 
-    def search(self, queries: TokenVectors, k: int) -> Hits:
+    def search(self, queries: TokenVectors, k: int, within: Mask | None = None) -> Hits:
         """Return the k best documents for each query.
 
         All are scored, unless outlines are stored of more than `EXACT_UP_TO` documents: then these
         choose candidates (`glane.maxsim.outlines`), and only candidates are scored.
+
+        Args:
+            queries: Of the index's width.
+            k: At least 1.
+            within: By number, which documents may be hits; None for all.
 
         Returns:
             Shape (n_queries, k), best first; equal scores by lower number.
@@ -136,10 +145,17 @@ class MaxSimIndex:
         k = check_k(k)
         check_tokens(queries, self.dim, "queries")
         parts, threads = self.rows.parts, self.threads
+        if within is not None:
+            parts = _only(parts, rows_within(parts, within))
         choose = self.storage.outlines and n_left(parts) > EXACT_UP_TO
         rows: list[tuple[Ids, Scores]] = []
+        few = None if choose else _ids_if_few(parts)
         for start in range(0, len(queries), QUERIES_AT_ONCE):
             group = queries[start : start + QUERIES_AT_ONCE]
+            if few is not None:
+                each = [group[number : number + 1] for number in range(len(group))]
+                rows += [(few, _score(parts, query, few, tokens_of, threads)) for query in each]
+                continue
             if not choose:
                 rows += _score_all(parts, group, tokens_of, threads)
                 continue
@@ -171,6 +187,23 @@ class MaxSimIndex:
     def tables(self) -> dict[str, Segments]:
         """Return what is stored."""
         return {"": self.rows}
+
+
+def _only(parts: Parts, rows: Ids) -> Parts:
+    """Return segments of some rows alone: the others are marked as if they were deleted."""
+    kept = []
+    for part, own in split(parts, rows):
+        alive = np.zeros(part.n_rows, np.bool_)
+        alive[own] = True
+        kept.append(replace(part, alive=alive, n_deleted=part.n_rows - len(own)))
+    return tuple(kept)
+
+
+def _ids_if_few(parts: Parts) -> Ids | None:
+    """Return the numbers of the documents left where that are so few that each is read alone."""
+    if n_left(parts) * FEW_OF > sum(part.n_rows for part in parts):
+        return None
+    return np.concatenate([np.empty(0, np.int64), *(part.ids[part.kept] for part in parts)])
 
 
 def _candidates(parts: Parts, queries: TokenVectors, k: int, threads: int | None) -> list[Ids]:

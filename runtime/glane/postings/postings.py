@@ -37,10 +37,11 @@ from glane.store.segments import (
     join_ragged,
     join_rows,
     n_left,
+    rows_within,
     split,
 )
 from glane.threads import Guard
-from glane.types import MOST, Ids, Scores, unshared
+from glane.types import MOST, Ids, Mask, Scores, unshared
 from glane.vectors import SparseVectors
 
 CACHE_BYTES = 1 << 27
@@ -130,12 +131,14 @@ class Postings:
         """
         self.rows.delete(ids)
 
-    def search(self, queries: SparseVectors, k: int) -> Hits:
+    def search(self, queries: SparseVectors, k: int, within: Mask | None = None) -> Hits:
         """Return the k documents of highest sum over shared terms of query value times weight.
 
         Args:
             queries: Shape (n_queries, n_terms); terms are added in their order in the row.
             k: At least 1; a document without a term of the query is no hit.
+            within: By number, which documents may be hits; None for all. Weights are those of
+                all documents.
 
         Raises:
             TypeError: If `k` is not an integer, or `queries` are not `SparseVectors`.
@@ -143,7 +146,7 @@ class Postings:
         """
         k = check_k(k)
         check_terms(queries, "queries", self._most)
-        return self._now().search(queries, k)
+        return self._now().search(queries, k, within)
 
     def statistics(self) -> Statistics:
         """Return what the weighting last saw, brought up to date."""
@@ -203,14 +206,15 @@ class _Snapshot:
         self.lists = [lists_of(part) for part in parts]
         self.touched_bytes = 0
 
-    def search(self, queries: SparseVectors, k: int) -> Hits:
+    def search(self, queries: SparseVectors, k: int, within: Mask | None) -> Hits:
         """Return the k best documents for each query."""
         scores = np.empty(self.n_rows, np.float32)
+        allowed = None if within is None else rows_within(self.parts, within)
         rows = []
         for query in range(len(queries)):
             place = slice(queries.indptr[query], queries.indptr[query + 1])
             terms, weights = queries.indices[place].tolist(), queries.values[place].tolist()
-            found = self._score(terms, weights, k, scores)
+            found = self._score(terms, weights, k, scores, allowed)
             rows.append((self._ids(found), scores[found]))
         return Hits.from_rows(rows, k)
 
@@ -219,10 +223,32 @@ class _Snapshot:
         chosen = split(self.parts, rows)
         return np.concatenate([np.empty(0, np.int64), *(part.ids[own] for part, own in chosen)])
 
-    def _score(self, terms: list[int], weights: list[float], k: int, scores: Scores) -> Ids:
+    def _score(
+        self, terms: list[int], weights: list[float], k: int, scores: Scores, allowed: Ids | None
+    ) -> Ids:
         """Fill `scores` and return the rows among which the k best are, rising."""
-        scores.fill(0)
         known = self._weights()
+        positive = self._add(terms, weights, scores, known)
+        if not positive:
+            found = np.unique(np.concatenate([self._postings(term)[0] for term in terms]))
+            found = found if allowed is None else np.intersect1d(found, allowed, True)
+        elif known.bounds is None:
+            if allowed is None:
+                return contenders(scores, k)
+            return allowed[contenders(scores[allowed], k)]
+        else:
+            if allowed is not None:
+                kept = scores[allowed]
+                scores.fill(0)
+                scores[allowed] = kept
+            found = known.bounds.candidates(scores, k, len(terms))
+        if known.bounds is not None:
+            scores[found] = known.bounds.scores(found, terms, weights)
+        return found
+
+    def _add(self, terms: list[int], weights: list[float], scores: Scores, known: Weights) -> bool:
+        """Fill `scores` with the sums of weights; return whether every weight is above 0."""
+        scores.fill(0)
         positive = True
         for term, weight in zip(terms, weights, strict=True):
             rows, added, above_zero = self._term(term, known)
@@ -233,15 +259,7 @@ class _Snapshot:
                 scores += added
             else:
                 np.add.at(scores, rows, added)
-        if not positive:
-            found = np.unique(np.concatenate([self._postings(term)[0] for term in terms]))
-        elif known.bounds is None:
-            return contenders(scores, k)
-        else:
-            found = known.bounds.candidates(scores, k, len(terms))
-        if known.bounds is not None:
-            scores[found] = known.bounds.scores(found, terms, weights)
-        return found
+        return positive
 
     @property
     def cache(self) -> dict[int, WeighedTerm]:

@@ -14,7 +14,7 @@ from glane.postings.inverted import check_terms
 from glane.postings.postings import Postings, forward, weigh_as_it_is
 from glane.ragged import take_rows
 from glane.store.segments import Segment, Segments, locate, split
-from glane.types import Ids, Scores, check_size
+from glane.types import Ids, Mask, Scores, check_size
 from glane.vectors import TermEmbeddings, check_type, check_width
 
 CANDIDATES = 1000
@@ -91,8 +91,13 @@ class TermEmbeddingIndex:
         """
         self._postings.delete(ids)
 
-    def search(self, queries: TermEmbeddings, k: int) -> Hits:
+    def search(self, queries: TermEmbeddings, k: int, within: Mask | None = None) -> Hits:
         """Return the k best for each query among the candidates that the weights choose.
+
+        Args:
+            queries: Of the index's width.
+            k: At least 1.
+            within: By number, which documents may be hits; None for all.
 
         Returns:
             Shape (n_queries, k), best first; equal scores by lower number.
@@ -104,7 +109,7 @@ class TermEmbeddingIndex:
         k = check_k(k)
         _check(queries, self.dim, "queries")
         candidates = max(k, check_k(self.candidates, "candidates"))
-        hits = self._postings.search(queries.terms, candidates)
+        hits = self._postings.search(queries.terms, candidates, within)
         return rerank(queries, hits, k, self.scorer())
 
     def scorer(self) -> Callable[[TermEmbeddings, Ids], Scores]:

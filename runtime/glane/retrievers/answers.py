@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
 from glane.collection.records import as_key
+from glane.collection.where import read_filter
 from glane.errors import GlaneError, IndexDamaged
 from glane.hits import Key, Results, check_k
 from glane.model.preparation import check_texts
@@ -26,10 +29,12 @@ class Fields(NamedTuple):
     Attributes:
         key: Field of its id.
         on: Fields that are searched.
+        types: Fields that can be filtered by, and their types, see `check_types`.
     """
 
     key: str
     on: list[str]
+    types: dict[str, str] = {}  # noqa: RUF012 (never changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,11 @@ class Answers:
         return list(self._fields.on)
 
     @property
+    def types(self) -> dict[str, str]:
+        """Fields that can be filtered by, and their types."""
+        return dict(self._fields.types)
+
+    @property
     def keys(self) -> Names:
         """Id of each document, by its number."""
         return self._now.collection.keys
@@ -114,6 +124,7 @@ class Answers:
         candidates: int = 100,
         fuse: Literal["none", "rrf", "relative"] = "none",
         fuse_weight: float = 0.5,
+        filter: str | Mapping[str, Any] | None = None,
     ) -> Results:
         """Return the k best documents for each query.
 
@@ -125,11 +136,16 @@ class Answers:
             fuse: How the scores of retriever and reranker are joined; "none" takes the
                 reranker's alone.
             fuse_weight: Share of the retriever's score, in [0, 1].
+            filter: Which documents may be found, by the fields that can be filtered by: in words
+                such as `year >= 2020 and lang in ("de", "en")` (`glane.collection.where`), or as
+                an object such as `{"year": {">=": 2020}, "lang": ["de", "en"]}`. Every stage
+                looks at these alone; terms weigh as they do among all documents.
 
         Raises:
             TypeError: If `queries` is one string, or holds something else than strings.
             ValueError: If `k` or `candidates` is below 1, or fusion is asked for without a
-                reranker or with a wrong method or weight.
+                reranker or with a wrong method or weight, or the filter cannot be read, names
+                another field or a value of another type.
             IndexDamaged: If files of the index turn out to be damaged.
         """
         texts = check_texts(queries, "queries")
@@ -141,9 +157,25 @@ class Answers:
             check_fusion(fuse, fuse_weight)
             if now.collection.reranker is None:
                 raise ValueError(f"fuse={fuse!r} needs a reranker")
+        condition = None if filter is None else read_filter(filter)
         with _damage_named(now):
-            hits = now.collection.rank(texts, k, width, fuse, fuse_weight)
+            within = None if condition is None else now.collection.within(condition)
+            hits = now.collection.rank(texts, k, width, fuse, fuse_weight, within)
             return now.collection.named(hits)
+
+    def select(self, filter: str | Mapping[str, Any]) -> list[Key]:
+        """Return the ids of all documents that keep a filter, in order of their numbers.
+
+        Args:
+            filter: As `search` takes it.
+
+        Raises:
+            ValueError: If it cannot be read, names another field or a value of another type.
+        """
+        now = self._now
+        with _damage_named(now):
+            numbers = np.flatnonzero(now.collection.within(read_filter(filter)))
+            return now.collection.keys.names(numbers)
 
     def documents(self, keys: Iterable[Key]) -> list[dict[str, Any]]:
         """Return documents as they were added.

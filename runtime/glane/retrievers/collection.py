@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from glane.collection.conditions import Condition
+from glane.collection.fields import look_up
 from glane.collection.records import check_keys
 from glane.hits import Hits, Key, Results
 from glane.model.preparation import clean
@@ -17,8 +19,9 @@ from glane.retrievers.fusion import fuse as fused
 from glane.store.documents import Documents
 from glane.store.names import Hashes, Names
 from glane.store.reading import State
-from glane.store.segments import Segments, places
+from glane.store.segments import Arrays, Segments, places
 from glane.store.stage import placed
+from glane.store.values import Values
 from glane.types import Ids, Mask
 
 STAGES = ("retriever", "reranker")
@@ -38,12 +41,14 @@ class Collection:
         reranker: Second stage, or None.
         keys: Id of each document, by its number.
         kept: The documents themselves, or None where they are not kept.
+        values: What they are filtered by, or None where that is nothing.
     """
 
     retriever: Retriever
     reranker: Reranker | None
     keys: Names
     kept: Documents | None
+    values: Values | None = None
 
     def stages(self) -> dict[str, Retriever]:
         """Return the stages that there are, by their place."""
@@ -54,13 +59,15 @@ class Collection:
         """Return an equal collection to be changed; nothing is copied."""
         reranker = None if self.reranker is None else self.reranker.snapshot()
         kept = None if self.kept is None else self.kept.snapshot()
-        return Collection(self.retriever.snapshot(), reranker, self.keys.snapshot(), kept)
+        values = None if self.values is None else self.values.snapshot()
+        return Collection(self.retriever.snapshot(), reranker, self.keys.snapshot(), kept, values)
 
     def tables(self) -> dict[str, Segments]:
         """Return what is stored, by the names that it has in an index."""
         tables = {"keys": self.keys.rows}
         for place, stage in self.stages().items():
             tables |= placed(stage, place)
+        tables |= {} if self.values is None else self.values.tables()
         return tables | ({} if self.kept is None else {"documents": self.kept.rows})
 
     def filled(self, state: State) -> Collection:
@@ -101,8 +108,8 @@ class Collection:
     ) -> int:
         """Store documents; return how many are new or differ from what was stored.
 
-        One with another text is encoded; of one that is kept and differs otherwise, what was
-        encoded is stored again under a new number.
+        One with another text is encoded; of one that differs in what is kept or filtered by, what
+        was encoded is stored again under a new number.
 
         Args:
             records: The documents.
@@ -115,10 +122,11 @@ class Collection:
                 differently.
         """
         written = None if self.kept is None else self.kept.written(records)
+        columns = None if self.values is None else self.values.encode(self._filtered(records))
         known = self.keys.find(keys)
         hashes = content_hashes(texts)
         is_new = self._is_new(known, hashes)
-        again = self._again(records, known, is_new)
+        again = self._again(records, columns, known, is_new)
         new = np.flatnonzero(is_new)
         chosen = [texts[row] for row in new.tolist()]
         encoded = [encode(stage, chosen) if chosen else None for stage in self.stages().values()]
@@ -132,6 +140,8 @@ class Collection:
             return 0
         if self.kept is not None and written is not None:
             self.kept.add([written[row] for row in stored.tolist()])
+        if self.values is not None and columns is not None:
+            self.values.add(columns, stored)
         beside = {"contents": hashes[stored]}
         self.keys.add([keys[row] for row in stored.tolist()], beside)
         self._forget(known[stored][known[stored] >= 0])
@@ -158,8 +168,31 @@ class Collection:
         self.keys.rows.compact()
         if self.kept is not None:
             self.kept.rows.compact()
+        if self.values is not None:
+            self.values.rows.compact()
 
-    def rank(self, texts: list[str], k: int, width: int, fuse: str, weight: float) -> Hits:
+    def within(self, condition: Condition) -> Mask:
+        """Return by number which documents keep a condition.
+
+        Raises:
+            ValueError: If nothing can be filtered by, or the condition does not fit the fields.
+        """
+        if self.values is None:
+            raise ValueError(
+                "there is no field to filter by; name some when the index is made, as in fields="
+                '{"year": "int"} or --fields year:int'
+            )
+        return condition.kept(self.values)
+
+    def rank(
+        self,
+        texts: list[str],
+        k: int,
+        width: int,
+        fuse: str,
+        weight: float,
+        within: Mask | None = None,
+    ) -> Hits:
         """Return the k best documents for each query.
 
         Args:
@@ -168,11 +201,13 @@ class Collection:
             width: Documents that the retriever hands to the reranker.
             fuse: "none", or a method of `glane.retrievers.fusion.fuse`.
             weight: Share of the retriever's score in it.
+            within: By number, which documents may be found; None for all.
         """
         queries = self.retriever.encode_queries(texts)
+        some = () if within is None else (within,)
         if self.reranker is None:
-            return self.retriever.search(queries, k)
-        first = self.retriever.search(queries, width)
+            return self.retriever.search(queries, k, *some)
+        first = self.retriever.search(queries, width, *some)
         second = self.reranker.rerank(self.reranker.encode_queries(texts), first, width)
         if fuse == "none":
             return Hits(second.ids[:, :k], second.scores[:, :k])
@@ -193,18 +228,33 @@ class Collection:
             is_new[place] = (part.arrays["contents"][row] != hashes[place]).any()
         return is_new
 
-    def _again(self, records: Sequence[Mapping[str, Any]], known: Ids, is_new: Mask) -> Ids:
-        """Return which documents are kept and differ in what is not searched, by rising number."""
-        if self.kept is None:
-            return np.empty(0, np.int64)
+    def _filtered(self, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the values of the documents' fields that can be filtered by."""
+        types = {} if self.values is None else self.values.types
+        return [{name: look_up(record, name) for name in types} for record in records]
+
+    def _again(
+        self,
+        records: Sequence[Mapping[str, Any]],
+        columns: Arrays | None,
+        known: Ids,
+        is_new: Mask,
+    ) -> Ids:
+        """Return which documents differ in what is kept or filtered by, by rising number."""
         rows = np.flatnonzero(~is_new)
-        rows = rows[~self.kept.equal(known[rows], [records[row] for row in rows.tolist()])]
+        equal = np.ones(len(rows), np.bool_)
+        if self.kept is not None:
+            equal &= self.kept.equal(known[rows], [records[row] for row in rows.tolist()])
+        if self.values is not None and columns is not None:
+            equal &= self.values.equal(known[rows], columns, rows)
+        rows = rows[~equal]
         return rows[np.argsort(known[rows])]
 
     def _document_tables(self) -> list[Segments]:
         kept = [] if self.kept is None else [self.kept.rows]
         stages = [stage.tables()[""] for stage in self.stages().values()]
-        return [self.keys.rows, *stages, *kept]
+        values = [] if self.values is None else [self.values.rows]
+        return [self.keys.rows, *stages, *kept, *values]
 
     def _forget(self, numbers: Ids) -> None:
         for stage in self.stages().values():
@@ -212,6 +262,8 @@ class Collection:
         self.keys.rows.delete(numbers)
         if self.kept is not None:
             self.kept.rows.delete(numbers)
+        if self.values is not None:
+            self.values.rows.delete(numbers)
 
 
 def content_hashes(texts: Sequence[str]) -> Hashes:

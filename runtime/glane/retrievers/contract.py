@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 from glane.hits import Hits
 from glane.model.encoder import Encoder
 from glane.store.segments import Segments
-from glane.types import Ids
+from glane.types import Ids, Mask
 
 
 @runtime_checkable
@@ -46,8 +46,14 @@ class Retriever(Protocol):
     def delete(self, ids: Ids) -> None:
         """Forget documents."""
 
-    def search(self, queries: Any, k: int) -> Hits:  # noqa: ANN401
-        """Return the k best documents for each query."""
+    def search(self, queries: Any, k: int, within: Mask | None = None) -> Hits:  # noqa: ANN401
+        """Return the k best documents for each query.
+
+        Args:
+            queries: From `encode_queries`.
+            k: At least 1.
+            within: By number, shape (numbers given,), which documents may be hits; None for all.
+        """
         ...
 
     def compact(self) -> None:

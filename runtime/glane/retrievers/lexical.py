@@ -27,7 +27,7 @@ from glane.store.reading import open_state
 from glane.store.segments import Segments
 from glane.store.stage import load_tables, record_of, save_retriever
 from glane.threads import Guard
-from glane.types import Ids
+from glane.types import Ids, Mask
 from glane.vectors import SparseVectors, check_type
 
 MOST_COUNT = 2.0**31
@@ -165,12 +165,14 @@ class Lexical(ABC):
         made._postings = self._postings.snapshot()
         return made
 
-    def search(self, queries: SparseVectors, k: int) -> Hits:
+    def search(self, queries: SparseVectors, k: int, within: Mask | None = None) -> Hits:
         """Return the k best documents for each query.
 
         Args:
             queries: From `encode_queries`, shape (n_queries, n_terms).
             k: Documents wanted per query, at least 1; fewer may share a term with the query.
+            within: By number, which documents may be hits; None for all. Terms weigh as they do
+                among all documents.
 
         Returns:
             Ids (int64) and scores (float32), shape (n_queries, k), best first; equal scores by
@@ -182,7 +184,7 @@ class Lexical(ABC):
         """
         check_k(k)
         self._check_vocabulary(queries, "queries")
-        return self._postings.search(self._weigh_queries(queries), k)
+        return self._postings.search(self._weigh_queries(queries), k, within)
 
     def decode(self, vectors: SparseVectors) -> list[dict[str, float]]:
         """Return the terms and values of each row of vectors."""

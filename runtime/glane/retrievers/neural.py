@@ -19,7 +19,7 @@ from glane.model.preparation import Role, check_texts
 from glane.store.reading import open_state
 from glane.store.segments import Segments
 from glane.store.stage import load_tables, record_of, save_retriever
-from glane.types import Ids, Scores
+from glane.types import Ids, Mask, Scores
 from glane.vectors import V
 
 
@@ -37,8 +37,8 @@ class VectorIndex(Protocol):
     def delete(self, ids: Ids) -> None:
         """Forget documents."""
 
-    def search(self, queries: Any, k: int) -> Hits:  # noqa: ANN401
-        """Return the k best documents for each query."""
+    def search(self, queries: Any, k: int, within: Mask | None = None) -> Hits:  # noqa: ANN401
+        """Return the k best documents for each query, of those within."""
         ...
 
     def snapshot(self) -> Self:
@@ -230,12 +230,13 @@ class Neural(ABC, Generic[V, I]):
         """
         self.index.delete(ids)
 
-    def search(self, queries: V, k: int) -> Hits:
+    def search(self, queries: V, k: int, within: Mask | None = None) -> Hits:
         """Return the k best of all stored documents for each query.
 
         Args:
             queries: From `encode_queries`.
             k: Documents wanted per query, at least 1; the index may hold fewer.
+            within: By number, which documents may be hits; None for all.
 
         Returns:
             Shape (n_queries, k), best first; equal scores by lower number.
@@ -243,7 +244,7 @@ class Neural(ABC, Generic[V, I]):
         Raises:
             ValueError: If `k` is below 1.
         """
-        return self.index.search(queries, k)
+        return self.index.search(queries, k, within)
 
     def scores(self, queries: Sequence[str], documents: Sequence[str]) -> Scores:
         """Return the score of each query with the document beside it; nothing is stored.

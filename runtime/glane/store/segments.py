@@ -217,6 +217,26 @@ def locate(parts: Parts, ids: Ids) -> Ids:
     return rows
 
 
+def rows_within(parts: Parts, within: Mask) -> Ids:
+    """Return the places, among the rows of all parts, of the rows left that a mask has, rising.
+
+    Args:
+        parts: Segments.
+        within: By number, shape (n_numbers,); numbers beyond it are not had.
+    """
+    found, first = [np.empty(0, np.int64)], 0
+    for part in parts:
+        low, high = int(part.ids[0]), int(part.ids[-1]) + 1
+        own = within[low:high]
+        if high - low != part.n_rows or len(own) != part.n_rows:
+            own = np.append(own, np.zeros(high - low - len(own), np.bool_))[part.ids - low]
+        if part.alive is not None:
+            own = own & part.alive
+        found.append(np.flatnonzero(own) + first)
+        first += part.n_rows
+    return np.concatenate(found)
+
+
 def split(parts: Parts, rows: Ids) -> list[tuple[Segment, Ids]]:
     """Return each part with those of the rows that lie in it, counted from its first.
 
