@@ -34,6 +34,10 @@ PROGRAMS = {
     "bm25 --synthetic": ["--synthetic", "300", "--terms", "2000", "--rounds", "1"],
     "distillation": ["--data", "BEIR", "--reranker", "MODEL", "--out", "OUT", "--negatives", "3"],
     "encoding": ["MODEL", "--documents", "BEIR/corpus.jsonl", "--turns", "1"],
+    "exporting": [
+        *("--tokenizer", "TOKENIZER", "--layers", "1", "--width", "64", "--vocabulary", "320"),
+        *("--threads", "1"),
+    ],
     "memory": ["short", "MODEL", "--documents", "50", "--threads", "1"],
     "quantization": ["CHECKPOINT", "BEIR/corpus.jsonl", "--documents", "8"],
     "reading": ["--records", "500", "--index"],
@@ -50,6 +54,7 @@ FIGURES = {
     "bm25": "| NDCG@10 |",
     "bm25 --synthetic": "| one query at a time, ms |",
     "encoding": "texts/s",
+    "exporting": "| int8 | ",
     "memory": "resident: loaded",
     "quantization": "per token (glane) |",
     "reading": "`glane index --retriever bm25`: ",
@@ -88,6 +93,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "BASE": str(root / "base"),
         "CHECKPOINT": str(root / "checkpoint"),
         "MODEL": str(FIXTURES / "colbert"),
+        "TOKENIZER": str(FIXTURES / "colbert" / "tokenizer.json"),
     }
 
 
