@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
@@ -55,6 +55,9 @@ AROUND_BYTES = 1 << 21
 
 DENSE_SHARE = 8
 """A term in more than one of so many documents is added as a dense array, which is faster."""
+
+GATHERED_SHARE = 8
+"""Of so many rows one may be a hit: then their scores are gathered, else the others set to 0."""
 
 __all__ = ["Postings", "Statistics", "Weigh", "Weighting", "forward", "weigh_as_it_is"]
 
@@ -205,11 +208,12 @@ class _Snapshot:
         self.weights = Weights(weighting(self.statistics))
         self.lists = [lists_of(part) for part in parts]
         self.touched_bytes = 0
+        self._last_allowed: _Allowed | None = None
 
     def search(self, queries: SparseVectors, k: int, within: Mask | None) -> Hits:
         """Return the k best documents for each query."""
         scores = np.empty(self.n_rows, np.float32)
-        allowed = None if within is None else rows_within(self.parts, within)
+        allowed = None if within is None else self._allowed(within)
         rows = []
         for query in range(len(queries)):
             place = slice(queries.indptr[query], queries.indptr[query + 1])
@@ -218,29 +222,37 @@ class _Snapshot:
             rows.append((self._ids(found), scores[found]))
         return Hits.from_rows(rows, k)
 
+    def _allowed(self, within: Mask) -> _Allowed:
+        """Return the rows of a mask, those of the same array as before without looking again."""
+        last = self._last_allowed
+        if last is None or last.within is not within:
+            last = self._last_allowed = _Allowed(self.parts, self.n_rows, within)
+        return last
+
     def _ids(self, rows: Ids) -> Ids:
         """Return the numbers of rows, given in rising order."""
         chosen = split(self.parts, rows)
         return np.concatenate([np.empty(0, np.int64), *(part.ids[own] for part, own in chosen)])
 
     def _score(
-        self, terms: list[int], weights: list[float], k: int, scores: Scores, allowed: Ids | None
+        self,
+        terms: list[int],
+        weights: list[float],
+        k: int,
+        scores: Scores,
+        allowed: _Allowed | None,
     ) -> Ids:
         """Fill `scores` and return the rows among which the k best are, rising."""
         known = self._weights()
         positive = self._add(terms, weights, scores, known)
         if not positive:
             found = np.unique(np.concatenate([self._postings(term)[0] for term in terms]))
-            found = found if allowed is None else np.intersect1d(found, allowed, True)
+            found = found if allowed is None else np.intersect1d(found, allowed.rows)
         elif known.bounds is None:
-            if allowed is None:
-                return contenders(scores, k)
-            return allowed[contenders(scores[allowed], k)]
+            return contenders(scores, k) if allowed is None else allowed.contenders(scores, k)
         else:
             if allowed is not None:
-                kept = scores[allowed]
-                scores.fill(0)
-                scores[allowed] = kept
+                scores *= allowed.ones
             found = known.bounds.candidates(scores, k, len(terms))
         if known.bounds is not None:
             scores[found] = known.bounds.scores(found, terms, weights)
@@ -302,6 +314,29 @@ class _Snapshot:
             release([array for part in self.parts for array in part.arrays.values()])
             self.touched_bytes = 0
         return made
+
+
+class _Allowed:
+    """The rows that may be hits."""
+
+    def __init__(self, parts: Parts, n_rows: int, within: Mask) -> None:
+        self.within = within
+        self.rows = rows_within(parts, within)
+        self.n_rows = n_rows
+
+    @cached_property
+    def ones(self) -> Scores:
+        """1 for a row that may be a hit, 0 for the others, shape (n_rows,)."""
+        ones = np.zeros(self.n_rows, np.float32)
+        ones[self.rows] = 1
+        return ones
+
+    def contenders(self, scores: Scores, k: int) -> Ids:
+        """Return the rows among which the k best are; `scores` may be changed."""
+        if len(self.rows) * GATHERED_SHARE < self.n_rows:
+            return self.rows[contenders(scores[self.rows], k)]
+        scores *= self.ones
+        return contenders(scores, k)
 
 
 def _join(

@@ -182,7 +182,8 @@ class Collection:
                 "there is no field to filter by; name some when the index is made, as in fields="
                 '{"year": "int"} or --fields year:int'
             )
-        return condition.kept(self.values)
+        values = self.values
+        return values.remembered(repr(condition), lambda: condition.kept(values))
 
     def rank(
         self,

@@ -14,7 +14,16 @@ import numpy.typing as npt
 
 from glane.ragged import join_lengths, take_rows
 from glane.store.names import Names
-from glane.store.segments import Arrays, Columns, Segment, Segments, join_ragged, join_rows, places
+from glane.store.segments import (
+    Arrays,
+    Columns,
+    Parts,
+    Segment,
+    Segments,
+    join_ragged,
+    join_rows,
+    places,
+)
 from glane.types import Ids, Mask
 
 TYPES = ("keyword", "int", "float", "date")
@@ -30,6 +39,9 @@ YEARS = (1000, 9999)
 
 BEGIN = {4: "-01-01", 7: "-01"}
 """What makes a day of a year, or of a month, by its length."""
+
+REMEMBERED = 16
+"""Filters whose documents are kept in memory, a byte a document each."""
 
 Numbers = npt.NDArray[Any]
 
@@ -84,11 +96,16 @@ class Values:
         self.types = dict(types)
         self.rows = Segments(partial(_join, types=tuple(types.values())))
         self.words = Names()
+        self._remembered: dict[str, tuple[Parts, Mask]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_remembered": {}}
 
     def snapshot(self) -> Self:
         """Return the same, to be changed; the one leaves the other alone, and nothing is copied."""
         made = copy(self)
         made.rows, made.words = self.rows.snapshot(), self.words.snapshot()
+        made._remembered = {}
         return made
 
     def tables(self) -> dict[str, Segments]:
@@ -159,15 +176,32 @@ class Values:
                 fits = fits & (part.arrays[f"{number}.there"] > 0)
             if part.alive is not None:
                 fits = fits & part.alive
-            found[part.ids[0] : part.ids[-1] + 1][part.ids - part.ids[0]] = fits
+            found[_place(part)] = fits
         return found
 
     def stored(self) -> Mask:
         """Return by number which documents there are, shape (next_id,)."""
         found = np.zeros(self.rows.next_id, np.bool_)
         for part in self.rows.parts:
-            found[part.ids[part.kept]] = True
+            found[_place(part)] = True if part.alive is None else part.alive
         return found
+
+    def remembered(self, name: str, make: Callable[[], Mask]) -> Mask:
+        """Return a mask by number that was made before under a name, or make it.
+
+        Args:
+            name: What decides it, besides what is stored.
+            make: Called where it is not remembered of what is stored now.
+        """
+        parts = self.rows.parts
+        known = self._remembered.get(name)
+        if known is not None and known[0] is parts:
+            return known[1]
+        mask = make()
+        if len(self._remembered) >= REMEMBERED:
+            self._remembered.clear()
+        self._remembered[name] = (parts, mask)
+        return mask
 
     def number(self, field: str, value: object) -> float | int:
         """Return a value as it is stored: of a keyword that no document has, -1.
@@ -190,6 +224,12 @@ class Values:
         known[known < 0] = self.words.add(new)
         numbers = dict(zip(words, known.tolist(), strict=True))
         return [[numbers[word] for word in cell] for cell in cells]
+
+
+def _place(part: Segment) -> slice | Ids:
+    """Return where a segment's rows are among all numbers: a slice where none is left out."""
+    low, high = int(part.ids[0]), int(part.ids[-1]) + 1
+    return slice(low, high) if high - low == part.n_rows else part.ids
 
 
 def _cell(value: object, type: str, where: str) -> list[Any]:
