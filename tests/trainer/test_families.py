@@ -1,7 +1,8 @@
 """Families of encoders: what is saved can be loaded, and what is frozen is all that lies below."""
 
 import shutil
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,24 @@ import pytest
 import torch
 import transformers
 from torch import nn
+from torch.optim import Optimizer
 from transformers import AutoModel, AutoModelForMaskedLM, PretrainedConfig, PreTrainedModel
 
 from glane.errors import CheckpointError
-from glane_trainer import SparseEmbed, Splade, load_model
+from glane_trainer import (
+    Settings,
+    SparseEmbed,
+    Splade,
+    StepOptions,
+    TrainingData,
+    load_model,
+    train,
+)
 from glane_trainer.optimization import freeze
+from glane_trainer.probing import check_encoder
+from glane_trainer.sparse_steps import train_splade
+from glane_trainer.state import model_folder
+from glane_trainer.weights import position_limit
 
 SMALL: dict[str, Any] = {
     "vocab_size": 64,
@@ -204,3 +218,68 @@ def test_a_bias_that_a_former_version_could_not_read_is_read(
     assert "lm_head.bias" in load_file(tmp_path / "out" / "model.safetensors")
     shutil.rmtree(base)
     assert isinstance(load_model(tmp_path / "out"), Splade)
+
+
+def interrupted(
+    model: Splade,
+    optimizer: Optimizer,
+    anchor: Sequence[str],
+    positive: Sequence[str],
+    negative: Sequence[Sequence[str]],
+    options: StepOptions,
+) -> dict[str, float]:
+    """Press Ctrl-C, and learn from the batch all the same."""
+    signal.raise_signal(signal.SIGINT)
+    return train_splade(model, optimizer, anchor, positive, negative, options)
+
+
+OWN_DECODERS = ("eurobert", "eurobert-tied", "modernbert-no-bias", "deberta-v2-own-head")
+
+
+@pytest.mark.parametrize("name", OWN_DECODERS)
+def test_a_training_of_any_decoder_is_resumed(
+    masked_base: Callable[[PretrainedConfig], Path],
+    data: TrainingData,
+    tmp_path: Path,
+    name: str,
+) -> None:
+    base, settings = masked_base(config_of(name)), Settings(max_steps=2, batch_size=4, save_steps=0)
+    parts, whole = tmp_path / "parts", tmp_path / "whole"
+    model = Splade.from_base(base, query_length=8, document_length=16)
+    with pytest.raises(KeyboardInterrupt, match="--resume goes on from there"):
+        train(model, data, parts, settings, step=interrupted)
+    train(load_model(model_folder(parts)), data, parts, settings, mode="resume")
+    train(Splade.from_base(base, query_length=8, document_length=16), data, whole, settings)
+    first, second = (run / "model.safetensors" for run in (parts, whole))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_positions_are_counted_from_behind_the_padding() -> None:
+    for pad, limit in ((1, 62), (4, 59), (0, 63)):
+        for family in ("Roberta", "RobertaPreLayerNorm", "XLMRoberta", "Camembert", "MPNet"):
+            config = getattr(transformers, f"{family}Config")(**{**SMALL, "pad_token_id": pad})
+            found = position_limit(random_model(config))
+            assert found == (62 if family == "MPNet" else limit), (family, pad)
+    assert position_limit(random_model(config_of("bert"))) == 64
+    config = transformers.T5Config(vocab_size=64, d_model=16, d_kv=8, d_ff=16, num_layers=1)
+    assert position_limit(transformers.T5EncoderModel(config)) is None
+
+
+def test_weights_that_give_no_numbers_are_refused() -> None:
+    encoder = random_model(config_of("bert"))
+    with torch.no_grad():
+        next(encoder.encoder.parameters()).fill_(torch.nan)
+    with pytest.raises(CheckpointError, match="BertModel are not finite; are its weights damaged"):
+        check_encoder(encoder)
+
+
+def test_an_encoder_without_a_vector_for_each_token_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoder = random_model(config_of("bert"))
+    encoder.config.hidden_size = 8
+    with pytest.raises(CheckpointError, match=r"gives \(1, 5, 16\) numbers for 5 tokens"):
+        check_encoder(encoder)
+    monkeypatch.setattr(encoder, "forward", lambda **_: None)
+    with pytest.raises(CheckpointError, match=r"BertModel cannot be used: .* it fails"):
+        check_encoder(encoder)
