@@ -268,7 +268,7 @@ def test_positions_are_counted_from_behind_the_padding() -> None:
 def test_weights_that_give_no_numbers_are_refused() -> None:
     encoder = random_model(config_of("bert"))
     with torch.no_grad():
-        next(encoder.encoder.parameters()).fill_(torch.nan)
+        encoder.get_parameter("encoder.layer.0.output.dense.bias").fill_(torch.nan)
     with pytest.raises(CheckpointError, match="BertModel are not finite; are its weights damaged"):
         check_encoder(encoder)
 
