@@ -15,6 +15,7 @@ from glane_trainer.colbert import ColBERT
 from glane_trainer.handing.parts import layers_of, write_encoder
 from glane_trainer.handing.tokens import (
     BLANKS,
+    cut,
     differing,
     is_first,
     marked,
@@ -104,9 +105,18 @@ def _other_tokens(model: ColBERT, content: str) -> list[str]:
 
 def _remarks(model: ColBERT, content: str) -> list[str]:
     encode = partial(_encode, model, "document")
-    differs = differing(model, "document", content, encode, BLANKS) is not None
-    blanks = [about_blanks(OWNER, strips=False)] if differs else []
-    return [*blanks, *about_case(model, OWNER)]
+    remarks = about_case(model, OWNER)
+    if differing(model, "document", content, encode, BLANKS) is not None:
+        remarks.append(about_blanks(OWNER, strips=False))
+    elif differing(model, "document", content, partial(_read_as_text, model), BLANKS) is not None:
+        remarks.append(about_blanks("sentence-transformers, which reads this too,", strips=True))
+    return remarks
+
+
+def _read_as_text(model: ColBERT, tokenizer: Tokenizer, text: str) -> list[int]:
+    """Return a document's ids as sentence-transformers makes them of such a checkpoint."""
+    whole = f"{marker_of(model, 'document')} {text}"
+    return cut(tokenizer, whole, model.checkpoint.document_length)
 
 
 def _encode(model: ColBERT, role: Role, tokenizer: Tokenizer, text: str) -> list[int]:
