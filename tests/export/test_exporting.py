@@ -109,7 +109,7 @@ def test_attention_to_expansion_travels_with_the_model(
 def test_noise_in_the_fp32_graph_fails_and_leaves_nothing(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quantize: Quantize
 ) -> None:
-    def sabotaged(model: Model[Any], path: Path, **how: bool) -> None:
+    def sabotaged(model: Model[Any], path: Path, **how: Any) -> None:
         write_graph(model, path, **how)
         with_noise(path)
 
