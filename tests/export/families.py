@@ -190,6 +190,10 @@ FAMILIES: dict[str, Family] = {
 
 REFUSED: dict[str, tuple[Family, str]] = {
     "convbert": (Family("ConvBertForMaskedLM", word_pieces, NARROW), "change by .* when .* padded"),
+    "nystromformer": (
+        Family("NystromformerForMaskedLM", word_pieces, SMALL),
+        "change by .* when .* padded",
+    ),
     "fnet": (Family("FNetForMaskedLM", word_pieces, SMALL), "change by .* when .* padded"),
     "yoso": (Family("YosoForMaskedLM", word_pieces, SMALL), "cannot be used"),
     "longformer": (
