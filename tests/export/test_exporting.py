@@ -109,8 +109,8 @@ def test_attention_to_expansion_travels_with_the_model(
 def test_noise_in_the_fp32_graph_fails_and_leaves_nothing(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quantize: Quantize
 ) -> None:
-    def sabotaged(model: Model[Any], path: Path, **how: Any) -> None:
-        write_graph(model, path, **how)
+    def sabotaged(model: Model[Any], path: Path, given: None) -> None:
+        write_graph(model, path, given=given)
         with_noise(path)
 
     monkeypatch.setattr(exporting, "write_graph", sabotaged)

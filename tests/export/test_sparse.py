@@ -80,9 +80,9 @@ def test_a_table_of_query_weights_travels_with_the_model() -> None:
     assert not (FIXTURES / "splade" / QUERY_WEIGHTS).exists()
 
 
-def with_noise(model: Model[Any], path: Path) -> None:
+def with_noise(model: Model[Any], path: Path, given: None) -> None:
     """Write a graph with noise in its decoder."""
-    write_graph(model, path)
+    write_graph(model, path, given=given)
     graph = onnx.load(str(path))
     tensor = next(tensor for tensor in graph.graph.initializer if tensor.name == "decoder")
     weight = numpy_helper.to_array(tensor)
