@@ -211,7 +211,7 @@ def _plain(model: Model[Any]) -> Iterator[Model[Any]]:
     fits = all(p.dtype == torch.float32 and p.device.type == "cpu" for p in model.parameters())
     plain = model if fits else copy.deepcopy(model).cpu().float()
     modules = [module for module in plain.modules() if isinstance(module, PreTrainedModel)]
-    before = [module.config._attn_implementation for module in modules]
+    before = [module.config._attn_implementation or "eager" for module in modules]
     was_training = plain.training
     plain.eval()
     try:

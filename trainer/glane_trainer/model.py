@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar, Unpack
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -20,8 +20,6 @@ from glane.model.progress import bar
 from glane.store.folders import new_folder
 from glane.types import Ids, Scores
 from glane.vectors import SparseVectors, TermEmbeddings, TokenVectors
-from glane_trainer.bases.found import Found
-from glane_trainer.rules import Rules
 from glane_trainer.weights import position_limit, read_model, write_tensors
 
 BATCH_TOKENS = 4096
@@ -59,17 +57,6 @@ class Model(nn.Module, Generic[Vectors]):
         self.encoder = encoder
         self.preparer = preparer
         self._check()
-
-    @classmethod
-    @abstractmethod
-    def from_base(cls, base: str | Path | Found, **rules: Unpack[Rules]) -> Self:
-        """Make a model of a base: a finished one with all that is its own, or a new one.
-
-        Args:
-            base: Folder or name on the Hugging Face hub, see `find_base`.
-            **rules: How texts become tokens and terms, where that is to be other than the base
-                has it.
-        """
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:

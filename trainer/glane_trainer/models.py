@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from glane.errors import CheckpointError
 from glane.model.checkpoint import Checkpoint, Kind
 from glane_trainer.bases.finding import find_base
+from glane_trainer.bases.found import Found
 from glane_trainer.colbert import ColBERT
 from glane_trainer.model import Model
 from glane_trainer.sparse_embed import SparseEmbed
@@ -19,6 +21,12 @@ MODELS: dict[Kind, type[Model[Any]]] = {
     "colbert": ColBERT,
     "splade": Splade,
     "sparse-embed": SparseEmbed,
+}
+
+FROM_BASE: dict[Kind, Callable[[Found], Model[Any]]] = {
+    "colbert": ColBERT.from_base,
+    "splade": Splade.from_base,
+    "sparse-embed": SparseEmbed.from_base,
 }
 
 
@@ -51,4 +59,4 @@ def open_model(name: str | Path) -> Model[Any]:
             f"{found.name!r} is {found.what}: an encoder, and no finished model; make one of it "
             f"with `glane train colbert --base {found.name}`"
         )
-    return MODELS[found.kind].from_base(found)
+    return FROM_BASE[found.kind](found)

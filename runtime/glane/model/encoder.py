@@ -109,7 +109,8 @@ class Encoder:
             CheckpointError: If a file is missing or damaged, or the model is of another kind.
             ValueError: If `threads` is below 1, or there is no such device.
         """
-        self.threads, self.device = check_threads(threads), check_device(device)
+        self.threads = check_threads(threads)
+        self.device: Device = check_device(device)
         self.files = ModelFiles(folder)
         self.folder = self.files.folder
         self.info = self._parsed(ModelInfo)

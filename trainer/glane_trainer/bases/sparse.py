@@ -98,8 +98,8 @@ def read_sparse(name: str, folder: Path, modules: list[Module]) -> Found:
         document_prompt=text(prompts, "document", path),
         pad_token=tokenizer.pad_of(encoder.folder),
         inference_free=False,
-        **_pooling(pooling),
     )
+    rules |= _pooling(pooling)
     table = None
     if roads.query != roads.document:
         static = _static(roads.query, folder)

@@ -91,8 +91,8 @@ def read_stanford(name: str, folder: Path) -> Found:
         mask_token=tokenizer.mask,
         pad_token=tokenizer.pad_of(folder),
         projection_layers=[],
-        **_skipped(flag(record, "mask_punctuation", path, default=True), tokenizer),
     )
+    rules |= _skipped(flag(record, "mask_punctuation", path, default=True), tokenizer)
     return Found(
         name=name,
         what="a ColBERT of Stanford's library",
