@@ -53,7 +53,7 @@ def _role_rules(preparer: TextPreparer, role: Role) -> dict[str, Any]:
         "after": frame.after,
         "prompt": frame.prompt,
         "suffix": frame.suffix,
-        "length": frame.room + len(frame.before) + len(frame.after),
+        "length": frame.length,
         "fill_to": preparer.length(np.empty(0, np.int64), role),
         "fill_id": preparer.mask_id if is_query else None,
         "attend_to_fill": is_query and checkpoint.attend_to_expansion,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
+from glane.model.framing import plain_tokenizer
 from glane.model.preparation import TextPreparer, clean
 
 SAMPLE, LENGTH = 200, 2000
@@ -32,9 +33,7 @@ def language_warning(texts: Sequence[str], preparer: TextPreparer) -> str:
         texts: Some of them are looked at.
         preparer: Of the base.
     """
-    tokenizer = Tokenizer.from_str(preparer.tokenizer_json)
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
+    tokenizer = plain_tokenizer(preparer.tokenizer_json.encode())
     looked_at = texts[:: max(1, len(texts) // SAMPLE)][:SAMPLE]
     n_unread = sum(crumbs(text, tokenizer) > CRUMBS for text in looked_at)
     if n_unread <= UNREAD * len(looked_at):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForTextEncoding
 from transformers.models.auto.modeling_auto import (
@@ -72,6 +72,22 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         return load_file(path)
     except FileNotFoundError:
         raise CheckpointError(f"{str(path.parent)!r} has no {path.name}") from None
+    except SafetensorError as error:
+        raise CheckpointError(f"{str(path)!r} is not a safetensors file: {error}") from None
+
+
+def read_some(path: Path, beginning: str | tuple[str, ...]) -> dict[str, torch.Tensor]:
+    """Read those tensors of a safetensors file whose names begin in a way, the others unread.
+
+    Raises:
+        CheckpointError: As `read_tensors`.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{str(path.parent)!r} has no {path.name}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = [name for name in file.keys() if name.startswith(beginning)]  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
         raise CheckpointError(f"{str(path)!r} is not a safetensors file: {error}") from None
 

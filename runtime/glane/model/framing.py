@@ -37,11 +37,34 @@ class Frame(NamedTuple):
     lower: bool
     room: int
 
+    @property
+    def length(self) -> int:
+        """Tokens that a text is cut at, markers included."""
+        return len(self.before) + self.room + len(self.after)
+
     def whole(self, text: str) -> str:
         """Return a text with what is tokenized with it."""
         text = self.prompt + text
         text = text.strip() if self.strip else text
         return (text.lower() if self.lower else text) + self.suffix
+
+
+def plain_tokenizer(content: bytes) -> Tokenizer:
+    """Return a tokenizer that neither cuts nor pads.
+
+    Args:
+        content: Of `tokenizer.json`, in UTF-8.
+
+    Raises:
+        CheckpointError: If this is not a tokenizer.
+    """
+    try:
+        tokenizer = Tokenizer.from_buffer(content)
+    except Exception as error:  # tokenizers raises bare Exception; nothing else can be named
+        raise CheckpointError(f"tokenizer.json is not a tokenizer: {error}") from None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def frame(plain: Tokenizer, checkpoint: Checkpoint, role: Role) -> Frame:

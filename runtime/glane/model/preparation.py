@@ -7,13 +7,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 
 from glane.errors import CheckpointError
 from glane.model.checkpoint import Checkpoint
 from glane.model.cutting import Cutter
-from glane.model.framing import Frame, Role, frame, mask_id, pad_id, skipped_ids
+from glane.model.framing import (
+    Frame,
+    Role,
+    frame,
+    mask_id,
+    pad_id,
+    plain_tokenizer,
+    skipped_ids,
+)
 from glane.model.schema import read_small
 from glane.model.texts import check_texts, clean
 from glane.types import Ids, Mask
@@ -84,12 +91,7 @@ class TextPreparer:
             CheckpointError: If this is not a tokenizer, or a length leaves no room for text.
         """
         content = tokenizer_json if isinstance(tokenizer_json, bytes) else tokenizer_json.encode()
-        try:
-            plain = Tokenizer.from_buffer(content)
-        except Exception as error:  # tokenizers raises bare Exception; nothing else can be named
-            raise CheckpointError(f"tokenizer.json is not a tokenizer: {error}") from None
-        plain.no_truncation()
-        plain.no_padding()
+        plain = plain_tokenizer(content)
         self.checkpoint = checkpoint
         self._content = content
         self._one_thread = one_thread

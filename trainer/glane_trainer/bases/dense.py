@@ -5,9 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from glane_trainer.bases.found import Found
-from glane_trainer.bases.json_files import flag, read_if_there, read_record, require, text
-from glane_trainer.bases.late_interaction import OF_TOP
-from glane_trainer.bases.modules import TOP, TRANSFORMERS, Module, transformer_settings
+from glane_trainer.bases.json_files import flag, read_if_there, read_record, require
+from glane_trainer.bases.modules import (
+    OF_TOP,
+    TOP,
+    TRANSFORMERS,
+    Module,
+    prompts_of,
+    transformer_settings,
+)
 from glane_trainer.bases.tokenizers import read_tokenizer
 from glane_trainer.rules import Rules
 
@@ -30,11 +36,11 @@ def read_dense_model(name: str, folder: Path, modules: list[Module]) -> Found:
     settings = transformer_settings(encoder)
     lower = flag(settings, "do_lower_case", path, default=False)
     tokenizer = read_tokenizer(encoder.folder, lower=lower)
-    prompts = top.get("prompts") or {}
+    prompts = prompts_of(top, path)
     passage = next((k for k in ("document", "passage", "corpus") if prompts.get(k)), "document")
     rules = Rules(pad_token=tokenizer.pad_of(encoder.folder))
     for role, key in (("query", "query"), ("document", passage)):
-        if prompt := text(prompts, key, path):
+        if prompt := prompts.get(key):
             rules[f"{role}_prompt"] = prompt  # type: ignore[literal-required]
     layers = [module.type for module in behind if module.type in ("Dense", "LayerNorm")]
     remarks = (

@@ -20,10 +20,12 @@ from glane_trainer.bases.json_files import (
     text,
 )
 from glane_trainer.bases.modules import (
+    OF_TOP,
     TOP,
     TRANSFORMERS,
     Module,
     own_length,
+    prompts_of,
     read_dense,
     transformer_settings,
 )
@@ -31,14 +33,6 @@ from glane_trainer.bases.tokenizers import OwnTokenizer, read_tokenizer
 from glane_trainer.projection import Layer, spelled
 from glane_trainer.rules import Rules
 
-OF_TOP = {
-    "__version__",
-    "model_type",
-    "prompts",
-    "default_prompt_name",
-    "similarity_fn_name",
-    "requirements",
-}
 OF_PYLATE = {
     "query_prefix",
     "document_prefix",
@@ -171,7 +165,7 @@ def _rules_of_pylate(top: dict[str, Any], tokenizer: OwnTokenizer, path: Path) -
         rules[f"{role}_prefix"] = prefix  # type: ignore[literal-required]
         rules[f"{role}_length"] = number(top, f"{role}_length", path, length)  # type: ignore[literal-required]
     default = text(top, "default_prompt_name", path)
-    prompts = _prompts(top, path)
+    prompts = prompts_of(top, path)
     rules["query_prompt"] = rules["document_prompt"] = prompts.get(default, "")
     words = names(top, "skiplist_words", path, PUNCTUATION)
     rules |= _skipped(tokenizer.skipped(words, unknown_too=True), tokenizer)
@@ -196,7 +190,7 @@ def _rules(
 ) -> Rules:
     """Return the rules that the settings of a `MultiVectorEncoder` say."""
     require(top.get("similarity_fn_name"), (None, "maxsim"), "similarity", path)
-    prompts = _prompts(top, path)
+    prompts = prompts_of(top, path)
     query_length = number(settings, "query_length", path, longest) or longest
     rules = Rules(
         query_prefix="",
@@ -257,10 +251,3 @@ def _skipped(words: list[str], tokenizer: OwnTokenizer) -> Rules:
     if set(words) == set(tokenizer.skipped(PUNCTUATION, unknown_too=False)):
         return Rules(skip_punctuation=True, skipped_tokens=[])
     return Rules(skip_punctuation=False, skipped_tokens=words)
-
-
-def _prompts(top: dict[str, Any], path: Path) -> dict[str, str]:
-    prompts = top.get("prompts") or {}
-    if not isinstance(prompts, dict):
-        raise CheckpointError(f"{str(path)!r}: prompts must be a JSON object, got {prompts!r}")
-    return {name: text(prompts, name, path) for name in prompts}

@@ -23,6 +23,16 @@ from glane_trainer.projection import Layer
 
 LIST = "modules.json"
 TOP = "config_sentence_transformers.json"
+OF_TOP = {
+    "__version__",
+    "model_type",
+    "prompts",
+    "default_prompt_name",
+    "similarity_fn_name",
+    "requirements",
+}
+"""Settings of a whole model."""
+
 OWNERS = ("sentence_transformers.", "pylate.")
 
 TRANSFORMERS = ("Transformer", "MLMTransformer")
@@ -109,6 +119,14 @@ def module_of(type: str, folder: Path, path: Path) -> Module:
             "does not run"
         )
     return Module(type.rsplit(".", 1)[-1], folder)
+
+
+def prompts_of(top: dict[str, Any], path: Path) -> dict[str, str]:
+    """Return the prompts that the settings of a whole model name."""
+    prompts = top.get("prompts") or {}
+    if not isinstance(prompts, dict):
+        raise CheckpointError(f"{str(path)!r}: prompts must be a JSON object, got {prompts!r}")
+    return {name: text(prompts, name, path) for name in prompts}
 
 
 def transformer_settings(module: Module) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from glane.model.preparation import TextPreparer
 from glane_trainer.bases.found import Found
 from glane_trainer.projection import restored
 from glane_trainer.rules import Rules
-from glane_trainer.weights import read_tensors
+from glane_trainer.weights import read_some
 
 OWN_TENSORS = ("projection.", "query_weights", "decoder.bias", "lm_head.bias")
 """How the names begin of tensors that a checkpoint has beside its transformer's."""
@@ -28,8 +28,8 @@ def read_own(name: str, folder: Path) -> Found:
     """
     preparer = TextPreparer.load(folder)
     checkpoint = preparer.checkpoint
-    tensors = read_tensors(folder / "model.safetensors")
-    others = {key: tensors[key] for key in tensors if key.startswith("projection.")}
+    tensors = read_some(folder / "model.safetensors", OWN_TENSORS)
+    claimed, table = frozenset(tensors), tensors.pop("query_weights", None)
     rules = Rules(**{key: getattr(checkpoint, key) for key in Rules.__annotations__})  # type: ignore[typeddict-item]
     return Found(
         name=name,
@@ -38,8 +38,8 @@ def read_own(name: str, folder: Path) -> Found:
         transformer=folder,
         tokenizer_json=preparer.tokenizer_json,
         rules=rules,
-        projection=restored(checkpoint.projection_layers, others),
-        table=tensors.get("query_weights"),
+        projection=restored(checkpoint.projection_layers, tensors),
+        table=table,
         own=True,
-        claimed=frozenset(key for key in tensors if key.startswith(OWN_TENSORS)),
+        claimed=claimed,
     )

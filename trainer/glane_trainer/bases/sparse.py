@@ -18,15 +18,15 @@ from glane_trainer.bases.json_files import (
     read_record,
     refuse_unknown,
     require,
-    text,
 )
-from glane_trainer.bases.late_interaction import OF_TOP
 from glane_trainer.bases.modules import (
+    OF_TOP,
     TOP,
     TRANSFORMERS,
     Module,
     module_of,
     own_length,
+    prompts_of,
     transformer_settings,
 )
 from glane_trainer.bases.pickles import read_any_tensors
@@ -86,7 +86,7 @@ def read_sparse(name: str, folder: Path, modules: list[Module]) -> Found:
     n_terms = read_record(encoder.folder / "config.json").get("vocab_size")
     kept = number(top, "max_active_dims", path, n_terms if isinstance(n_terms, int) else UNBOUNDED)
     assert kept is not None
-    prompts = top.get("prompts") or {}
+    prompts = prompts_of(top, path)
     rules = Rules(
         query_terms=kept,
         document_terms=kept,
@@ -94,8 +94,8 @@ def read_sparse(name: str, folder: Path, modules: list[Module]) -> Found:
         document_length=length,
         query_prefix="",
         document_prefix="",
-        query_prompt=text(prompts, "query", path),
-        document_prompt=text(prompts, "document", path),
+        query_prompt=prompts.get("query", ""),
+        document_prompt=prompts.get("document", ""),
         pad_token=tokenizer.pad_of(encoder.folder),
         inference_free=False,
     )
@@ -163,7 +163,7 @@ def _table(module: Module, own: OwnTokenizer, other: OwnTokenizer, *, lower: boo
     """Return the weight of each token in a query."""
     path = module.folder / "config.json"
     record = read_if_there(path, {"frozen", "path"})
-    words, vocabulary = Tokenizer.from_str(own.json), Tokenizer.from_str(other.json)
+    words, vocabulary = own.tokenizer, other.tokenizer
     same = words.get_vocab() == vocabulary.get_vocab() and _read_alike(words, vocabulary)
     if not same or lower:
         raise CheckpointError(

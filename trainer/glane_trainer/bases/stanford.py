@@ -6,7 +6,7 @@ import string
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
+from torch import Tensor
 
 from glane.errors import CheckpointError
 from glane_trainer.bases.found import Found
@@ -18,10 +18,11 @@ from glane_trainer.bases.json_files import (
     require,
     text,
 )
-from glane_trainer.bases.pickles import PICKLE, read_any_tensors
+from glane_trainer.bases.pickles import PICKLE, WEIGHTS, read_pickle
 from glane_trainer.bases.tokenizers import OwnTokenizer, read_tokenizer
 from glane_trainer.projection import linear
 from glane_trainer.rules import Rules
+from glane_trainer.weights import read_some
 
 METADATA = "artifact.metadata"
 LINEAR = "linear.weight"
@@ -61,8 +62,7 @@ def read_stanford(name: str, folder: Path) -> Found:
     tokenizer = read_tokenizer(folder)
     require(text(record, "similarity", path, "cosine"), ("cosine",), "similarity", path)
     require(text(record, "interaction", path, "colbert"), ("colbert",), "interaction", path)
-    tensors = read_any_tensors(folder) if _in_one_file(folder) else {}
-    weight = tensors.get(LINEAR)
+    weight = _linear(folder)
     if weight is None:
         raise CheckpointError(f"{str(folder)!r} lacks {LINEAR!r}, the projection of a ColBERT")
     if number(record, "dim", path, len(weight)) != len(weight):
@@ -116,15 +116,18 @@ def _settings(path: Path) -> dict[str, Any]:
     return record
 
 
-def _in_one_file(folder: Path) -> bool:
-    return (folder / "model.safetensors").is_file() or (folder / PICKLE).is_file()
+def _linear(folder: Path) -> Tensor | None:
+    """Return the weight of the projection, which is among the encoder's; the others unread."""
+    if (folder / WEIGHTS).is_file():
+        return read_some(folder / WEIGHTS, LINEAR).get(LINEAR)
+    return read_pickle(folder / PICKLE).get(LINEAR) if (folder / PICKLE).is_file() else None
 
 
 def _skipped(punctuation: bool, tokenizer: OwnTokenizer) -> Rules:
     """Return which tokens are left out: the first that each punctuation mark is made of."""
     if not punctuation:
         return Rules(skip_punctuation=False, skipped_tokens=[])
-    words = Tokenizer.from_str(tokenizer.json)
+    words = tokenizer.tokenizer
     pieces = [words.encode(mark, add_special_tokens=False).tokens for mark in string.punctuation]
     found = list(dict.fromkeys(tokens[0] for tokens in pieces if tokens))
     if set(found) == set(tokenizer.skipped(list(string.punctuation), unknown_too=False)):

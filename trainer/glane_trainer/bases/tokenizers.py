@@ -10,6 +10,7 @@ from tokenizers.normalizers import Lowercase, Sequence
 from transformers import AutoTokenizer
 
 from glane.errors import CheckpointError
+from glane.model.framing import plain_tokenizer
 from glane.model.schema import read_small
 from glane_trainer.bases.json_files import read_record
 from glane_trainer.quiet import Quiet
@@ -22,7 +23,7 @@ class OwnTokenizer(NamedTuple):
     """A tokenizer and what it calls its special tokens.
 
     Attributes:
-        json: The content of `tokenizer.json`, without truncation and padding.
+        tokenizer: Without truncation and padding.
         mask: Name of the token that stands for a hidden word; empty where none is named.
         pad: Of the token that pads a batch, likewise.
         eos: Of the token that ends a text, likewise.
@@ -30,12 +31,17 @@ class OwnTokenizer(NamedTuple):
         length: Tokens that a text is cut at; None where nothing says so.
     """
 
-    json: str
+    tokenizer: Tokenizer
     mask: str = ""
     pad: str = ""
     eos: str = ""
     unknown: str = ""
     length: int | None = None
+
+    @property
+    def json(self) -> str:
+        """The content of `tokenizer.json`."""
+        return str(self.tokenizer.to_str())
 
     def pad_of(self, folder: Path) -> str:
         """Return the token that an encoder's `config.json` calls padding, or else the own one.
@@ -43,13 +49,13 @@ class OwnTokenizer(NamedTuple):
         PyLate writes the mask token where the tokenizer has its pad token.
         """
         id = read_record(folder / "config.json").get("pad_token_id")
-        known = isinstance(id, int) and id >= 0
-        name = Tokenizer.from_str(self.json).id_to_token(int(id)) if known else None  # type: ignore[arg-type]
-        return self.pad if name is None else str(name)
+        if not isinstance(id, int) or id < 0 or self.tokenizer.id_to_token(id) is None:
+            return self.pad
+        return name_of(self.tokenizer, id)
 
     def has(self, name: str) -> bool:
         """Return whether the vocabulary has a token of this name."""
-        return Tokenizer.from_str(self.json).token_to_id(name) is not None
+        return self.tokenizer.token_to_id(name) is not None
 
     def skipped(self, words: list[str], *, unknown_too: bool) -> list[str]:
         """Return the names of the tokens that words are.
@@ -59,12 +65,19 @@ class OwnTokenizer(NamedTuple):
             unknown_too: Whether a word that the vocabulary lacks is its unknown token, as in
                 PyLate; else it is no token at all, as in sentence-transformers.
         """
-        vocabulary = Tokenizer.from_str(self.json)
         found: list[str] = []
         for word in words:
-            known = vocabulary.token_to_id(word) is not None
-            found += [word] if known else [self.unknown] if unknown_too and self.unknown else []
+            if self.has(word):
+                found.append(word)
+            elif unknown_too and self.unknown:
+                found.append(self.unknown)
         return list(dict.fromkeys(found))
+
+
+def name_of(tokenizer: Tokenizer, id: int) -> str:
+    """Return a token's name as it is written; `id_to_token` gives it in the tokenizer's case."""
+    added = tokenizer.get_added_tokens_decoder().get(id)
+    return str(tokenizer.id_to_token(id)) if added is None else str(added.content)
 
 
 def read_tokenizer(folder: Path, *, lower: bool = False) -> OwnTokenizer:
@@ -79,7 +92,7 @@ def read_tokenizer(folder: Path, *, lower: bool = False) -> OwnTokenizer:
     """
     plain = (folder / "tokenizer.json").is_file()
     if plain and not (folder / "tokenizer_config.json").is_file():
-        return OwnTokenizer(_settled(_parsed(folder), lower=lower))
+        return OwnTokenizer(_lowering(_parsed(folder), lower=lower))
     try:
         with Quiet():
             made = AutoTokenizer.from_pretrained(
@@ -96,7 +109,7 @@ def read_tokenizer(folder: Path, *, lower: bool = False) -> OwnTokenizer:
         )
     length = int(made.model_max_length)
     return OwnTokenizer(
-        _settled(Tokenizer.from_str(backend.to_str()), lower=lower),
+        _lowering(plain_tokenizer(backend.to_str().encode()), lower=lower),
         mask=str(made.mask_token or ""),
         pad=str(made.pad_token or ""),
         eos=str(made.eos_token or ""),
@@ -108,17 +121,14 @@ def read_tokenizer(folder: Path, *, lower: bool = False) -> OwnTokenizer:
 def _parsed(folder: Path) -> Tokenizer:
     content = read_small(folder, "tokenizer.json")
     try:
-        return Tokenizer.from_buffer(content)
-    except Exception as error:  # tokenizers raises bare Exception; nothing else can be named
-        path = str(folder / "tokenizer.json")
-        raise CheckpointError(f"{path!r} is not a tokenizer: {error}") from None
+        return plain_tokenizer(content)
+    except CheckpointError as error:
+        raise CheckpointError(f"{str(folder / 'tokenizer.json')!r}: {error}") from None
 
 
-def _settled(tokenizer: Tokenizer, *, lower: bool) -> str:
-    """Return the file of a tokenizer that neither cuts nor pads, and puts into lower case first."""
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
+def _lowering(tokenizer: Tokenizer, *, lower: bool) -> Tokenizer:
+    """Return a tokenizer that puts texts into lower case before all else, where that is asked."""
     if lower:
         own = tokenizer.normalizer
         tokenizer.normalizer = Sequence([Lowercase(), own]) if own else Lowercase()
-    return str(tokenizer.to_str())
+    return tokenizer

@@ -25,6 +25,7 @@ from glane_trainer.handing.tokens import (
     is_first,
     marked,
     marker_of,
+    other_tokens,
     skipped_words,
     write_json,
     write_tokenizer,
@@ -69,15 +70,7 @@ def _lacking(model: ColBERT, content: str) -> list[str]:
         lacking.append(f"{OWNER} skips tokens of documents alone, here `skip_in_queries` is true")
     if is_first(model) and any(marker_of(model, role) for role in model.preparer.frames):
         lacking.append(f"{OWNER} puts a prefix behind the first token, which here is the text's")
-    return lacking or _other_tokens(model, content)
-
-
-def _other_tokens(model: ColBERT, content: str) -> list[str]:
-    for role in model.preparer.frames:
-        text = differing(model, role, content, partial(_encode, model, role))
-        if text is not None:
-            return [f"{OWNER} would make other tokens of the text {text[:40]!r}"]
-    return []
+    return lacking or other_tokens(model, OWNER, content, partial(_encode, model))
 
 
 def _remarks(model: ColBERT, content: str) -> list[str]:
@@ -87,16 +80,13 @@ def _remarks(model: ColBERT, content: str) -> list[str]:
 
 
 def _encode(model: ColBERT, role: Role, tokenizer: Tokenizer, text: str) -> list[int]:
-    checkpoint = model.checkpoint
-    whole = (model.preparer.frames[role].prompt + text).strip()
-    whole = whole.lower() if checkpoint.lower else whole
-    length = checkpoint.query_length if role == "query" else checkpoint.document_length
+    frame = model.preparer.frames[role]
+    whole = (frame.prompt + text).strip()
+    whole = whole.lower() if model.checkpoint.lower else whole
     marker = marker_of(model, role)
-    return (
-        cut(tokenizer, whole, length)
-        if marker is None
-        else marked(tokenizer, whole, length, marker)
-    )
+    if marker is None:
+        return cut(tokenizer, whole, frame.length)
+    return marked(tokenizer, whole, frame.length, marker)
 
 
 def _write(model: ColBERT, content: str, folder: Path) -> None:

@@ -99,10 +99,8 @@ def _remarks(model: Model[Any], texts: Texts) -> list[str]:
 def _encode(
     model: Model[Any], role: Role, prompt: str, tokenizer: Tokenizer, text: str
 ) -> list[int]:
-    checkpoint = model.checkpoint
-    length = checkpoint.query_length if role == "query" else checkpoint.document_length
-    with_own = not (role == "query" and checkpoint.inference_free)
-    return cut(tokenizer, prompt + text, length, markers=with_own)
+    with_own = not (role == "query" and model.checkpoint.inference_free)
+    return cut(tokenizer, prompt + text, model.preparer.frames[role].length, markers=with_own)
 
 
 def _write_vectors(model: ColBERT, texts: Texts, folder: Path) -> None:

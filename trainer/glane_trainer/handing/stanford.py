@@ -20,7 +20,8 @@ from glane_trainer.handing.tokens import (
     is_first,
     marked,
     marker_of,
-    plain_tokenizer,
+    other_tokens,
+    plain_of,
     write_json,
     write_tokenizer,
     written,
@@ -65,7 +66,7 @@ def _lacking(model: ColBERT, content: str) -> list[str]:
             f"{checkpoint.projection_layers}"
         )
     lacking += [*_about_expansion(model), *_about_skipping(model)]
-    return lacking or _other_tokens(model, content)
+    return lacking or other_tokens(model, OWNER, content, partial(_encode, model))
 
 
 def _about_expansion(model: ColBERT) -> list[str]:
@@ -90,17 +91,9 @@ def _about_skipping(model: ColBERT) -> list[str]:
 
 
 def _punctuation(model: ColBERT) -> set[int]:
-    plain = plain_tokenizer(model.preparer.tokenizer_json)
+    plain = plain_of(model)
     ids = [plain.encode(mark, add_special_tokens=False).ids for mark in string.punctuation]
     return {found[0] for found in ids if found}
-
-
-def _other_tokens(model: ColBERT, content: str) -> list[str]:
-    for role in model.preparer.frames:
-        text = differing(model, role, content, partial(_encode, model, role))
-        if text is not None:
-            return [f"{OWNER} would make other tokens of the text {text[:40]!r}"]
-    return []
 
 
 def _remarks(model: ColBERT, content: str) -> list[str]:
@@ -120,11 +113,9 @@ def _read_as_text(model: ColBERT, tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def _encode(model: ColBERT, role: Role, tokenizer: Tokenizer, text: str) -> list[int]:
-    checkpoint = model.checkpoint
-    length = checkpoint.query_length if role == "query" else checkpoint.document_length
     marker = marker_of(model, role)
     assert marker is not None
-    return marked(tokenizer, text, length, marker)
+    return marked(tokenizer, text, model.preparer.frames[role].length, marker)
 
 
 def _write(model: ColBERT, content: str, folder: Path) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
-from glane.model.framing import Role, frame
+from glane.model.framing import Role, frame, plain_tokenizer
+from glane_trainer.bases.tokenizers import name_of
 from glane_trainer.model import Model
 
 PROBES = (
@@ -28,18 +30,18 @@ BLANKS = ("  blanks on both sides\t",)
 Encode = Callable[[Tokenizer, str], list[int]]
 """How a library turns a text into ids, by the tokenizer that it is given."""
 
+EncodeRole = Callable[[Role, Tokenizer, str], list[int]]
+"""The same of a text in a role."""
 
-def plain_tokenizer(content: str) -> Tokenizer:
-    """Return a tokenizer that neither cuts nor pads."""
-    tokenizer = Tokenizer.from_str(content)
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
+
+def plain_of(model: Model[Any]) -> Tokenizer:
+    """Return a model's tokenizer, which neither cuts nor pads."""
+    return plain_tokenizer(model.preparer.tokenizer_json.encode())
 
 
 def marker_of(model: Model[Any], role: Role) -> str | None:
     """Return the token that a role's prefix is; None where it has none, or is text."""
-    plain = plain_tokenizer(model.preparer.tokenizer_json)
+    plain = plain_of(model)
     bare = replace(model.checkpoint, query_prefix="", document_prefix="")
     without = frame(plain, bare, role).before
     if model.preparer.frames[role].before == without:
@@ -48,15 +50,9 @@ def marker_of(model: Model[Any], role: Role) -> str | None:
     return name_of(plain, id)
 
 
-def name_of(plain: Tokenizer, id: int) -> str:
-    """Return a token's name as it is written; `id_to_token` gives it in the tokenizer's case."""
-    added = plain.get_added_tokens_decoder().get(id)
-    return str(plain.id_to_token(id)) if added is None else str(added.content)
-
-
 def is_first(model: Model[Any]) -> bool:
     """Return whether a marker would be a text's first token, the tokenizer having none itself."""
-    plain = plain_tokenizer(model.preparer.tokenizer_json)
+    plain = plain_of(model)
     bare = replace(model.checkpoint, query_prefix="", document_prefix="", inference_free=False)
     return not frame(plain, bare, "document").before
 
@@ -64,7 +60,7 @@ def is_first(model: Model[Any]) -> bool:
 def skipped_words(model: Model[Any]) -> list[str]:
     """Return the names of the tokens that are left out of documents, each once, by id."""
     ids = sorted(set(model.preparer.skipped.tolist()))
-    plain = plain_tokenizer(model.preparer.tokenizer_json)
+    plain = plain_of(model)
     return [name_of(plain, id) for id in ids]
 
 
@@ -72,7 +68,7 @@ def mask_of(model: Model[Any]) -> str | None:
     """Return the token that queries are expanded with; None where they are not."""
     if model.preparer.mask_id is None:
         return None
-    return name_of(plain_tokenizer(model.preparer.tokenizer_json), model.preparer.mask_id)
+    return name_of(plain_of(model), model.preparer.mask_id)
 
 
 def written(model: Model[Any], *, lowers: bool, markers: bool = False, rstrip: bool = False) -> str:
@@ -85,7 +81,7 @@ def written(model: Model[Any], *, lowers: bool, markers: bool = False, rstrip: b
         markers: Whether markers are to be found wherever their names stand in a text.
         rstrip: Whether white space behind a marker's name belongs to it.
     """
-    known = json.loads(plain_tokenizer(model.preparer.tokenizer_json).to_str())
+    known = json.loads(plain_of(model).to_str())
     found = [marker_of(model, role) for role in model.preparer.frames] if markers else []
     for name in {name for name in found if name is not None}:
         entries = [entry for entry in known["added_tokens"] if entry["content"] != name]
@@ -107,7 +103,7 @@ def write_tokenizer(folder: Path, model: Model[Any], content: str, length: int) 
         content: Of `tokenizer.json`.
         length: Tokens that a text is cut at where nothing else says so.
     """
-    plain = plain_tokenizer(content)
+    plain = plain_tokenizer(content.encode())
     (folder / "tokenizer.json").write_text(content, encoding="utf-8")
     names = {
         "pad_token": name_of(plain, model.preparer.pad_id),
@@ -141,11 +137,27 @@ def differing(
         probes: Texts to compare.
     """
     rows = model.preparer.tokenize(probes, role).rows
-    tokenizer = plain_tokenizer(content)
+    tokenizer = plain_tokenizer(content.encode())
     for text, row in zip(probes, rows, strict=True):
         if encode(tokenizer, text) != row.tolist():
             return text
     return None
+
+
+def other_tokens(model: Model[Any], owner: str, content: str, encode: EncodeRole) -> list[str]:
+    """Return for which text another library would make other tokens, if for any, a sentence.
+
+    Args:
+        model: Of glane, before expansion.
+        owner: Name of the library.
+        content: Of the `tokenizer.json` that the library gets.
+        encode: How it turns a text in a role into ids.
+    """
+    for role in model.preparer.frames:
+        text = differing(model, role, content, partial(encode, role))
+        if text is not None:
+            return [f"{owner} would make other tokens of the text {text[:40]!r}"]
+    return []
 
 
 def cut(tokenizer: Tokenizer, text: str, length: int, *, markers: bool = True) -> list[int]:
@@ -168,6 +180,6 @@ def write_json(path: Path, record: object) -> None:
 
 
 def _special(model: Model[Any], name: str) -> dict[str, Any]:
-    id = plain_tokenizer(model.preparer.tokenizer_json).token_to_id(name)
+    id = plain_of(model).token_to_id(name)
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     return {"id": id, "content": name, **flags, "special": True}
