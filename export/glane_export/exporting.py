@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,12 +11,10 @@ from typing import Any, Literal, NamedTuple
 from glane.errors import CheckpointError
 from glane.model.checkpoint import (
     CHECKPOINT_FILES,
-    QUERY_WEIGHTS,
     Checkpoint,
     ModelInfo,
     fingerprint,
 )
-from glane.model.model_files import TEXT
 from glane.retrievers.canary import encoded, write_canaries
 from glane.store.folders import check_new, new_folder
 from glane_export import parity, roads
@@ -210,7 +207,7 @@ def _export_smaller(job: _Job, fp32: Path, folder: Path, exact: list[Row]) -> li
         else:
             write_graph(job.model, folder / GRAPH, half=True, given=job.given)
     parity.check(bounds)
-    _copy(fp32, folder)
+    write_small_files(job.model, folder)
     moved, effect, alone = _alone_and_mixed(job, folder, job.given)
     ModelInfo(
         precision=precision,
@@ -245,12 +242,6 @@ def _write_canaries(folder: Path, threads: int | None) -> None:
     """Write what the model gives for some texts, for those who have it elsewhere."""
     model = roads.load_runtime(folder, threads)
     write_canaries([row for role in roads.ROLES for row in encoded(model, role, CANARIES)], folder)
-
-
-def _copy(source: Path, folder: Path) -> None:
-    for name in ("glane.json", "tokenizer.json", TEXT, QUERY_WEIGHTS):
-        if (source / name).is_file():
-            shutil.copyfile(source / name, folder / name)
 
 
 def _alone_and_mixed(

@@ -21,8 +21,8 @@ from transformers import PreTrainedModel
 from glane.model import session
 from glane_export import heads
 from glane_export.given import Given
-from glane_export.onnx_files import opset_of, read_onnx, write_onnx
-from glane_export.tail import AXES_AS_INPUT, Transformed, Vectors, append_tail, axes_as_inputs
+from glane_export.onnx_files import AXES_AS_INPUT, opset_of, read_onnx, write_onnx
+from glane_export.tail import Transformed, Vectors, append_tail, axes_as_inputs
 from glane_trainer import ColBERT, SparseEmbed
 from glane_trainer.model import Model
 from glane_trainer.terms import TermModel

@@ -12,6 +12,9 @@ from glane.model.checkpoint import DATA
 LARGEST = 2_000_000_000
 """Bytes of weights that one file holds; protobuf's own limit is 2,147,483,647 of all."""
 
+AXES_AS_INPUT = 18
+"""From this version of the standard operators on, what is reduced is an input."""
+
 LEAST = 1024
 """Bytes from which a tensor goes into the second file."""
 

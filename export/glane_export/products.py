@@ -10,15 +10,13 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from glane_export.constants import all_nodes, attribute, bodies, is_matrix
+from glane_export.onnx_files import AXES_AS_INPUT
 
 MIDDLE = 128
 """What a weight of 0 is stored as in uint8."""
 
 DOMAIN = "com.microsoft"
 """Of `MatMulIntegerToFloat`, onnxruntime's product of integers with a scaled result."""
-
-AXES_AS_INPUT = 18
-"""From this version of the standard operators on, what is reduced is an input."""
 
 CONSTANTS: dict[str, npt.NDArray[Any]] = {
     "int8/tiny": np.array(1e-12, np.float32),

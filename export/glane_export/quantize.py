@@ -8,15 +8,13 @@ stored. Here each token has its own scale, so that neither is true (figures in `
 from __future__ import annotations
 
 from collections import Counter
-from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
-from glane.model.session import load_session
+from glane.model.saturation import saturates
 from glane_export.constants import all_nodes, is_matrix, n_products, see_through
 from glane_export.onnx_files import read_onnx, write_onnx
 from glane_export.products import DOMAIN, Products, looks_up, lookup, to_int8
@@ -82,27 +80,6 @@ def description(bits: Literal[7, 8] = 8) -> str:
     if bits != WHOLE:
         return DESCRIPTION.format(f"{bits} bits")
     return DESCRIPTION.format("uint8") + (UNSIGNED if saturates() else "")
-
-
-@cache
-def saturates() -> bool:
-    """Return whether this CPU's products of uint8 and int8 come out too small.
-
-    Without VNNI (AVX2 alone) onnxruntime adds two of them in 16 bits; found out by multiplying.
-    """
-    weights = numpy_helper.from_array(np.full((64, 8), 127, np.int8), "weights")
-    graph = helper.make_graph(
-        [helper.make_node("MatMulInteger", ["rows", "weights"], ["products"])],
-        "saturates",
-        [helper.make_tensor_value_info("rows", TensorProto.UINT8, [4, 64])],
-        [helper.make_tensor_value_info("products", TensorProto.INT32, [4, 8])],
-        [weights],
-    )
-    opset = helper.make_opsetid("", 17)
-    content = helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
-    session = load_session(Path("saturates"), 1, content)
-    (products,) = session.run(None, {"rows": np.full((4, 64), 255, np.uint8)})
-    return bool((np.asarray(products) != 64 * 255 * 127).any())
 
 
 def quantize_embeddings(graph: onnx.GraphProto) -> None:

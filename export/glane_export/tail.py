@@ -15,9 +15,6 @@ from glane_trainer import ColBERT
 
 PREFIX = "tail/"
 
-AXES_AS_INPUT = 18
-"""From this version of the standard operators on, what is reduced is an input."""
-
 
 class Vectors(torch.nn.Module):
     """The end of a ColBERT: projection, and length 1."""

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from glane import ColBERT, ModelInfo
 from glane.commands.main import main
 from glane.model.checkpoint import CHECKPOINT_FILES, fingerprint
+from glane.model.saturation import saturates
 from glane_export import (
     ExportSettings,
     ParityError,
@@ -22,7 +23,7 @@ from glane_export import (
     exporting,
 )
 from glane_export.graph import write_graph
-from glane_export.quantize import Share, quantize, saturates
+from glane_export.quantize import Share, quantize
 from glane_trainer import ColBERT as TorchColBERT
 from glane_trainer.model import Model
 

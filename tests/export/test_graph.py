@@ -11,6 +11,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from glane.model.saturation import saturates
 from glane_export.graph import OPSET, opset, write_graph
 from glane_export.products import Products
 from glane_export.quantize import (
@@ -19,7 +20,6 @@ from glane_export.quantize import (
     description,
     quantize,
     quantize_embeddings,
-    saturates,
 )
 from glane_trainer import ColBERT
 

@@ -11,10 +11,11 @@ import pytest
 from onnx import TensorProto, helper
 
 from glane.model.checkpoint import Activation, Pooling
+from glane.model.saturation import saturates
 from glane.model.scoring import splade_weights
 from glane_export.graph import OPSET
 from glane_export.heads import BUDGET, Head, append_head
-from glane_export.quantize import quantize, saturates
+from glane_export.quantize import quantize
 
 Floats = npt.NDArray[np.float32]
 
