@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from glane.model.preparation import clean
@@ -41,6 +41,11 @@ _NOTHING = object()
 def has_field(record: Mapping[str, Any], name: str) -> bool:
     """Return whether a record has a field, whatever its value."""
     return look_up(record, name, _NOTHING) is not _NOTHING
+
+
+def chosen(record: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return the values of some fields of a record, None where it has no such field."""
+    return {name: look_up(record, name) for name in names}
 
 
 def join_fields(record: Mapping[str, Any], fields: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from glane.collection.dataset import FIELDS
-from glane.collection.fields import look_up
+from glane.collection.fields import chosen
 from glane.collection.ids import as_stored
 from glane.collection.messages import listed
 from glane.collection.records import (
@@ -219,8 +219,7 @@ def _read(record: dict[str, Any], search: Search, place: str, *, made: bool) -> 
     key, text = read_record(record, search.key, search.on, place)
     if key == "":
         raise ValueError(f"{place}: the key {search.key!r} is empty")
-    types = search.types
-    check_row({name: look_up(record, name) for name in types}, types, f"{place}, id {key!r}")
+    check_row(chosen(record, search.types), search.types, f"{place}, id {key!r}")
     if search.kept is not None:
         try:
             search.kept.written([record])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Self
 
@@ -30,6 +30,7 @@ from glane.store.segments import (
     Parts,
     Segment,
     Segments,
+    ids_left,
     join_ragged,
     locate,
     n_left,
@@ -146,7 +147,8 @@ class MaxSimIndex:
         check_tokens(queries, self.dim, "queries")
         parts, threads = self.rows.parts, self.threads
         if within is not None:
-            parts = _only(parts, rows_within(parts, within))
+            chosen = split(parts, rows_within(parts, within))
+            parts = tuple(part.only(own) for part, own in chosen)
         choose = self.storage.outlines and n_left(parts) > EXACT_UP_TO
         rows: list[tuple[Ids, Scores]] = []
         few = None if choose else _ids_if_few(parts)
@@ -189,21 +191,11 @@ class MaxSimIndex:
         return {"": self.rows}
 
 
-def _only(parts: Parts, rows: Ids) -> Parts:
-    """Return segments of some rows alone: the others are marked as if they were deleted."""
-    kept = []
-    for part, own in split(parts, rows):
-        alive = np.zeros(part.n_rows, np.bool_)
-        alive[own] = True
-        kept.append(replace(part, alive=alive, n_deleted=part.n_rows - len(own)))
-    return tuple(kept)
-
-
 def _ids_if_few(parts: Parts) -> Ids | None:
     """Return the numbers of the documents left where that are so few that each is read alone."""
     if n_left(parts) * FEW_OF > sum(part.n_rows for part in parts):
         return None
-    return np.concatenate([np.empty(0, np.int64), *(part.ids[part.kept] for part in parts)])
+    return ids_left(parts)
 
 
 def _candidates(parts: Parts, queries: TokenVectors, k: int, threads: int | None) -> list[Ids]:
@@ -224,7 +216,7 @@ def _score_all(
     parts: Parts, queries: TokenVectors, pick: Pick, threads: int | None
 ) -> list[tuple[Ids, Scores]]:
     """Return the numbers of all documents and their scores, for each query."""
-    ids = np.concatenate([np.empty(0, np.int64), *(part.ids[part.kept] for part in parts)])
+    ids = ids_left(parts)
     blocks = [maxsim_scores(queries, pick(part.arrays), threads)[:, part.kept] for part in parts]
     nothing = np.empty((len(queries), 0), np.float32)
     return [(ids, row) for row in np.concatenate([nothing, *blocks], axis=1)]

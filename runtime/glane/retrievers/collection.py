@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from glane.collection.conditions import Condition
-from glane.collection.fields import look_up
+from glane.collection.fields import chosen
 from glane.collection.records import check_keys
 from glane.hits import Hits, Key, Results
 from glane.model.preparation import clean
@@ -19,7 +19,7 @@ from glane.retrievers.fusion import fuse as fused
 from glane.store.documents import Documents
 from glane.store.names import Hashes, Names
 from glane.store.reading import State
-from glane.store.segments import Arrays, Segments, places
+from glane.store.segments import Arrays, Segments, ids_left, places
 from glane.store.stage import placed
 from glane.store.values import Values
 from glane.types import Ids, Mask
@@ -83,8 +83,7 @@ class Collection:
 
     def stored(self) -> Ids:
         """Return the numbers of all documents, rising."""
-        own = [part.ids[part.kept] for part in self.keys.rows.parts]
-        return np.concatenate([np.empty(0, np.int64), *own])
+        return ids_left(self.keys.rows.parts)
 
     def numbers(self, keys: Iterable[Key]) -> Ids:
         """Return the numbers of stored documents.
@@ -232,7 +231,7 @@ class Collection:
     def _filtered(self, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return the values of the documents' fields that can be filtered by."""
         types = {} if self.values is None else self.values.types
-        return [{name: look_up(record, name) for name in types} for record in records]
+        return [chosen(record, types) for record in records]
 
     def _again(
         self,

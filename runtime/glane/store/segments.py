@@ -61,6 +61,18 @@ class Segment:
         """The rows that are left: a plain slice where all are, which copies nothing."""
         return slice(None) if self.alive is None else np.flatnonzero(self.alive)
 
+    @property
+    def place(self) -> slice | Ids:
+        """Where the rows are among all numbers: a plain slice where none between is missing."""
+        low, high = int(self.ids[0]), int(self.ids[-1]) + 1
+        return slice(low, high) if high - low == self.n_rows else self.ids
+
+    def only(self, rows: Ids) -> Segment:
+        """Return the segment with all but some rows deleted, each of them left so far."""
+        alive = np.zeros(self.n_rows, np.bool_)
+        alive[rows] = True
+        return replace(self, alive=alive, n_deleted=self.n_rows - len(rows))
+
     def without(self, rows: Ids) -> Segment:
         """Return the segment with further rows deleted, each of them left so far."""
         alive = np.ones(self.n_rows, np.bool_) if self.alive is None else self.alive.copy()
@@ -140,9 +152,7 @@ class Segments:
             ids: Numbers of stored rows, rising.
         """
         chosen = [
-            replace(part, alive=_only(part, own), n_deleted=part.n_rows - len(own))
-            for part, own in split(self.parts, locate(self.parts, ids))
-            if len(own)
+            part.only(own) for part, own in split(self.parts, locate(self.parts, ids)) if len(own)
         ]
         return self.add({name: whole(each) for name, each in self._join(chosen).items()}, len(ids))
 
@@ -157,7 +167,7 @@ class Segments:
 
     def joined(self, parts: Parts) -> Parts:
         """Return one segment in place of several, none where no row is left."""
-        ids = np.concatenate([np.empty(0, np.int64), *(part.ids[part.kept] for part in parts)])
+        ids = ids_left(parts)
         if not len(ids):
             return ()
         pending = Pending(self._join(parts))
@@ -184,16 +194,14 @@ def _n_bytes(arrays: Arrays) -> int:
     return sum(array.nbytes for array in arrays.values())
 
 
-def _only(part: Segment, rows: Ids) -> Mask:
-    """Return a mask of some rows of a segment."""
-    mask = np.zeros(part.n_rows, np.bool_)
-    mask[rows] = True
-    return mask
-
-
 def n_left(parts: Parts) -> int:
     """Return how many rows are left."""
     return sum(part.n_rows - part.n_deleted for part in parts)
+
+
+def ids_left(parts: Parts) -> Ids:
+    """Return the numbers of the rows that are left, rising."""
+    return np.concatenate([np.empty(0, np.int64), *(part.ids[part.kept] for part in parts)])
 
 
 def locate(parts: Parts, ids: Ids) -> Ids:
@@ -222,16 +230,12 @@ def rows_within(parts: Parts, within: Mask) -> Ids:
 
     Args:
         parts: Segments.
-        within: By number, shape (n_numbers,); numbers beyond it are not had.
+        within: By number, shape (numbers given,).
     """
     found, first = [np.empty(0, np.int64)], 0
     for part in parts:
-        low, high = int(part.ids[0]), int(part.ids[-1]) + 1
-        own = within[low:high]
-        if high - low != part.n_rows or len(own) != part.n_rows:
-            own = np.append(own, np.zeros(high - low - len(own), np.bool_))[part.ids - low]
-        if part.alive is not None:
-            own = own & part.alive
+        own = within[part.place]
+        own = own if part.alive is None else own & part.alive
         found.append(np.flatnonzero(own) + first)
         first += part.n_rows
     return np.concatenate(found)

@@ -176,14 +176,14 @@ class Values:
                 fits = fits & (part.arrays[f"{number}.there"] > 0)
             if part.alive is not None:
                 fits = fits & part.alive
-            found[_place(part)] = fits
+            found[part.place] = fits
         return found
 
     def stored(self) -> Mask:
         """Return by number which documents there are, shape (next_id,)."""
         found = np.zeros(self.rows.next_id, np.bool_)
         for part in self.rows.parts:
-            found[_place(part)] = True if part.alive is None else part.alive
+            found[part.place] = True if part.alive is None else part.alive
         return found
 
     def remembered(self, name: str, make: Callable[[], Mask]) -> Mask:
@@ -224,12 +224,6 @@ class Values:
         known[known < 0] = self.words.add(new)
         numbers = dict(zip(words, known.tolist(), strict=True))
         return [[numbers[word] for word in cell] for cell in cells]
-
-
-def _place(part: Segment) -> slice | Ids:
-    """Return where a segment's rows are among all numbers: a slice where none is left out."""
-    low, high = int(part.ids[0]), int(part.ids[-1]) + 1
-    return slice(low, high) if high - low == part.n_rows else part.ids
 
 
 def _cell(value: object, type: str, where: str) -> list[Any]:
