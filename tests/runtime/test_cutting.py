@@ -18,7 +18,7 @@ from tokenizers import (
     trainers,
 )
 
-from glane.model import preparation
+from glane.model import framing, preparation
 from glane.model.checkpoint import Checkpoint
 from glane.model.cutting import Cutter
 from glane.model.preparation import TextPreparer, clean
@@ -308,7 +308,7 @@ def test_a_tokenizer_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
             read.append(content)
             return Tokenizer.from_buffer(content)
 
-    monkeypatch.setattr(preparation, "Tokenizer", Counted)
+    monkeypatch.setattr(framing, "Tokenizer", Counted)
     content = json.dumps(json.loads(MADE["GPT"]), indent=3) + "\r\n"
     prepared = TextPreparer(Checkpoint(dim=1), content.encode())
     assert prepared.tokenizer_json == content
