@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # not from `typing`, which takes longer to load than all of t
     from glane.retrievers.bm25 import BM25
     from glane.retrievers.colbert import ColBERT
     from glane.retrievers.contract import Reranker, Retriever
-    from glane.retrievers.fusion import fuse
+    from glane.retrievers.fusion import FusionSettings, fuse
     from glane.retrievers.sparse_embed import SparseEmbed
     from glane.retrievers.splade import Splade
     from glane.retrievers.tfidf import TfIdf
@@ -37,6 +37,7 @@ __all__ = [
     "ColBERT",
     "Dataset",
     "Evaluation",
+    "FusionSettings",
     "GlaneError",
     "Hits",
     "IndexDamaged",
@@ -66,7 +67,7 @@ _PLACES = {
     ),
     **dict.fromkeys(("Dataset", "read_beir"), "collection.dataset"),
     **dict.fromkeys(("Evaluation", "evaluate"), "evaluation.measures"),
-    **dict.fromkeys(("fuse",), "retrievers.fusion"),
+    **dict.fromkeys(("FusionSettings", "fuse"), "retrievers.fusion"),
     **dict.fromkeys(("Hits", "Results"), "hits"),
     **dict.fromkeys(("TokenStorage",), "maxsim.index"),
     **dict.fromkeys(("Checkpoint", "ModelInfo"), "model.checkpoint"),

@@ -19,6 +19,7 @@ from glane.model.progress import bar
 from glane.retrievers.answers import Answers, Fields, Now
 from glane.retrievers.collection import Collection, check_stages
 from glane.retrievers.contract import Reranker, Retriever
+from glane.retrievers.fusion import UNSAID, FusionSettings, check_reranks
 from glane.saved import Draft
 from glane.store.documents import Documents
 from glane.store.lock import Lock
@@ -65,6 +66,7 @@ class Search(Answers):
         on: str | Sequence[str] = ("text",),
         keep_documents: bool = False,
         fields: Mapping[str, str] | None = None,
+        fusion: FusionSettings = UNSAID,
     ) -> None:
         """Make an empty search.
 
@@ -77,11 +79,13 @@ class Search(Answers):
             keep_documents: Whether the documents are stored too, for `documents` to return.
             fields: Fields that can be filtered by, and their types: "keyword", "int", "float" or
                 "date", with [] behind where a document may have several.
+            fusion: How the stages' rankings are joined where a search does not say; what is None
+                in it is left to the default.
 
         Raises:
             TypeError: If a stage does not keep the contract, or the reranker cannot rerank.
-            ValueError: If there is no field, a stage already holds documents, or both stages are
-                one object.
+            ValueError: If there is no field, a stage already holds documents, both stages are one
+                object, or fusion is asked for without a reranker.
         """
         check_stages(retriever, reranker)
         searched = [on] if isinstance(on, str) else list(on)
@@ -90,7 +94,8 @@ class Search(Answers):
         types = check_types(fields or {})
         kept = Documents() if keep_documents else None
         values = Values(types) if types else None
-        collection = Collection(retriever, reranker, Names(), kept, values)
+        check_reranks(fusion, reranks=reranker is not None)
+        collection = Collection(retriever, reranker, Names(), kept, values, fusion)
         self._begin(Fields(key, searched, types), Now(collection))
 
     def _begin(self, fields: Fields, now: Now, threads: int | None = None) -> None:

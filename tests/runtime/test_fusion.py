@@ -75,7 +75,7 @@ def test_a_ranking_of_equal_scores_says_nothing() -> None:
 
 
 def test_a_missing_document_gets_the_lowest_score_of_the_ranking() -> None:
-    scores = by_id(fuse(hits({1: 2, 2: 1}), hits({3: 9, 1: 8}), 4))
+    scores = by_id(fuse(hits({1: 2, 2: 1}), hits({3: 9, 1: 8}), 4, weight=0.5))
     assert scores[2] == pytest.approx(-1)
     assert scores[3] == pytest.approx(0)
     assert scores[1] == pytest.approx(0)
@@ -83,7 +83,7 @@ def test_a_missing_document_gets_the_lowest_score_of_the_ranking() -> None:
 
 @both
 def test_equal_sums_come_by_lower_id(method: Fusion) -> None:
-    fused = fuse(hits({9: 2, 4: 1}), hits({4: 2, 9: 1}), 2, method)
+    fused = fuse(hits({9: 2, 4: 1}), hits({4: 2, 9: 1}), 2, method, 0.5)
     assert fused.ids.tolist() == [[4, 9]]
     assert fused.scores[0, 0] == fused.scores[0, 1]
 

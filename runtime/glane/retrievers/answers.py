@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from glane.hits import Key, Results, check_k
 from glane.model.preparation import check_texts
 from glane.retrievers.collection import Collection
 from glane.retrievers.contract import Reranker, Retriever
-from glane.retrievers.fusion import check_fusion
+from glane.retrievers.fusion import UNSAID, Fuse, FusionSettings, Ranking, decide
 from glane.store.documents import Documents
 from glane.store.names import Names
 from glane.store.reading import State, damaged_files
@@ -84,6 +84,11 @@ class Answers:
         return dict(self._fields.types)
 
     @property
+    def fusion(self) -> FusionSettings:
+        """How the stages' rankings are joined where a search does not say; part of an index."""
+        return self._now.collection.fusion
+
+    @property
     def keys(self) -> Names:
         """Id of each document, by its number."""
         return self._now.collection.keys
@@ -121,9 +126,9 @@ class Answers:
         queries: Sequence[str],
         k: int = 10,
         *,
-        candidates: int = 100,
-        fuse: Literal["none", "rrf", "relative"] = "none",
-        fuse_weight: float = 0.5,
+        candidates: int | None = None,
+        fuse: Fuse | None = None,
+        fuse_weight: float | None = None,
         filter: str | Mapping[str, Any] | None = None,
     ) -> Results:
         """Return the k best documents for each query.
@@ -132,10 +137,11 @@ class Answers:
             queries: Any strings.
             k: Documents wanted per query, at least 1.
             candidates: Documents that the retriever hands to the reranker, at least 1; k where
-                that is more.
+                that is more. None stands for the index's, or 100.
             fuse: How the scores of retriever and reranker are joined; "none" takes the
-                reranker's alone.
-            fuse_weight: Share of the retriever's score, in [0, 1].
+                reranker's alone. None stands for the index's way, or "relative".
+            fuse_weight: Share of the retriever's score, in [0, 1]. None stands for the index's
+                where that is for this way of fusing, or 0.25.
             filter: Which documents may be found, by the fields that can be filtered by: in words
                 such as `year >= 2020 and lang in ("de", "en")` (`glane.collection.where`), or as
                 an object such as `{"year": {">=": 2020}, "lang": ["de", "en"]}`. Every stage
@@ -150,18 +156,50 @@ class Answers:
         """
         texts = check_texts(queries, "queries")
         now = self._now
-        n_documents = max(1, len(now.collection.keys))
-        k = min(check_k(k), n_documents)
-        width = min(max(k, check_k(candidates, "candidates")), n_documents)
-        if fuse != "none":
-            check_fusion(fuse, fuse_weight)
-            if now.collection.reranker is None:
-                raise ValueError(f"fuse={fuse!r} needs a reranker")
+        ranking = _ranking(now, FusionSettings(fuse, fuse_weight, candidates))
+        k, width = _widths(now, k, ranking)
         condition = None if filter is None else read_filter(filter)
         with _damage_named(now):
             within = None if condition is None else now.collection.within(condition)
-            hits = now.collection.rank(texts, k, width, fuse, fuse_weight, within)
-            return now.collection.named(hits)
+            return now.collection.named(now.collection.rank(texts, k, width, ranking, within))
+
+    def rankings(
+        self, queries: Sequence[str], k: int = 10, option: FusionSettings = UNSAID
+    ) -> dict[str, Results]:
+        """Return the k best documents for each query by each way that a search may rank.
+
+        Args:
+            queries: Any strings.
+            k: Documents wanted per query, at least 1.
+            option: What is asked of this search, as `search` takes it.
+
+        Returns:
+            By "retriever" and, where there is a reranker, by "reranked" and "fused"; of the last
+            two one is what `search` returns.
+
+        Raises:
+            TypeError: As `search`.
+            ValueError: Likewise.
+            IndexDamaged: Likewise.
+        """
+        texts = check_texts(queries, "queries")
+        now = self._now
+        ranking = _ranking(now, option)
+        k, width = _widths(now, k, ranking)
+        with _damage_named(now):
+            ways = now.collection.ranked(texts, k, width).ways(k, ranking)
+            return {way: now.collection.named(hits) for way, hits in ways.items()}
+
+    def ranking(self, option: FusionSettings = UNSAID) -> Ranking:
+        """Return how a search ranks, and who said it.
+
+        Args:
+            option: What is asked of this search, as `search` takes it.
+
+        Raises:
+            ValueError: If fusion is asked for without a reranker.
+        """
+        return _ranking(self._now, option)
 
     def select(self, filter: str | Mapping[str, Any]) -> list[Key]:
         """Return the ids of all documents that keep a filter, in order of their numbers.
@@ -207,6 +245,18 @@ class Answers:
     def n_unsaved_bytes(self) -> int:
         """Return the bytes of what was stored and lies in memory alone."""
         return self._now.collection.n_unsaved_bytes()
+
+
+def _ranking(now: Now, option: FusionSettings) -> Ranking:
+    collection = now.collection
+    return decide(option, collection.fusion, reranks=collection.reranker is not None)
+
+
+def _widths(now: Now, k: int, ranking: Ranking) -> tuple[int, int]:
+    """Return how many documents are found, and how many are reranked for that."""
+    n_documents = max(1, len(now.collection.keys))
+    k = min(check_k(k), n_documents)
+    return k, min(max(k, ranking.candidates), n_documents)
 
 
 @contextmanager

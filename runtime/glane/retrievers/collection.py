@@ -15,7 +15,7 @@ from glane.collection.records import check_keys
 from glane.hits import Hits, Key, Results
 from glane.model.preparation import clean
 from glane.retrievers.contract import Reranker, Retriever
-from glane.retrievers.fusion import fuse as fused
+from glane.retrievers.fusion import UNSAID, FusionSettings, Ranked, Ranking
 from glane.store.documents import Documents
 from glane.store.names import Hashes, Names
 from glane.store.reading import State
@@ -42,6 +42,7 @@ class Collection:
         keys: Id of each document, by its number.
         kept: The documents themselves, or None where they are not kept.
         values: What they are filtered by, or None where that is nothing.
+        fusion: How the stages' rankings are joined, where a search does not say.
     """
 
     retriever: Retriever
@@ -49,6 +50,7 @@ class Collection:
     keys: Names
     kept: Documents | None
     values: Values | None = None
+    fusion: FusionSettings = UNSAID
 
     def stages(self) -> dict[str, Retriever]:
         """Return the stages that there are, by their place."""
@@ -60,7 +62,8 @@ class Collection:
         reranker = None if self.reranker is None else self.reranker.snapshot()
         kept = None if self.kept is None else self.kept.snapshot()
         values = None if self.values is None else self.values.snapshot()
-        return Collection(self.retriever.snapshot(), reranker, self.keys.snapshot(), kept, values)
+        retriever, keys = self.retriever.snapshot(), self.keys.snapshot()
+        return Collection(retriever, reranker, keys, kept, values, self.fusion)
 
     def tables(self) -> dict[str, Segments]:
         """Return what is stored, by the names that it has in an index."""
@@ -185,33 +188,28 @@ class Collection:
         return values.remembered(repr(condition), lambda: condition.kept(values))
 
     def rank(
-        self,
-        texts: list[str],
-        k: int,
-        width: int,
-        fuse: str,
-        weight: float,
-        within: Mask | None = None,
+        self, texts: list[str], k: int, width: int, ranking: Ranking, within: Mask | None = None
     ) -> Hits:
         """Return the k best documents for each query.
 
         Args:
             texts: The queries.
             k: Documents wanted.
-            width: Documents that the retriever hands to the reranker.
-            fuse: "none", or a method of `glane.retrievers.fusion.fuse`.
-            weight: Share of the retriever's score in it.
+            width: Documents that the retriever hands to the reranker, at least k.
+            ranking: How the stages' rankings are joined.
             within: By number, which documents may be found; None for all.
         """
+        return self.ranked(texts, k, width, within).best(k, ranking)
+
+    def ranked(self, texts: list[str], k: int, width: int, within: Mask | None = None) -> Ranked:
+        """Return what each stage says, before it is joined; the arguments are those of `rank`."""
         queries = self.retriever.encode_queries(texts)
         some = () if within is None else (within,)
         if self.reranker is None:
-            return self.retriever.search(queries, k, *some)
+            return Ranked(self.retriever.search(queries, k, *some), None)
         first = self.retriever.search(queries, width, *some)
-        second = self.reranker.rerank(self.reranker.encode_queries(texts), first, width)
-        if fuse == "none":
-            return Hits(second.ids[:, :k], second.scores[:, :k])
-        return fused(first, second, k, "rrf" if fuse == "rrf" else "relative", weight)
+        asked = self.reranker.encode_queries(texts)
+        return Ranked(first, self.reranker.rerank(asked, first, width))
 
     def named(self, hits: Hits) -> Results:
         """Return hits by the documents' ids."""

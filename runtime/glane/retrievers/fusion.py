@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -11,6 +13,13 @@ from glane.model.scoring import NO_TOKENS_SCORE
 from glane.types import Floats, Ids, Mask, Scores
 
 Fusion = Literal["rrf", "relative"]
+Fuse = Literal["none", "rrf", "relative"]
+Source = Literal["option", "index", "default"]
+
+DEFAULT_FUSE: Fusion = "relative"
+DEFAULT_WEIGHT = 0.25
+DEFAULT_CANDIDATES = 100
+"""How a search with a reranker ranks where nothing else is said: docs/fusion.md has the figures."""
 
 RRF_RANK = 60
 """What is added to a rank before it is inverted (Cormack, Clarke and Büttcher, SIGIR 2009)."""
@@ -20,7 +29,11 @@ JUST_BELOW = 1e-6
 
 
 def fuse(
-    first: Hits, second: Hits, k: int, method: Fusion = "relative", weight: float = 0.5
+    first: Hits,
+    second: Hits,
+    k: int,
+    method: Fusion = DEFAULT_FUSE,
+    weight: float = DEFAULT_WEIGHT,
 ) -> Hits:
     """Return the k best documents of two rankings of the same queries.
 
@@ -65,16 +78,150 @@ def fuse(
     return Hits.from_rows(rows, k)
 
 
+def _cut(hits: Hits, k: int) -> Hits:
+    return Hits(hits.ids[:, :k], hits.scores[:, :k])
+
+
 def check_fusion(method: str, weight: float) -> None:
     """Refuse a method that does not exist and a weight outside [0, 1].
 
     Raises:
         ValueError: If either is wrong.
     """
-    if method not in ("rrf", "relative"):
+    if method not in get_args(Fusion):
         raise ValueError(f"fusion must be 'rrf' or 'relative', got {method!r}")
     if not 0 <= weight <= 1:
         raise ValueError(f"weight must be between 0 and 1, got {weight}")
+
+
+@dataclass(frozen=True, slots=True)
+class FusionSettings:
+    """How the hits of a retriever are reranked and fused; what is None is not said here.
+
+    Attributes:
+        fuse: "relative" or "rrf", see `fuse`; "none" takes the reranker's ranking alone.
+        fuse_weight: Share of the retriever, in [0, 1].
+        candidates: Documents that the retriever hands to the reranker, at least 1.
+
+    Raises:
+        TypeError: If `candidates` is not an integer, or `fuse_weight` no number.
+        ValueError: If one is out of range, or `fuse` is unknown.
+    """
+
+    fuse: Fuse | None = None
+    fuse_weight: float | None = None
+    candidates: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.fuse is not None and self.fuse not in get_args(Fuse):
+            raise ValueError(f"fuse must be 'none', 'rrf' or 'relative', got {self.fuse!r}")
+        weight = self.fuse_weight
+        if weight is not None:
+            if isinstance(weight, bool) or not isinstance(weight, float | int | np.floating):
+                raise TypeError(f"fuse_weight must be a number, got {weight!r}")
+            if not 0 <= weight <= 1:
+                raise ValueError(f"fuse_weight must be between 0 and 1, got {weight}")
+        if self.candidates is not None:
+            check_k(self.candidates, "candidates")
+
+    def said(self) -> dict[str, Any]:
+        """Return what is said here, by name, as JSON."""
+        plain = {"fuse": str, "fuse_weight": float, "candidates": int}
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: plain[name](value) for name, value in given.items()}
+
+
+UNSAID = FusionSettings()
+"""Settings that leave all to others."""
+
+
+class Ranking(NamedTuple):
+    """How a search ranks.
+
+    Attributes:
+        fuse: "none" also where there is no reranker.
+        fuse_weight: Share of the retriever where its ranking and the reranker's are fused.
+        candidates: Documents that the retriever hands to the reranker.
+        sources: By the names above, who said it.
+    """
+
+    fuse: Fuse
+    fuse_weight: float
+    candidates: int
+    sources: Mapping[str, Source]
+
+    @property
+    def method(self) -> Fusion:
+        """How the rankings are fused, or would be."""
+        return DEFAULT_FUSE if self.fuse == "none" else self.fuse
+
+
+class Ranked(NamedTuple):
+    """What each stage says of the same queries.
+
+    Attributes:
+        first: Hits of the retriever.
+        second: The same documents in the reranker's order; None where there is no reranker.
+    """
+
+    first: Hits
+    second: Hits | None
+
+    def best(self, k: int, ranking: Ranking) -> Hits:
+        """Return the k best documents for each query."""
+        if self.second is None or ranking.fuse == "none":
+            return _cut(self.first if self.second is None else self.second, k)
+        return fuse(self.first, self.second, k, ranking.fuse, ranking.fuse_weight)
+
+    def ways(self, k: int, ranking: Ranking) -> dict[str, Hits]:
+        """Return the k best documents by "retriever", "reranked" and "fused"."""
+        found = {"retriever": _cut(self.first, k)}
+        if self.second is not None:
+            found["reranked"] = _cut(self.second, k)
+            found["fused"] = fuse(self.first, self.second, k, ranking.method, ranking.fuse_weight)
+        return found
+
+
+def decide(option: FusionSettings, index: FusionSettings, *, reranks: bool) -> Ranking:
+    """Return how a search ranks: as its options say, else as its index does, else by default.
+
+    A weight belongs to a method: the index's is not taken where the options ask for another.
+
+    Args:
+        option: What is asked of this search.
+        index: What belongs to the index.
+        reranks: Whether there is a reranker.
+
+    Raises:
+        ValueError: If fusion is asked for without a reranker.
+
+    >>> decide(FusionSettings(), FusionSettings(fuse_weight=0.4), reranks=True)[:3]
+    ('relative', 0.4, 100)
+    """
+    check_reranks(option, reranks=reranks)
+    fuse = option.fuse or index.fuse or DEFAULT_FUSE
+    if fuse not in ("none", index.fuse or DEFAULT_FUSE):
+        index = FusionSettings(index.fuse, None, index.candidates)
+    default = FusionSettings(DEFAULT_FUSE, DEFAULT_WEIGHT, DEFAULT_CANDIDATES)
+    told: dict[Source, FusionSettings] = {"default": default, "index": index, "option": option}
+    if not reranks:
+        told = {"default": FusionSettings("none", DEFAULT_WEIGHT, DEFAULT_CANDIDATES)}
+    values: dict[str, Any] = {}
+    sources: dict[str, Source] = {}
+    for source, settings in told.items():
+        values |= settings.said()
+        sources |= dict.fromkeys(settings.said(), source)
+    return Ranking(**values, sources=sources)
+
+
+def check_reranks(settings: FusionSettings, *, reranks: bool) -> None:
+    """Refuse to fuse where there is one ranking alone.
+
+    Raises:
+        ValueError: If fusion is asked for without a reranker.
+    """
+    if settings.fuse not in (None, "none") and not reranks:
+        raise ValueError(f"fuse={settings.fuse!r} needs a reranker")
 
 
 def _reciprocal_ranks(ids: Ids, scores: Scores, union: Ids) -> Floats:
