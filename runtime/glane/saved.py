@@ -19,11 +19,11 @@ from glane.retrievers.opening import check_tables, open_stage
 from glane.retrievers.registry import name_of
 from glane.store.documents import Documents
 from glane.store.lock import LOCK, Lock, writing
-from glane.store.manifest import DRAFT, MANIFEST, Manifest, read_manifest
+from glane.store.manifest import DRAFT, Manifest, read_manifest
 from glane.store.names import Names
 from glane.store.reading import State, open_state, reopen, steadily
 from glane.store.segments import new_name
-from glane.store.sweeping import check_is_index, manifest_there
+from glane.store.sweeping import check_is_index, check_replaceable, manifest_there
 from glane.store.values import Values, check_types
 from glane.store.writing import Content, commit, index_folder, publish
 from glane.threads import check_threads
@@ -217,17 +217,6 @@ class Draft:
         """Let the draft take the place of the index."""
         publish(self.lock)
         return reopen(self.lock.folder, self.state)
-
-
-def check_replaceable(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that no index can be made in.
-
-    Raises:
-        FileExistsError: If it holds something else than an index, or one that may not be replaced.
-    """
-    check_is_index(folder)
-    if (folder / MANIFEST).exists() and not overwrite:
-        raise FileExistsError(f"{str(folder)!r} exists already; pass --overwrite to replace it")
 
 
 def check_free(folder: Path, *, overwrite: bool, wait: float = 0) -> None:

@@ -21,6 +21,8 @@ LIGHT = {
     "add": "add documents to an index, replacing those with the same id",
     "delete": "delete documents from an index",
     "compact": "drop what is left of deleted documents, and join what lies apart",
+    "backup": "copy what an index is now, while others search it and write to it",
+    "restore": "let an index be what a backup of it holds",
     "search": "search an index",
     "evaluate": "measure a retriever, and a reranker, on a collection with judgements",
     "info": "say what a checkpoint, a model or an index is",

@@ -257,6 +257,11 @@ def _ids(ids: npt.NDArray[Any] | None, entry: SegmentEntry, folder: Path, table:
     return ids
 
 
+def has_entry(path: Path, entry: FileEntry) -> bool:
+    """Return whether a file, and no link, is there that has this length and checksum."""
+    return path.is_file() and not path.is_symlink() and _entry(path) == entry
+
+
 def _entry(path: Path) -> FileEntry | None:
     """Return length and checksum of a file, none where it cannot be read."""
     n_bytes = checksum = 0

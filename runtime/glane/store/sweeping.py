@@ -34,6 +34,7 @@ def sweep(lock: Lock) -> None:
         FileExistsError: If `segments` or `models` is a link: what it leads to belongs to others.
     """
     folder = lock.folder
+    refuse_links(folder)
     named = {folder / name for name in _files_of(folder, MANIFEST) | _files_of(folder, DRAFT)}
     named |= {parent for path in named for parent in path.parents}
     below = [path for top in WRITTEN for path in _below(folder / top)]
@@ -46,6 +47,20 @@ def sweep(lock: Lock) -> None:
     _remove(unnamed)
 
 
+def refuse_links(folder: Path) -> None:
+    """Refuse an index whose files lie in somebody else's folder.
+
+    Raises:
+        FileExistsError: If `segments` or `models` is a link.
+    """
+    for top in (folder / name for name in WRITTEN):
+        if top.is_symlink():
+            raise FileExistsError(
+                f"{str(top)!r} is a link; an index that is written to must hold its own files: put "
+                "a copy of the folder in its place"
+            )
+
+
 def _files_of(folder: Path, name: str) -> set[str]:
     manifest = manifest_there(folder, name)
     return set() if manifest is None else set(manifest.files)
@@ -53,11 +68,6 @@ def _files_of(folder: Path, name: str) -> set[str]:
 
 def _below(top: Path) -> Iterator[Path]:
     """Yield all that lies below a folder, links as they are."""
-    if top.is_symlink():
-        raise FileExistsError(
-            f"{str(top)!r} is a link; an index that is written to must hold its own files: put a "
-            "copy of the folder in its place"
-        )
     if not top.is_dir():
         return
     with os.scandir(top) as entries:
@@ -109,6 +119,17 @@ def check_is_index(folder: Path) -> None:
         return
     if not folder.is_dir() or not _is_ours(folder):
         raise FileExistsError(f"{str(folder)!r} exists already, and is not an index")
+
+
+def check_replaceable(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that no index can be made in.
+
+    Raises:
+        FileExistsError: If it holds something else than an index, or one that may not be replaced.
+    """
+    check_is_index(folder)
+    if (folder / MANIFEST).exists() and not overwrite:
+        raise FileExistsError(f"{str(folder)!r} exists already; pass --overwrite to replace it")
 
 
 def _is_ours(folder: Path) -> bool:
