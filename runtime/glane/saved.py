@@ -14,7 +14,7 @@ from glane.model.encoder import Encoder
 from glane.retrievers.answers import Fields
 from glane.retrievers.collection import STAGES, Collection
 from glane.retrievers.contract import Reranker, Retriever
-from glane.retrievers.fusion import FusionSettings
+from glane.retrievers.fusion import read_fusion
 from glane.retrievers.opening import check_tables, open_stage
 from glane.retrievers.registry import name_of
 from glane.store.documents import Documents
@@ -90,7 +90,7 @@ def _loaded(state: State, models: Models, threads: int | None) -> Saved:
     kept = Documents() if "documents" in state.parts else None
     check_tables(state, places)
     values = Values(fields.types) if fields.types else None
-    fusion = _fusion(settings["search"].get("fusion", {}), state.folder)
+    fusion = read_fusion(settings["search"].get("fusion", {}), state.folder)
     empty = Collection(stages["retriever"], reranker, Names(), kept, values, fusion)
     if set(empty.tables()) != set(state.parts):
         found = f"{sorted(state.parts)}, not {sorted(empty.tables())}"
@@ -103,14 +103,6 @@ def _fields(record: Any, folder: Path) -> Fields:  # noqa: ANN401 (parsed JSON)
         case {"key": str(key), "on": [*on]} if on and all(isinstance(each, str) for each in on):
             return Fields(key, on, _types(record.get("fields", {}), folder))
     raise IndexDamaged(f"{str(folder)!r} is damaged: it does not name its fields: {record!r}")
-
-
-def _fusion(record: Any, folder: Path) -> FusionSettings:  # noqa: ANN401 (parsed JSON)
-    try:
-        return FusionSettings(**record)
-    except (TypeError, ValueError):
-        said = f"its settings of fusion are {record!r:.200}"
-        raise IndexDamaged(f"{str(folder)!r} is damaged: {said}") from None
 
 
 def _types(record: Any, folder: Path) -> dict[str, str]:  # noqa: ANN401 (parsed JSON)

@@ -410,7 +410,7 @@ def test_an_evaluation_says_what_was_cut_unknown_and_passed_over(
     for line in (
         "1 judged queries have no text in the collection",
         "1 judged documents are not in the collection",
-        "1 queries have no relevant document, and count with 0",
+        "1 queries have no relevant document, and are left out",
         "1 queries found themselves as a document",
         "1 document was longer than the reranker reads, and was cut",
         "1 query was longer than the reranker reads, and was cut",

@@ -8,16 +8,17 @@ from typing import Any
 
 from glane.collection.dataset import Dataset
 from glane.collection.runs import read_run
+from glane.commands.fusing import add_fusion_arguments, fusion_of, told_ranking
 from glane.commands.judged import (
     add_collection_arguments,
     check_collection,
     names_of,
     read_judged,
 )
+from glane.commands.rankings import evaluate_rankings, ranking_rows, rounded
 from glane.commands.run_file import check_run, write_run
 from glane.commands.stages import (
     active_terms,
-    add_fusion_arguments,
     add_stage_arguments,
     build_search,
     check_stages,
@@ -32,7 +33,6 @@ from glane.evaluation.measures import (
     DEFAULT_METRICS,
     Evaluation,
     check_library,
-    evaluate,
     evaluate_run,
     parse_metrics,
 )
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "input",
     )
     add_stage_arguments(parser, required=False)
-    add_fusion_arguments(parser)
+    add_fusion_arguments(parser, "the index's, or ")
     parser.add_argument(
         "--metrics", default=",".join(DEFAULT_METRICS), help=f"default {','.join(DEFAULT_METRICS)}"
     )
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         **names_of(arguments),
         **told,
         **_counts(dataset, evaluation),
-        "metrics": {name: round(value, 6) for name, value in evaluation.metrics.items()},
+        "metrics": rounded(evaluation.metrics),
         **({"per_query": evaluation.per_query} if arguments.per_query else {}),
     }
 
@@ -88,17 +88,8 @@ def _measure_search(arguments: argparse.Namespace, metrics: list[str]) -> Measur
     start = time.perf_counter()
     search = opened or _index(arguments, dataset)
     built = time.perf_counter()
-    evaluation = evaluate(
-        lambda query, k: search.search(
-            [query],
-            k,
-            candidates=arguments.candidates,
-            fuse=arguments.fuse,
-            fuse_weight=arguments.fuse_weight,
-        ),
-        dataset,
-        metrics,
-    )
+    option = fusion_of(arguments)
+    evaluation, by_ranking = evaluate_rankings(search, dataset, metrics, option)
     active = active_terms(search)
     ran = {"run": write_run(arguments.run, evaluation)} if arguments.run else {}
     return (
@@ -106,14 +97,13 @@ def _measure_search(arguments: argparse.Namespace, metrics: list[str]) -> Measur
         evaluation,
         {
             **stage_names(search),
-            "candidates": arguments.candidates,
-            "fuse": arguments.fuse,
-            "fuse_weight": arguments.fuse_weight,
+            **told_ranking(search.ranking(option)),
             "n_documents": len(search),
             **truncated(search),
             "seconds": {"index": round(built - start, 3), "search": round(evaluation.seconds, 3)},
             "latency_ms": dict(evaluation.latency_ms),
             **({"active_terms": active} if active else {}),
+            **({"metrics_by_ranking": by_ranking} if by_ranking else {}),
             "stages": {place: stage.record() for place, stage in search.stages().items()},
             "versions": versions(),
             **ran,
@@ -146,7 +136,7 @@ def show(result: dict[str, Any]) -> str:
     name = "/".join(visible(result[part]) for part in ("dataset", "split") if result[part])
     documents = f"{result['n_documents']} documents, " if result["n_documents"] else ""
     head = f"{name}: {_measured(result)}; {documents}{result['n_queries']} queries"
-    rows = [f"  {name:12s} {value:.4f}" for name, value in result["metrics"].items()]
+    rows = ranking_rows(result)
     if "from_run" in result:
         return "\n".join([head, *rows, *_remarks(result)])
     if active := result.get("active_terms"):
@@ -163,14 +153,17 @@ def _measured(result: dict[str, Any]) -> str:
     if "from_run" in result:
         return f"the run {visible(result['from_run'])!r}"
     stages = " + ".join(str(result[s]) for s in ("retriever", "reranker") if result[s])
-    return f"{stages}, {result['fuse']} fusion" if result["fuse"] != "none" else stages
+    if result["fuse"] == "none":
+        return f"{stages}, reranked alone" if result["reranker"] else stages
+    source = result["ranking_from"]["fuse_weight"]
+    return f"{stages}, {result['fuse']} fusion at {result['fuse_weight']:g} ({source})"
 
 
 REMARKS = {
     "n_unknown_queries": "judged queries have no text in the collection, and are left out",
     "n_unknown_documents": "judged documents are not in the collection, and so never found",
     "n_contradicting": "judgements contradict one before of the same document, and replace it",
-    "n_without_relevant": "queries have no relevant document, and count with 0",
+    "n_without_relevant": "queries have no relevant document, and are left out",
     "n_unranked": "judged queries are not in the run, and count with 0",
     "n_unjudged": "queries of the run are not judged, and are left out",
     "n_passed_over": "queries found themselves as a document, which was passed over",
@@ -231,10 +224,10 @@ def _refuse_search(arguments: argparse.Namespace) -> None:
     Raises:
         UsageError: If there are any.
     """
-    options = {"model": None, "reranker": None, "run": None, "fuse": "none"}
-    for option, default in options.items():
-        if getattr(arguments, option) != default:
-            raise UsageError(f"--{option} does not go with --from-run, which is ranked already")
+    for option in ("model", "reranker", "run", "fuse", "fuse_weight", "candidates"):
+        if getattr(arguments, option) is not None:
+            name = option.replace("_", "-")
+            raise UsageError(f"--{name} does not go with --from-run, which is ranked already")
 
 
 def _index(arguments: argparse.Namespace, dataset: Dataset) -> Search:

@@ -16,6 +16,7 @@ from glane.commands.documents import (
     filters_of,
     store_documents,
 )
+from glane.commands.fusing import add_fusion_arguments, fusion_of
 from glane.commands.stages import (
     add_stage_arguments,
     build_search,
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("index", metavar="INDEX", help="folder to write")
     add_documents_argument(parser)
     add_stage_arguments(parser)
+    add_fusion_arguments(parser)
     add_field_arguments(parser)
     parser.add_argument(
         "--fields",
@@ -60,7 +62,12 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
     folder = Path(arguments.index).resolve()
     check_free(folder, overwrite=arguments.overwrite, wait=arguments.wait)
     search = build_search(
-        arguments, key, fields, keep_documents=arguments.keep_documents, fields=types
+        arguments,
+        key,
+        fields,
+        keep_documents=arguments.keep_documents,
+        fields=types,
+        fusion=fusion_of(arguments),
     )
     building = search.building(
         arguments.index,

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from glane.commands.fusing import told_ranking
 from glane.commands.streams import visible
 from glane.errors import CheckpointError
 from glane.model.checkpoint import CHECKPOINT_FILES, Checkpoint, ModelInfo, fingerprint
@@ -16,6 +17,7 @@ from glane.model.model_files import PROOF, ModelFiles
 from glane.model.progress import telling
 from glane.retrievers.canary import verify_canaries
 from glane.retrievers.collection import STAGES
+from glane.retrievers.fusion import UNSAID, decide, read_fusion
 from glane.retrievers.neural import Neural
 from glane.retrievers.registry import NEURAL
 from glane.saved import load
@@ -126,6 +128,7 @@ def _contents(folder: Path, manifest: Manifest) -> dict[str, Any]:
         **{stage: stages.get(stage, {}).get("kind") for stage in STAGES},
         **{name: search.get(name) for name in ("key", "on") if isinstance(search, dict)},
         **({"fields": search["fields"]} if isinstance(search, dict) and "fields" in search else {}),
+        **_ranking(search, folder, reranks=STAGES[1] in stages),
         "n_documents": n_rows - n_deleted,
         "n_deleted": n_deleted,
         "deleted_share": round(n_deleted / n_rows, 4) if n_rows else 0.0,
@@ -137,6 +140,13 @@ def _contents(folder: Path, manifest: Manifest) -> dict[str, Any]:
         "storage": _of_each(stages, "storage"),
         "stages": stages,
     }
+
+
+def _ranking(search: Any, folder: Path, *, reranks: bool) -> dict[str, Any]:  # noqa: ANN401 (JSON)
+    """Return how a search of an index with a reranker ranks, and who said it."""
+    if not isinstance(search, dict) or not reranks:
+        return {}
+    return told_ranking(decide(UNSAID, read_fusion(search.get("fusion", {}), folder), reranks=True))
 
 
 def _stages(folder: Path, manifest: Manifest) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,8 @@ import time
 from typing import Any
 
 from glane.commands.documents import filter_of
-from glane.commands.stages import add_fusion_arguments, load_search, stage_names
+from glane.commands.fusing import add_fusion_arguments
+from glane.commands.stages import load_search, stage_names
 from glane.commands.streams import visible
 from glane.commands.told import cut_texts, n_terms, truncated
 from glane.commands.usage import Bounded
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             name, metavar="MODEL", help=f"folder of the {role}'s model; default the index's own"
         )
-    add_fusion_arguments(parser)
+    add_fusion_arguments(parser, "the index's, or ")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

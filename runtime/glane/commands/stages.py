@@ -88,37 +88,6 @@ def add_stage_arguments(parser: argparse.ArgumentParser, *, required: bool = Tru
     )
 
 
-def add_fusion_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare how candidates are reranked and fused."""
-    group = parser.add_argument_group("ranking")
-    group.add_argument(
-        "--candidates",
-        type=int,
-        action=Bounded,
-        least=1,
-        default=100,
-        metavar="N",
-        help="documents that the retriever finds for the reranker; default 100",
-    )
-    group.add_argument(
-        "--fuse",
-        choices=["none", "rrf", "relative"],
-        default="none",
-        help="how the retriever's and the reranker's rankings become one: by ranks (rrf) or by "
-        "scores (relative); none leaves the reranker's alone",
-    )
-    group.add_argument(
-        "--fuse-weight",
-        type=float,
-        action=Bounded,
-        least=0,
-        most=1,
-        default=0.5,
-        metavar="X",
-        help="the retriever's share with --fuse, 0 to 1",
-    )
-
-
 def build_search(
     arguments: argparse.Namespace,
     key: str,
@@ -161,7 +130,7 @@ def check_stages(arguments: argparse.Namespace) -> None:
     kinds = {name} | ({Checkpoint.read(arguments.reranker).kind} if arguments.reranker else set())
     if _given(arguments, STORAGE) and kinds <= {*LEXICAL, "splade", "sparse-embed"}:
         raise UsageError("--token-vectors and --pool need a ColBERT model")
-    if getattr(arguments, "fuse", "none") != "none" and not arguments.reranker:
+    if arguments.fuse not in (None, "none") and not arguments.reranker:
         raise UsageError(f"--fuse {arguments.fuse} needs a reranker")
 
 
@@ -211,7 +180,7 @@ def _check_index(arguments: argparse.Namespace) -> None:
     if "reranker" not in stages:
         if arguments.reranker:
             raise UsageError(f"--reranker: {index!r} has no reranker; index again with one")
-        if arguments.fuse != "none":
+        if arguments.fuse not in (None, "none"):
             raise UsageError(f"--fuse {arguments.fuse} needs a reranker; {index!r} has none")
     kind = stages.get("retriever")
     kind = kind.get("kind") if isinstance(kind, Mapping) else None

@@ -35,15 +35,15 @@ class Evaluation(NamedTuple):
     """What `evaluate` measures.
 
     Attributes:
-        metrics: Mean over the queries, by name.
-        per_query: NDCG@10 of each query, for paired tests; empty where it was not asked for.
+        metrics: Mean over the queries that have a relevant document, by name.
+        per_query: NDCG@10 of each of these, for paired tests; empty where it was not asked for.
         rankings: Document ids of each query, best first, at most the largest cut-off.
         seconds: Time of all queries.
         latency_ms: Time of one query, one at a time.
         scores: Score of each document of `rankings`.
         n_passed_over: Queries whose own document was found, and passed over.
-        n_without_relevant: Queries that are judged to have no relevant document. They count in the
-            means, with 0, as pytrec_eval counts them, and so ir_measures and BEIR.
+        n_without_relevant: Queries that are judged to have no relevant document. They are left out
+            of the means, as trec_eval leaves them out: no ranking of theirs is better than another.
     """
 
     metrics: dict[str, float]
@@ -72,7 +72,7 @@ def evaluate(
         metrics: Names with a cut-off, such as "ndcg@10".
 
     Raises:
-        ValueError: If a metric is unknown, none is named, or no query is judged.
+        ValueError: If a metric is unknown, none is named, or no query has a relevant document.
         ModuleNotFoundError: If the extra `eval` is not installed.
     """
     wanted, k = _wanted(metrics, dataset)
@@ -94,7 +94,7 @@ def evaluate_run(
         metrics: Names with a cut-off, such as "ndcg@10".
 
     Raises:
-        ValueError: If a metric is unknown, none is named, or no query is judged.
+        ValueError: If a metric is unknown, none is named, or no query has a relevant document.
         ModuleNotFoundError: If the extra `eval` is not installed.
     """
     wanted, k = _wanted(metrics, dataset)
@@ -113,6 +113,9 @@ def _wanted(metrics: Sequence[str], dataset: Dataset) -> tuple[dict[str, tuple[s
     check_library(metrics)
     if not dataset.judgements:
         raise ValueError("a dataset must judge at least one query, got none")
+    if not with_relevant(dataset.judgements):
+        n = len(dataset.judgements)
+        raise ValueError(f"none of the {n} judged queries has a relevant document")
     return wanted, max(cutoff for _, cutoff in wanted.values())
 
 
@@ -124,8 +127,9 @@ def _evaluation(
     n_passed_over: int,
 ) -> Evaluation:
     rankings = {id: row.ids for id, row in rows.items()}
+    judgements = with_relevant(dataset.judgements)
     measured = {
-        metric: _measure(name, cutoff, dataset.judgements, rankings)
+        metric: _measure(name, cutoff, judgements, rankings)
         for metric, (name, cutoff) in wanted.items()
     }
     return Evaluation(
@@ -136,8 +140,17 @@ def _evaluation(
         _latency(times),
         {id: row.scores for id, row in rows.items()},
         n_passed_over,
-        sum(max(grades.values(), default=0) <= 0 for grades in dataset.judgements.values()),
+        len(dataset.judgements) - len(judgements),
     )
+
+
+def with_relevant(judgements: Judgements) -> dict[str, Mapping[str, int]]:
+    """Return the judgements of the queries that have a relevant document.
+
+    >>> with_relevant({"q": {"a": 1, "b": 0}, "none": {"a": 0}})
+    {'q': {'a': 1, 'b': 0}}
+    """
+    return {id: g for id, g in judgements.items() if max(g.values(), default=0) > 0}
 
 
 def parse_metrics(metrics: Sequence[str]) -> dict[str, tuple[str, int]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from glane.errors import IndexDamaged
 from glane.hits import Hits, check_k
 from glane.model.scoring import NO_TOKENS_SCORE
 from glane.types import Floats, Ids, Mask, Scores
@@ -133,6 +135,19 @@ class FusionSettings:
 
 UNSAID = FusionSettings()
 """Settings that leave all to others."""
+
+
+def read_fusion(record: Any, folder: Path) -> FusionSettings:  # noqa: ANN401 (parsed JSON)
+    """Return what an index says of fusion.
+
+    Raises:
+        IndexDamaged: If it is not what can be said of it.
+    """
+    try:
+        return FusionSettings(**record)
+    except (TypeError, ValueError):
+        said = f"its settings of fusion are {record!r:.200}"
+        raise IndexDamaged(f"{str(folder)!r} is damaged: {said}") from None
 
 
 class Ranking(NamedTuple):
