@@ -107,9 +107,10 @@ class Results(_ByQuery, _Results):  # type: ignore[misc]  # likewise
     Attributes:
         ids: One list a query, best first, at most k long.
         scores: The score of each.
+        timings: Milliseconds by stage, where the search was asked for them (`Timings`); else None.
     """
 
-    __slots__ = ()
+    timings: dict[str, float] | None = None
 
     def to_lists(self) -> list[list[Hit]]:
         """Return one list a query of `{"id", "score"}`, best first."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +19,7 @@ from glane.errors import GlaneError, IndexDamaged
 from glane.hits import Key
 from glane.model.progress import bar
 from glane.retrievers.answers import Answers, Fields, Now
+from glane.retrievers.awaiting import awaitable
 from glane.retrievers.collection import Collection, check_stages
 from glane.retrievers.contract import Reranker, Retriever
 from glane.retrievers.fusion import UNSAID, FusionSettings, check_reranks
@@ -29,6 +32,8 @@ from glane.store.values import Values, check_types
 from glane.threads import Guard
 from glane.types import Ids
 from glane.vectors import TermEmbeddings, TokenVectors
+
+LOG = logging.getLogger("glane")
 
 ENCODE_AT_ONCE = 512
 """Documents encoded before their vectors are put into the precision they are stored in, ..."""
@@ -141,6 +146,8 @@ class Search(Answers):
             keys, texts = read_records(records, self.key, self._fields.on, first=first)
             return self.store(records, keys, texts, progress=progress)
 
+    aadd = awaitable(add)
+
     def store(
         self,
         records: Sequence[Mapping[str, Any]],
@@ -185,6 +192,7 @@ class Search(Answers):
         with self._changing:
             collection = self._now.collection.snapshot()
             collection.compact()
+            LOG.info("compacted %d documents", len(collection.keys))
             self._now = replace(self._now, collection=collection, is_saved=False)
 
     def keep_only(self, numbers: Ids) -> None:
@@ -365,6 +373,8 @@ class Search(Answers):
                 loaded = saved.load(now.origin.folder, {}, self._threads, known=now.origin)
             self._fields = loaded.fields
             self._now = Now(loaded.collection, loaded.state, is_saved=True)
+            generations = now.origin.manifest.generation, loaded.state.manifest.generation
+            LOG.info("refreshed %s from generation %d to %d", now.origin.folder, *generations)
         return True
 
 
@@ -392,13 +402,15 @@ def encode_documents(stage: Retriever, texts: Sequence[str], progress: bool) -> 
         texts: Any strings.
         progress: Whether a bar runs on standard error where that is a terminal.
     """
-    parts = []
+    parts, began = [], time.perf_counter()
     with bar(len(texts), f"{type(stage).__name__} documents", progress) as shown:
         for start, stop in _groups(texts):
             vectors = stage.encode_documents(texts[start:stop])
             halved = isinstance(vectors, TokenVectors | TermEmbeddings)
             parts.append(vectors.half() if halved else vectors)
             shown.update(stop - start)
+    took = time.perf_counter() - began
+    LOG.debug("%s encoded %d documents in %.2f s", type(stage).__name__, len(texts), took)
     return parts[0] if len(parts) == 1 else type(parts[0]).concatenate(parts)
 
 

@@ -14,9 +14,11 @@ from glane.collection.where import read_filter
 from glane.errors import GlaneError, IndexDamaged
 from glane.hits import Key, Results, check_k
 from glane.model.preparation import check_texts
+from glane.retrievers.awaiting import awaitable
 from glane.retrievers.collection import Collection
 from glane.retrievers.contract import Reranker, Retriever
 from glane.retrievers.fusion import UNSAID, Fuse, FusionSettings, Ranking, decide
+from glane.retrievers.timing import Timings, timed
 from glane.store.documents import Documents
 from glane.store.names import Names
 from glane.store.reading import State, damaged_files
@@ -130,6 +132,7 @@ class Answers:
         fuse: Fuse | None = None,
         fuse_weight: float | None = None,
         filter: str | Mapping[str, Any] | None = None,
+        timings: bool = False,
     ) -> Results:
         """Return the k best documents for each query.
 
@@ -146,6 +149,7 @@ class Answers:
                 such as `year >= 2020 and lang in ("de", "en")` (`glane.collection.where`), or as
                 an object such as `{"year": {">=": 2020}, "lang": ["de", "en"]}`. Every stage
                 looks at these alone; terms weigh as they do among all documents.
+            timings: Whether the results say what each stage took, as `timings`.
 
         Raises:
             TypeError: If `queries` is one string, or holds something else than strings.
@@ -159,9 +163,18 @@ class Answers:
         ranking = _ranking(now, FusionSettings(fuse, fuse_weight, candidates))
         k, width = _widths(now, k, ranking)
         condition = None if filter is None else read_filter(filter)
+        took: Timings | None = {} if timings else None
         with _damage_named(now):
-            within = None if condition is None else now.collection.within(condition)
-            return now.collection.named(now.collection.rank(texts, k, width, ranking, within))
+            within = None
+            if condition is not None:
+                with timed(took, "filter"):
+                    within = now.collection.within(condition)
+            hits = now.collection.rank(texts, k, width, ranking, within, took)
+            results = now.collection.named(hits)
+        results.timings = took
+        return results
+
+    asearch = awaitable(search)
 
     def rankings(
         self, queries: Sequence[str], k: int = 10, option: FusionSettings = UNSAID

@@ -16,6 +16,7 @@ from glane.hits import Hits, Key, Results
 from glane.model.preparation import clean
 from glane.retrievers.contract import Reranker, Retriever
 from glane.retrievers.fusion import UNSAID, FusionSettings, Ranked, Ranking
+from glane.retrievers.timing import Timings, timed
 from glane.store.documents import Documents
 from glane.store.names import Hashes, Names
 from glane.store.reading import State
@@ -188,7 +189,13 @@ class Collection:
         return values.remembered(repr(condition), lambda: condition.kept(values))
 
     def rank(
-        self, texts: list[str], k: int, width: int, ranking: Ranking, within: Mask | None = None
+        self,
+        texts: list[str],
+        k: int,
+        width: int,
+        ranking: Ranking,
+        within: Mask | None = None,
+        timings: Timings | None = None,
     ) -> Hits:
         """Return the k best documents for each query.
 
@@ -198,18 +205,34 @@ class Collection:
             width: Documents that the retriever hands to the reranker, at least k.
             ranking: How the stages' rankings are joined.
             within: By number, which documents may be found; None for all.
+            timings: What each stage takes is added to it.
         """
-        return self.ranked(texts, k, width, within).best(k, ranking)
+        ranked = self.ranked(texts, k, width, within, timings)
+        if ranked.second is None or ranking.fuse == "none":
+            return ranked.best(k, ranking)
+        with timed(timings, "fuse"):
+            return ranked.best(k, ranking)
 
-    def ranked(self, texts: list[str], k: int, width: int, within: Mask | None = None) -> Ranked:
+    def ranked(
+        self,
+        texts: list[str],
+        k: int,
+        width: int,
+        within: Mask | None = None,
+        timings: Timings | None = None,
+    ) -> Ranked:
         """Return what each stage says, before it is joined; the arguments are those of `rank`."""
-        queries = self.retriever.encode_queries(texts)
+        with timed(timings, "encode"):
+            queries = self.retriever.encode_queries(texts)
         some = () if within is None else (within,)
+        with timed(timings, "retrieve"):
+            first = self.retriever.search(queries, k if self.reranker is None else width, *some)
         if self.reranker is None:
-            return Ranked(self.retriever.search(queries, k, *some), None)
-        first = self.retriever.search(queries, width, *some)
-        asked = self.reranker.encode_queries(texts)
-        return Ranked(first, self.reranker.rerank(asked, first, width))
+            return Ranked(first, None)
+        with timed(timings, "encode"):
+            asked = self.reranker.encode_queries(texts)
+        with timed(timings, "rerank"):
+            return Ranked(first, self.reranker.rerank(asked, first, width))
 
     def named(self, hits: Hits) -> Results:
         """Return hits by the documents' ids."""

@@ -8,6 +8,7 @@ folder and is still the same is not written again.
 
 from __future__ import annotations
 
+import logging
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +29,8 @@ from glane.store.segments import new_name
 from glane.store.stage import record_of
 from glane.store.sweeping import check_replaceable, refuse_links, sweep, undo
 from glane.store.writing import index_folder
+
+LOG = logging.getLogger("glane")
 
 BLOCK = 1 << 20
 
@@ -189,6 +192,7 @@ def _commit(lock: Lock, opened: _Opened, shown: Bar) -> Copied:
         files.remove(folder / DRAFT)
     files.sync_folder(folder)
     sweep(lock)
+    LOG.info("committed generation %d of %s", manifest.generation, folder)
     return Copied(manifest, copier.n_written, opened.linked)
 
 

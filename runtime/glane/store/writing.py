@@ -7,6 +7,7 @@ removes what no manifest names.
 from __future__ import annotations
 
 import json
+import logging
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -35,6 +36,8 @@ from glane.store.manifest import (
 from glane.store.reading import deleted_numbers
 from glane.store.segments import Segment, Segments, new_name
 from glane.store.sweeping import leave, make_index_folder, manifest_there, sweep, undo
+
+LOG = logging.getLogger("glane")
 
 DELETED_FILES = 8
 """Files of deleted numbers that a table has at most; then they are joined into one."""
@@ -150,6 +153,10 @@ def commit(lock: Lock, content: Content, seen: Manifest | None, name: str = MANI
     if seen is None and name == MANIFEST and (folder / DRAFT).exists():
         files.remove(folder / DRAFT)
     sweep(lock)
+    if name == MANIFEST:
+        LOG.info("committed generation %d of %s", new.generation, folder)
+    else:
+        LOG.debug("wrote a draft of generation %d of %s", new.generation, folder)
     return new
 
 
@@ -163,6 +170,7 @@ def publish(lock: Lock) -> Manifest:
     files.replace(lock.folder / DRAFT, lock.folder / MANIFEST)
     files.sync_folder(lock.folder)
     sweep(lock)
+    LOG.info("committed generation %d of %s", draft.generation, lock.folder)
     return draft
 
 
