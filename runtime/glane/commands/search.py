@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from glane.commands.documents import filter_of
@@ -33,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             name, metavar="MODEL", help=f"folder of the {role}'s model; default the index's own"
         )
+    parser.add_argument(
+        "--timings",
+        action="store_true",
+        help="show the milliseconds of each stage: filter, encode, retrieve, rerank, fuse; what is "
+        "loaded at a first query is in them",
+    )
     add_fusion_arguments(parser, "the index's, or ")
 
 
@@ -49,6 +56,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             fuse=arguments.fuse,
             fuse_weight=arguments.fuse_weight,
             filter=where,
+            timings=arguments.timings,
         )
     milliseconds = round((time.perf_counter() - start) * 1e3, 3)
     hits: list[dict[str, Any]] = [dict(hit) for hit in results.to_lists()[0]]
@@ -65,7 +73,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         **({} if terms is None else {"n_query_terms": terms}),
         "truncated": truncated(search)["truncated"],
         "milliseconds": milliseconds,
+        **({} if results.timings is None else {"timings": _rounded(results.timings)}),
     }
+
+
+def _rounded(timings: Mapping[str, float]) -> dict[str, float]:
+    return {stage: round(milliseconds, 3) for stage, milliseconds in timings.items()}
 
 
 def show(result: dict[str, Any]) -> str:
@@ -80,4 +93,7 @@ def show(result: dict[str, Any]) -> str:
         lines.append("nothing found")
     if result.get("n_query_terms") == 0:
         lines.append(f"{result['retriever']} sees no word in the query, and so looks for nothing")
+    if "timings" in result:
+        shares = [f"{stage} {value:.1f}" for stage, value in result["timings"].items()]
+        lines.append(f"milliseconds: {', '.join(shares)}; all {result['milliseconds']:.1f}")
     return "\n".join(lines) + cut_texts(result)
