@@ -20,9 +20,11 @@ from glane.hits import Key
 from glane.model.progress import bar
 from glane.retrievers.answers import Answers, Fields, Now
 from glane.retrievers.awaiting import awaitable
+from glane.retrievers.bm25 import BM25
 from glane.retrievers.collection import Collection, check_stages
 from glane.retrievers.contract import Reranker, Retriever
 from glane.retrievers.fusion import UNSAID, FusionSettings, check_reranks
+from glane.retrievers.passages import PassageVectors, in_passages, plain
 from glane.saved import Draft
 from glane.store.documents import Documents
 from glane.store.lock import Lock
@@ -71,6 +73,7 @@ class Search(Answers):
         on: str | Sequence[str] = ("text",),
         keep_documents: bool = False,
         fields: Mapping[str, str] | None = None,
+        passages: bool = True,
         fusion: FusionSettings = UNSAID,
     ) -> None:
         """Make an empty search.
@@ -84,6 +87,8 @@ class Search(Answers):
             keep_documents: Whether the documents are stored too, for `documents` to return.
             fields: Fields that can be filtered by, and their types: "keyword", "int", "float" or
                 "date", with [] behind where a document may have several.
+            passages: Whether a document that is longer than a model reads is parted, and scored
+                by its best passage; else the model reads its beginning alone.
             fusion: How the stages' rankings are joined where a search does not say; what is None
                 in it is left to the default.
 
@@ -99,6 +104,9 @@ class Search(Answers):
         types = check_types(fields or {})
         kept = Documents() if keep_documents else None
         values = Values(types) if types else None
+        if passages:
+            retriever = in_passages(retriever)
+            reranker = None if reranker is None else in_passages(reranker)
         check_reranks(fusion, reranks=reranker is not None)
         collection = Collection(retriever, reranker, Names(), kept, values, fusion)
         self._begin(Fields(key, searched, types), Now(collection))
@@ -186,6 +194,32 @@ class Search(Answers):
             collection = self._now.collection.snapshot()
             collection.delete(keys)
             self._now = replace(self._now, collection=collection, is_saved=False)
+
+    def rank_by(
+        self, fusion: FusionSettings, *, k1: float | None = None, b: float | None = None
+    ) -> None:
+        """Rank otherwise where a search does not say; what is stored stays as it is.
+
+        Args:
+            fusion: How the stages' rankings are joined; what is None in it is left to the default.
+            k1: Of the retriever, a BM25; None leaves it.
+            b: Likewise.
+
+        Raises:
+            TypeError: If the retriever is no BM25 and is to weigh otherwise.
+            ValueError: If fusion is asked for without a reranker, or a number is out of range.
+        """
+        check_reranks(fusion, reranks=self.reranker is not None)
+        with self._changing:
+            now = self._now
+            retriever = now.collection.retriever.snapshot()
+            if k1 is not None or b is not None:
+                if not isinstance(retriever, BM25):
+                    kind = type(retriever).__name__
+                    raise TypeError(f"k1 and b are settings of BM25, and the retriever is {kind}")
+                retriever = retriever.weighed(k1, b)
+            collection = replace(now.collection.snapshot(), retriever=retriever, fusion=fusion)
+            self._now = replace(now, collection=collection, is_saved=False)
 
     def compact(self) -> None:
         """Drop what is left of deleted documents, and join what lies apart; answers stay."""
@@ -403,10 +437,10 @@ def encode_documents(stage: Retriever, texts: Sequence[str], progress: bool) -> 
         progress: Whether a bar runs on standard error where that is a terminal.
     """
     parts, began = [], time.perf_counter()
-    with bar(len(texts), f"{type(stage).__name__} documents", progress) as shown:
+    with bar(len(texts), f"{type(plain(stage)).__name__} documents", progress) as shown:
         for start, stop in _groups(texts):
             vectors = stage.encode_documents(texts[start:stop])
-            halved = isinstance(vectors, TokenVectors | TermEmbeddings)
+            halved = isinstance(vectors, TokenVectors | TermEmbeddings | PassageVectors)
             parts.append(vectors.half() if halved else vectors)
             shown.update(stop - start)
     took = time.perf_counter() - began

@@ -17,6 +17,7 @@ import pytest
 
 import glane
 from glane import BM25, ColBERT, Search, SparseEmbed, Splade, TfIdf
+from glane.retrievers.passages import plain
 from glane.store.reading import damaged_files
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -144,7 +145,7 @@ def test_a_part_that_fails_to_store_changes_nothing(part: str, error: type[BaseE
     def fail(*arguments: object) -> None:
         raise error
 
-    target = stage.index if part == "reranker" else stage
+    target = stage.stage.index if part == "reranker" else stage
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(target, "add", fail)
         with pytest.raises(error):
@@ -248,7 +249,7 @@ def test_refreshing_takes_an_index_of_another_model_too(tmp_path: Path) -> None:
     other = begun(MAKERS["splade"], folder)
     assert served.refresh()
     assert answers(served) == answers(other)
-    assert isinstance(served.retriever, Splade)
+    assert isinstance(plain(served.retriever), Splade)
 
 
 def test_a_search_that_was_changed_is_not_refreshed(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from glane import BM25, ColBERT, Search, SparseEmbed, Splade
 from glane.model import encoder
 from glane.model.preparation import Batch
-from glane.retrievers.neural import Neural
+from glane.retrievers.passages import Passages
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -54,7 +54,7 @@ def test_no_representation_is_computed_twice(
 
     monkeypatch.setattr(encoder, "run", counting)
     search = make()
-    n_models = sum(isinstance(stage, Neural) for stage in (search.retriever, search.reranker))
+    n_models = sum(stage.encoder is not None for stage in search.stages().values())
     search.add(DOCUMENTS)
     assert sum(encoded) == n_models * len(DOCUMENTS)
     wanted = search.search(["plants eat light"])
@@ -77,7 +77,7 @@ def test_no_representation_is_computed_twice(
 
 
 def is_table(stage: object) -> bool:
-    return isinstance(stage, Splade) and stage.encoder.checkpoint.inference_free
+    return isinstance(stage, Passages) and stage.encoder.checkpoint.inference_free
 
 
 def test_the_same_text_again_keeps_its_place() -> None:

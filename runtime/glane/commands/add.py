@@ -13,7 +13,7 @@ from glane.commands.documents import (
     store_documents,
 )
 from glane.commands.stages import stage_names
-from glane.commands.told import cut_texts, empty_texts, truncated
+from glane.commands.told import cut_texts, empty_texts, parted, passages, truncated
 from glane.model.progress import writing_to
 from glane.search import Search
 
@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
         "n_replaced": stored.n_written - n_added,
         "n_unchanged": checked.n_documents - stored.n_written,
         "n_empty": checked.n_empty,
+        **parted(search),
         **truncated(search),
         "seconds": round(time.perf_counter() - start, 3),
     }
@@ -58,4 +59,4 @@ def show(result: dict[str, object]) -> str:
         f"{result['n_unchanged']} unchanged, {result['n_documents']} documents now, "
         f"{result['seconds']} s"
     )
-    return line + empty_texts(result) + cut_texts(result)
+    return line + passages(result) + empty_texts(result) + cut_texts(result)

@@ -23,7 +23,7 @@ from glane.commands.stages import (
     check_stages,
     stage_names,
 )
-from glane.commands.told import cut_texts, empty_texts, truncated
+from glane.commands.told import cut_texts, empty_texts, parted, passages, truncated
 from glane.model.progress import writing_to
 from glane.saved import check_free
 
@@ -88,6 +88,7 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
         **stage_names(search),
         "n_documents": len(search),
         "n_empty": checked.n_empty,
+        **parted(search),
         **truncated(search),
         "seconds": round(time.perf_counter() - start, 3),
     }
@@ -97,4 +98,4 @@ def show(result: dict[str, object]) -> str:
     """Return the result as text for a person."""
     stages = " + ".join(str(result[s]) for s in ("retriever", "reranker") if result[s])
     line = f"{result['index']}: {result['n_documents']} documents, {stages}, {result['seconds']} s"
-    return line + empty_texts(result) + cut_texts(result)
+    return line + passages(result) + empty_texts(result) + cut_texts(result)

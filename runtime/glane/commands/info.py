@@ -19,6 +19,7 @@ from glane.retrievers.canary import verify_canaries
 from glane.retrievers.collection import STAGES
 from glane.retrievers.fusion import UNSAID, decide, read_fusion
 from glane.retrievers.neural import Neural
+from glane.retrievers.passages import plain
 from glane.retrievers.registry import NEURAL
 from glane.saved import load
 from glane.store.manifest import DRAFT, MANIFEST, Manifest, read_manifest
@@ -113,7 +114,7 @@ def _open(folder: Path, manifest: Manifest) -> dict[str, Any]:
     if "search" not in manifest.settings:
         open_state(folder)
         return {}
-    stages = load(folder, {}).collection.stages()
+    stages = {p: plain(stage) for p, stage in load(folder, {}).collection.stages().items()}
     return {place: verify_canaries(s) for place, s in stages.items() if isinstance(s, Neural)}
 
 

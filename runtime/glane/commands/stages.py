@@ -15,6 +15,7 @@ from glane.maxsim.quantization import KINDS
 from glane.model.checkpoint import Checkpoint
 from glane.model.progress import telling
 from glane.retrievers.contract import Reranker, Retriever
+from glane.retrievers.passages import plain
 from glane.retrievers.registry import LEXICAL, NEURAL, find, load_reranker, names
 from glane.retrievers.splade import Tally
 from glane.search import Search
@@ -71,6 +72,14 @@ def add_stage_arguments(parser: argparse.ArgumentParser, *, required: bool = Tru
         help="tokens of a document that share one of ColBERT's stored vectors; default 1",
     )
     group.add_argument(
+        "--no-passages",
+        dest="passages",
+        action="store_const",
+        const=False,
+        help="cut a document that is longer than a model reads; by default it is parted, and "
+        "scored by its best passage",
+    )
+    group.add_argument(
         "--analyzer",
         choices=get_args(Kind),
         help="what terms are made of; default words for bm25, char for tfidf",
@@ -108,7 +117,14 @@ def build_search(
             reranker = load_reranker(arguments.reranker, arguments.threads)
         retriever = _retriever(arguments)
     _store_token_vectors(retriever, reranker, arguments)
-    return Search(retriever, reranker=reranker, key=key, on=on, **stored)
+    return Search(
+        retriever,
+        reranker=reranker,
+        key=key,
+        on=on,
+        passages=arguments.passages is not False,
+        **stored,
+    )
 
 
 def check_stages(arguments: argparse.Namespace) -> None:
@@ -128,6 +144,8 @@ def check_stages(arguments: argparse.Namespace) -> None:
     if name in LEXICAL:
         _check_analysis(arguments)
     kinds = {name} | ({Checkpoint.read(arguments.reranker).kind} if arguments.reranker else set())
+    if arguments.passages is False and kinds <= {*LEXICAL}:
+        raise UsageError("--no-passages needs a model; words are read whatever the length")
     if _given(arguments, STORAGE) and kinds <= {*LEXICAL, "splade", "sparse-embed"}:
         raise UsageError("--token-vectors and --pool need a ColBERT model")
     if arguments.fuse not in (None, "none") and not arguments.reranker:
@@ -148,9 +166,9 @@ def refuse_stages(arguments: argparse.Namespace) -> None:
     Raises:
         UsageError: If there are any.
     """
-    for option in (*ANALYSIS, *STORAGE):
+    for option in (*ANALYSIS, *STORAGE, "passages"):
         if getattr(arguments, option) is not None:
-            name = option.replace("_", "-")
+            name = {"passages": "no-passages"}.get(option, option.replace("_", "-"))
             raise UsageError(f"--{name} is for a new index; that of --index is as it was made")
 
 
@@ -192,8 +210,8 @@ def stage_names(search: Search) -> dict[str, str | None]:
     """Return the names of both stages, for reports."""
     reranker = search.reranker
     return {
-        "retriever": type(search.retriever).__name__,
-        "reranker": type(reranker).__name__ if reranker is not None else None,
+        "retriever": type(plain(search.retriever)).__name__,
+        "reranker": type(plain(reranker)).__name__ if reranker is not None else None,
     }
 
 
@@ -202,7 +220,7 @@ def active_terms(search: Search) -> dict[str, float] | None:
 
     Of the queries that were put to the search, and of the documents that are stored.
     """
-    retriever = search.retriever
+    retriever = plain(search.retriever)
     if not isinstance(retriever, _WeighingTerms):
         return None
     asked = retriever.asked

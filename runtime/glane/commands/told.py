@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any, Protocol, runtime_checkable
 
+from glane.retrievers.passages import Passages
 from glane.search import Search
 
 UNIT = {"document": "documents", "query": "queries"}
@@ -42,6 +43,19 @@ def cut_texts(result: Mapping[str, Any]) -> str:
         for role, count in counts.items()
         if count
     )
+
+
+def parted(search: Search) -> dict[str, int]:
+    """Return how many passages the documents have in the stage that parted them most, if any."""
+    stages = [stage for stage in search.stages().values() if isinstance(stage, Passages)]
+    most = max((stage.n_passages() for stage in stages), default=0)
+    return {"n_passages": most} if most > len(search) else {}
+
+
+def passages(result: Mapping[str, Any]) -> str:
+    """Return a line on passages, begun by a line break; nothing where no document was parted."""
+    n = result.get("n_passages")
+    return f"\nlong documents are parted, so that all is read: {n} passages" if n else ""
 
 
 def empty_texts(result: Mapping[str, Any]) -> str:

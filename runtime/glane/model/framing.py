@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from glane.errors import CheckpointError
 from glane.model.checkpoint import Checkpoint
+from glane.types import Ids
 
 Role = Literal["query", "document"]
 
@@ -47,6 +48,29 @@ class Frame(NamedTuple):
         text = self.prompt + text
         text = text.strip() if self.strip else text
         return (text.lower() if self.lower else text) + self.suffix
+
+    def within(self, text: str, places: Ids) -> Ids:
+        """Return where in a text those tokens lie that `whole` was made into.
+
+        Args:
+            text: What `whole` was given.
+            places: Shape (n_tokens, 2), of each token in what `whole` returned.
+
+        Returns:
+            The same shape; -1 and -1 of a token of prompt or suffix.
+        """
+        given = self.prompt + text
+        first = len(given) - len(given.lstrip()) if self.strip else 0
+        kept = given.strip() if self.strip else given
+        origins = np.arange(len(kept)) + first - len(self.prompt)
+        if self.lower:
+            origins = np.repeat(origins, [len(character.lower()) for character in kept])
+        start = int(np.searchsorted(origins, 0))  # of the text in the whole
+        ends = np.concatenate([origins, [len(text)]])
+        stops = np.minimum(places[:, 1], len(origins))
+        found = np.stack([ends[places[:, 0].clip(start, len(origins))], ends[stops - 1] + 1], 1)
+        found[(places[:, 1] <= start) | (places[:, 0] >= len(origins))] = -1
+        return found
 
 
 def plain_tokenizer(content: bytes) -> Tokenizer:

@@ -155,6 +155,24 @@ class TextPreparer:
             rows.append(np.array([*frame.before, *ids[: frame.room], *frame.after], np.int64))
         return Tokens(rows, n_truncated)
 
+    def places(self, text: str, role: Role) -> Ids:
+        """Return where each token of a text lies in it, however long it is.
+
+        Args:
+            text: Any string.
+            role: Which prompt and suffix are tokenized with it; markers are not among the tokens.
+
+        Returns:
+            Shape (n_tokens, 2), the first character and the one behind the last, never falling;
+            -1 and -1 of a token of prompt or suffix.
+        """
+        frame = self.frames[role]
+        (text,) = check_texts([text], "texts")
+        whole = clean(frame.whole(text))
+        offsets = self._tokenizer.encode(whole, add_special_tokens=False).offsets
+        found = np.array(offsets, np.int64).reshape(-1, 2)
+        return frame.within(text, np.maximum.accumulate(found, axis=0))
+
     def length(self, row: Ids, role: Role) -> int:
         """Return how many tokens of a row from `tokenize` the model is given."""
         return max(len(row), self._floor(role))

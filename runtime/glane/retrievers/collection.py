@@ -16,6 +16,7 @@ from glane.hits import Hits, Key, Results
 from glane.model.preparation import clean
 from glane.retrievers.contract import Reranker, Retriever
 from glane.retrievers.fusion import UNSAID, FusionSettings, Ranked, Ranking
+from glane.retrievers.passages import store_again
 from glane.retrievers.timing import Timings, timed
 from glane.store.documents import Documents
 from glane.store.names import Hashes, Names
@@ -135,7 +136,7 @@ class Collection:
         encoded = [encode(stage, chosen) if chosen else None for stage in self.stages().values()]
         for stage, vectors in zip(self.stages().values(), encoded, strict=True):
             if len(again):
-                stage.tables()[""].copy_rows(known[again])
+                store_again(stage, known[again])
             if vectors is not None:
                 stage.add(vectors)
         stored: Ids = np.concatenate([again, new])

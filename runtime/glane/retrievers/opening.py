@@ -8,6 +8,7 @@ from pathlib import Path
 from glane.errors import CheckpointError, GlaneError, IndexDamaged
 from glane.model.encoder import Encoder
 from glane.retrievers.contract import Retriever
+from glane.retrievers.passages import Passages
 from glane.retrievers.registry import find
 from glane.store.manifest import Manifest
 from glane.store.reading import State, check_file
@@ -48,7 +49,7 @@ def open_stage(
     """
     record, folder = record_of(state, place), state.folder
     try:
-        kind = find(record["kind"])
+        kind = Passages if "passages" in record else find(record["kind"])
     except ValueError as error:
         raise IndexDamaged(f"the {place} of {str(folder)!r} cannot be made: {error}") from None
     own = _model_folder(folder, state.manifest, place)

@@ -1,0 +1,165 @@
+"""Where the terms of a text stand in it: what a search shows as the words that matched."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from glane.analysis.analyzer import IN, Analyzer
+from glane.analysis.folding import FOLDED_APART, fold
+from glane.analysis.words import IS_UNSPACED
+
+CHUNK = re.compile(r"\s+|\S+")
+
+
+class Place(NamedTuple):
+    """A term of a text.
+
+    Attributes:
+        term: As the analyzer makes it.
+        start: Its first character in the text as it was given, ...
+        stop: ... and the one behind its last.
+    """
+
+    term: str
+    start: int
+    stop: int
+
+
+def locate(analyzer: Analyzer, text: str) -> list[Place]:
+    """Return where each term of a document stands, by place, as often as it is found.
+
+    A term that is a part of a word, as a stem is, has the place of the word; an n-gram has its own.
+
+    Args:
+        analyzer: How the text became terms.
+        text: Any string.
+
+    >>> locate(Analyzer(), "Caf\u00e9s & plants")
+    [Place(term='cafe', start=0, stop=5), Place(term='plant', start=8, stop=14)]
+    """
+    words = analyzer.words(text)
+    folded = _folded(text, _language(analyzer, words))
+    runs = words[0].split(" ") if analyzer.kind == "char" and words else words
+    found: list[Place] = []
+    begin = 0
+    places: list[tuple[int, int]] = []
+    for word in runs:
+        plain = word.partition(IN)[0]
+        at = folded.text.find(plain, begin)
+        if at < 0:  # of a spelling that only the whole text has
+            places.append((0, 0))
+            continue
+        begin = at + len(plain)
+        places.append((at, begin))
+    if analyzer.kind == "words":
+        for word, (start, stop) in zip(runs, places, strict=True):
+            if stop:
+                found += _of_word(analyzer, word, folded, start, stop)
+        return found
+    return sorted(_of_runs(analyzer, runs, folded, places), key=lambda place: place[1:])
+
+
+class _Folded(NamedTuple):
+    """A text as its words are compared, and where each character comes from.
+
+    Attributes:
+        text: The folded text.
+        starts: Where each of its characters begins in the text as it was given, ...
+        stops: ... and ends.
+    """
+
+    text: str
+    starts: list[int]
+    stops: list[int]
+
+    def place(self, term: str, start: int, stop: int) -> Place:
+        """Return the place of some of its characters, at least one."""
+        return Place(term, self.starts[start], self.stops[stop - 1])
+
+
+def _folded(text: str, language: str) -> _Folded:
+    characters: list[str] = []
+    starts: list[int] = []
+    stops: list[int] = []
+    for start, stop in _pieces(text, language):
+        made = fold(text[start:stop], language)
+        characters.append(made)
+        plain = len(made) == stop - start
+        for place in range(len(made)):
+            starts.append(start + place if plain else start)
+            stops.append(start + place + 1 if plain else stop)
+    return _Folded("".join(characters), starts, stops)
+
+
+def _pieces(text: str, language: str) -> Iterator[tuple[int, int]]:
+    """Yield runs of characters that are folded together, as short as that allows."""
+    for chunk in CHUNK.finditer(text):
+        start, stop = chunk.span()
+        if chunk[0].isascii():
+            yield start, stop
+            continue
+        pieces = list(_clusters(text, start, stop))
+        made = "".join(fold(text[begin:end], language) for begin, end in pieces)
+        yield from pieces if made == fold(chunk[0], language) else [(start, stop)]
+
+
+def _clusters(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Yield each character with the marks that follow it."""
+    begin = start
+    for place in range(start + 1, stop):
+        if unicodedata.category(text[place])[0] not in "MC":
+            yield begin, place
+            begin = place
+    yield begin, stop
+
+
+def _language(analyzer: Analyzer, words: list[str]) -> str:
+    """Return the language that the text was folded in."""
+    if analyzer.kind != "words":
+        return "none"
+    tags = {word.partition(IN)[2] for word in words}
+    return next((name for name in FOLDED_APART if name in {*tags, analyzer.language}), "none")
+
+
+def _of_word(
+    analyzer: Analyzer, word: str, folded: _Folded, start: int, stop: int
+) -> Iterator[Place]:
+    terms = dict.fromkeys(analyzer.terms(word))
+    if not IS_UNSPACED.match(word):
+        yield from (folded.place(term, start, stop) for term in terms)
+        return
+    for term in terms:
+        yield from (
+            folded.place(term, start + at, start + at + len(term)) for at in _all(term, word)
+        )
+
+
+def _of_runs(
+    analyzer: Analyzer, runs: list[str], folded: _Folded, places: list[tuple[int, int]]
+) -> Iterator[Place]:
+    """Yield the places of n-grams, which may hold the spaces around a run, and between two."""
+    whole = analyzer.kind == "char"
+    groups = [list(range(len(runs)))] if whole else [[number] for number in range(len(runs))]
+    for group in groups:
+        joined = f" {' '.join(runs[number] for number in group)} "
+        origins: list[int | None] = [None]
+        for number in group:
+            start, stop = places[number]
+            own = range(start, stop) if stop else [None] * len(runs[number])
+            origins += [*own, None]
+        for term in dict.fromkeys(analyzer.terms(" ".join(runs[number] for number in group))):
+            for at in _all(term, joined):
+                own = [origin for origin in origins[at : at + len(term)] if origin is not None]
+                if own:
+                    yield folded.place(term, own[0], own[-1] + 1)
+
+
+def _all(term: str, text: str) -> Iterator[int]:
+    """Yield where a term stands in a text, overlapping ones included."""
+    at = text.find(term)
+    while at >= 0:
+        yield at
+        at = text.find(term, at + 1)

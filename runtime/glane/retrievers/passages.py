@@ -1,0 +1,380 @@
+"""Documents longer than a model reads: stored in passages, and scored by the best of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self, TypeVar
+
+import numpy as np
+
+from glane.errors import CheckpointError
+from glane.hits import NO_ID, NO_SCORE, Hits, check_k
+from glane.model.encoder import Encoder
+from glane.model.passages import RULES, Spans, part
+from glane.model.preparation import check_texts, clean
+from glane.ragged import Rows, check_rising, checked_offsets, join_lengths, join_offsets, take_rows
+from glane.retrievers.contract import Retriever
+from glane.retrievers.neural import Neural, NeuralReranker
+from glane.retrievers.registry import find
+from glane.store.segments import (
+    Arrays,
+    Columns,
+    Parts,
+    Segment,
+    Segments,
+    join_ragged,
+    join_rows,
+    places,
+)
+from glane.types import Ids, Mask
+from glane.vectors import TermEmbeddings, TokenVectors
+
+R = TypeVar("R", bound=Retriever)
+
+WIDER = 4
+"""How many times as many passages are looked for where the best were of too few documents."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PassageVectors:
+    """Representations of n documents, one for each passage.
+
+    Attributes:
+        offsets: int64, shape (n + 1,), first 0; document i has the passages
+            `offsets[i]:offsets[i + 1]`, at least one.
+        spans: int32, shape (n_passages, 2), where each lies in its document's text.
+        vectors: As the stage makes them, one row a passage.
+    """
+
+    offsets: Ids
+    spans: Spans
+    vectors: Any
+
+    def __post_init__(self) -> None:
+        checked_offsets(self.offsets, "offsets", len(self.vectors))
+        check_rising(self.offsets, "passages")
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, rows: Rows) -> PassageVectors:
+        """Return some documents, by slice or by an array of row numbers, in the order given."""
+        offsets, passages = take_rows(self.offsets, rows)
+        return PassageVectors(offsets, self.spans[passages], self.vectors[passages])
+
+    def half(self) -> PassageVectors:
+        """Return the same in the precision it is stored in."""
+        if not isinstance(self.vectors, TokenVectors | TermEmbeddings):
+            return self
+        return PassageVectors(self.offsets, self.spans, self.vectors.half())
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[PassageVectors]) -> PassageVectors:
+        """Return the documents of all parts, in order.
+
+        Raises:
+            ValueError: If there is no part.
+        """
+        if not parts:
+            raise ValueError("parts must hold at least one PassageVectors, got none")
+        return cls(
+            join_offsets([part.offsets for part in parts]),
+            np.concatenate([part.spans for part in parts]),
+            type(parts[0].vectors).concatenate([part.vectors for part in parts]),
+        )
+
+
+class _Placement(NamedTuple):
+    """Which passages are whose: both numbers rise together, in order of writing.
+
+    Attributes:
+        ids: Numbers of the documents that are left, rising.
+        firsts: Number of each one's first passage, rising.
+        counts: How many it has, the others' numbers following the first.
+    """
+
+    ids: Ids
+    firsts: Ids
+    counts: Ids
+
+    def passages(self, ids: Ids) -> Ids:
+        """Return the numbers of all passages of some documents, rising where these do."""
+        rows = np.searchsorted(self.ids, ids)
+        known = np.append(self.ids, NO_ID)[rows] == ids
+        if not known.all():
+            raise ValueError(f"unknown document {ids[~known][0]}; it is not stored")
+        counts = self.counts[rows]
+        shift = np.repeat(self.firsts[rows] - join_lengths(counts)[:-1], counts)
+        return np.arange(int(counts.sum())) + shift
+
+    def documents(self, passages: Ids) -> Ids:
+        """Return whose each passage is."""
+        return self.ids[np.searchsorted(self.firsts, passages, side="right") - 1]
+
+    def by_document(self, hits: Hits, k: int) -> Hits:
+        """Return the k documents of the best passages for each query."""
+        rows = []
+        for query in range(len(hits)):
+            passages, scores = hits.row(query)
+            ids, firsts = np.unique(self.documents(passages), return_index=True)
+            rows.append((ids, scores[firsts]))  # the first of a document is its best
+        return Hits.from_rows(rows, k)
+
+
+class Passages:
+    """A neural retriever over passages, which has the numbers, hits and lengths of documents.
+
+    A text that its model reads at once is one passage, and stored as the retriever alone would.
+    Of a longer one every passage is stored, and the best gives the score.
+
+    Attributes:
+        stage: The retriever; its documents are the passages.
+        rows: Which passages each document has, and where they lie in its text.
+    """
+
+    def __init__(self, stage: Neural[Any, Any]) -> None:
+        """Put passages before a retriever, which must be empty."""
+        self.stage = stage
+        self.rows = Segments(_join)
+        self._placed: tuple[Parts, _Placement] | None = None
+
+    @property
+    def encoder(self) -> Encoder:
+        """The model."""
+        return self.stage.encoder
+
+    def __len__(self) -> int:
+        """Return how many documents are stored."""
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"{self.stage!r} in passages"
+
+    def n_passages(self) -> int:
+        """Return how many passages the stored documents have together."""
+        return len(self.stage)
+
+    def encode_queries(self, queries: Sequence[str]) -> Any:  # noqa: ANN401
+        """Return the representations of queries, as the retriever's own."""
+        return self.stage.encode_queries(queries)
+
+    def encode_documents(self, documents: Sequence[str]) -> PassageVectors:
+        """Return the representations of the documents' passages.
+
+        Args:
+            documents: Any strings, however long.
+
+        Raises:
+            TypeError: If `documents` is one string, or holds something else than strings.
+        """
+        texts = [clean(text) for text in check_texts(documents, "documents")]
+        found = [part(self.encoder.preparer, text) for text in texts]
+        pieces = [
+            text[start:stop]
+            for text, spans in zip(texts, found, strict=True)
+            for start, stop in spans.tolist()
+        ]
+        offsets = join_lengths([len(spans) for spans in found])
+        spans = np.concatenate([np.empty((0, 2), np.int32), *found])
+        return PassageVectors(offsets, spans, self.stage.encode_documents(pieces))
+
+    def add(self, vectors: PassageVectors) -> Ids:
+        """Store documents and return their numbers, in order of writing."""
+        numbers = self.stage.add(vectors.vectors)
+        firsts = numbers[vectors.offsets[:-1]] if len(vectors) else numbers
+        arrays: Arrays = {"offsets": vectors.offsets, "spans": vectors.spans, "firsts": firsts}
+        return self.rows.add(arrays, len(vectors))
+
+    def again(self, ids: Ids) -> Ids:
+        """Store documents again, as they are, under new numbers, which are returned.
+
+        Args:
+            ids: Numbers of stored documents, rising.
+        """
+        passages = self.stage.tables()[""].copy_rows(self._placement().passages(ids))
+        spans = [self.spans(number) for number in ids.tolist()]
+        offsets = join_lengths([len(each) for each in spans])
+        arrays: Arrays = {
+            "offsets": offsets,
+            "spans": np.concatenate([np.empty((0, 2), np.int32), *spans]),
+            "firsts": passages[offsets[:-1]],
+        }
+        return self.rows.add(arrays, len(ids))
+
+    def delete(self, ids: Ids) -> None:
+        """Forget documents.
+
+        Raises:
+            ValueError: If a number is not stored, or appears twice; nothing is deleted then.
+        """
+        placement = self._placement()
+        self.rows.delete(ids)
+        self.stage.delete(placement.passages(np.asarray(ids, np.int64).ravel()))
+
+    def search(self, queries: Any, k: int, within: Mask | None = None) -> Hits:  # noqa: ANN401
+        """Return the k documents of the best passages for each query.
+
+        Args:
+            queries: From `encode_queries`.
+            k: At least 1.
+            within: By number, shape (numbers given,), which documents may be hits; None for all.
+
+        Returns:
+            Shape (n_queries, k), best first; equal scores by lower number.
+        """
+        k = check_k(k)
+        placement, n_passages = self._placement(), len(self.stage)
+        own = None if within is None else self._own(placement, within)
+        width = k if n_passages == len(self) else min(2 * k, max(k, n_passages))
+        while True:
+            found = self.stage.search(queries, width, own)
+            hits = placement.by_document(found, k)
+            if width >= n_passages or _is_enough(found, hits, width, k):
+                return hits
+            width = min(WIDER * width, n_passages)
+
+    def spans(self, number: int) -> Spans:
+        """Return where the passages of a document lie in its text, shape (n_passages, 2).
+
+        Raises:
+            ValueError: If the number is not stored.
+        """
+        ((segment, row),) = places(self.rows.parts, [number])
+        spans: Spans = segment.arrays["spans"][slice(*segment.arrays["offsets"][row : row + 2])]
+        return spans
+
+    def best(self, queries: Any, number: int) -> tuple[int, int]:  # noqa: ANN401
+        """Return the best passage of a document for one query, and its place among its passages.
+
+        Args:
+            queries: From `encode_queries`, one row.
+            number: Of a stored document.
+
+        Returns:
+            The number that the retriever knows the passage by, and its place, from 0.
+        """
+        passages = self._placement().passages(np.array([number]))
+        if len(passages) == 1:
+            return int(passages[0]), 0
+        within = np.zeros(self.stage.tables()[""].next_id, np.bool_)
+        within[passages] = True
+        found, _ = self.stage.search(queries, 1, within).row(0)
+        best = int(found[0]) if len(found) else int(passages[0])
+        return best, int(best - passages[0])
+
+    def rerank(self, queries: Any, hits: Hits, k: int) -> Hits:  # noqa: ANN401
+        """Order each query's hits anew, each by its best passage; see `NeuralReranker.rerank`.
+
+        Raises:
+            TypeError: If the retriever does not rerank.
+        """
+        if not isinstance(self.stage, NeuralReranker):
+            raise TypeError(f"{type(self.stage).__name__} does not rerank")
+        k = check_k(k)
+        placement = self._placement()
+        rows = [placement.passages(np.sort(hits.row(query)[0])) for query in range(len(hits))]
+        width = max([1, *map(len, rows)])
+        ids = np.full((len(rows), width), NO_ID, np.int64)
+        for query, row in enumerate(rows):
+            ids[query, : len(row)] = row
+        candidates = Hits(ids, np.full(ids.shape, NO_SCORE, np.float32))
+        return placement.by_document(self.stage.rerank(queries, candidates, width), k)
+
+    def compact(self) -> None:
+        """Drop what is left of deleted documents; numbers stay."""
+        self.stage.compact()
+        self.rows.compact()
+
+    def snapshot(self) -> Self:
+        """Return an equal retriever: changes of one leave the other alone; nothing is copied."""
+        made = copy(self)
+        made.stage, made.rows = self.stage.snapshot(), self.rows.snapshot()
+        return made
+
+    def record(self) -> dict[str, Any]:
+        """Return what makes an equal, empty retriever, as JSON."""
+        return {**self.stage.record(), "passages": RULES}
+
+    @classmethod
+    def from_record(
+        cls,
+        record: Mapping[str, Any],
+        model: str | Path | Encoder | None = None,
+        threads: int | None = None,
+    ) -> Self:
+        """Make the empty retriever that `record` told of; see `Neural.from_record`.
+
+        Raises:
+            CheckpointError: If the model is missing or another, or the passages were made by rules
+                that are not known here.
+        """
+        if record["passages"] != RULES:
+            raise CheckpointError(
+                f"its passages were made by the rules {record['passages']!r}, and this version "
+                f"knows {RULES}; install a newer one, or index again"
+            )
+        stage = find(str(record["kind"])).from_record(record, model, threads)
+        if not isinstance(stage, Neural):
+            raise CheckpointError(f"a {record['kind']} has no passages; index again")
+        return cls(stage)
+
+    def tables(self) -> dict[str, Segments]:
+        """Return what is stored: the documents' passages, and what the retriever has of them."""
+        own = {name or "passages": rows for name, rows in self.stage.tables().items()}
+        return {"": self.rows, **own}
+
+    def _placement(self) -> _Placement:
+        parts = self.rows.parts
+        if self._placed is None or self._placed[0] is not parts:
+            self._placed = parts, _placement(parts)
+        return self._placed[1]
+
+    def _own(self, placement: _Placement, within: Mask) -> Mask:
+        """Return by the passages' numbers which may be hits."""
+        own = np.zeros(self.stage.tables()[""].next_id, np.bool_)
+        own[placement.passages(placement.ids[within[placement.ids]])] = True
+        return own
+
+
+def in_passages(stage: R) -> R | Passages:
+    """Return a stage that stores long documents in passages, where a model makes its vectors."""
+    return Passages(stage) if isinstance(stage, Neural) else stage
+
+
+def plain(stage: Retriever) -> Retriever:
+    """Return the stage itself, or what stores its passages."""
+    return stage.stage if isinstance(stage, Passages) else stage
+
+
+def store_again(stage: Retriever, ids: Ids) -> Ids:
+    """Store documents of a stage again, as they are, under new numbers, which are returned.
+
+    Args:
+        stage: Any.
+        ids: Numbers of stored documents, rising.
+    """
+    if isinstance(stage, Passages):
+        return stage.again(ids)
+    return stage.tables()[""].copy_rows(ids)
+
+
+def _is_enough(found: Hits, hits: Hits, width: int, k: int) -> bool:
+    """Return whether no wider look would find another document for any query."""
+    full = (hits.ids != NO_ID).sum(axis=1) >= k
+    ended = (found.ids != NO_ID).sum(axis=1) < width
+    return bool((full | ended).all())
+
+
+def _placement(parts: Parts) -> _Placement:
+    nothing = np.empty(0, np.int64)
+    ids = [segment.ids[segment.kept] for segment in parts]
+    firsts = [segment.whole("firsts")[segment.kept] for segment in parts]
+    counts = [np.diff(segment.whole("offsets"))[segment.kept] for segment in parts]
+    return _Placement(*(np.concatenate([nothing, *each]) for each in (ids, firsts, counts)))
+
+
+def _join(parts: Sequence[Segment]) -> Columns:
+    return {**join_ragged(parts, "offsets", "spans"), **join_rows(parts, "firsts")}
