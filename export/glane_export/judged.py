@@ -12,6 +12,7 @@ import numpy as np
 
 from glane import BM25, Hits, Results
 from glane.collection.dataset import Dataset, read_beir
+from glane.evaluation.choosing import NORMAL, t_quantile
 from glane.evaluation.measures import evaluate
 from glane.retrievers.contract import Reranker
 from glane.retrievers.neural import Neural
@@ -33,9 +34,6 @@ UNSHOWN = 0.01
 LEAST_DEVIATION = 0.02
 """Standard deviation of a query's loss that is reckoned with at least: a good int8 model has .0225,
 and a few queries without any difference show nothing."""
-
-NORMAL = 1.959964
-"""97.5 % of a normal distribution lie below so many standard deviations."""
 
 
 class Judged:
@@ -153,7 +151,7 @@ def loss_bounds(compared: str, queries: Sequence[str], losses: Sequence[float]) 
     """
     n, mean = len(losses), float(np.mean(losses))
     deviation = max(float(np.std(losses, ddof=1)) if n > 1 else 0.0, LEAST_DEVIATION)
-    half = _quantile(n - 1) * deviation / math.sqrt(n)
+    half = t_quantile(n - 1) * deviation / math.sqrt(n)
     worst = str(Probe("query", queries[int(np.argmax(losses))]))
     remark = f"mean loss {mean:.4f} ± {half:.4f} over {n} queries"
     if mean < UNSHOWN <= mean + half:
@@ -164,21 +162,6 @@ def loss_bounds(compared: str, queries: Sequence[str], losses: Sequence[float]) 
         Bound(compared, f"{name} NDCG@10 lost (95 %)", loss, "at most", limit, worst, n, remark)
         for name, loss, limit in limits
     ]
-
-
-def _quantile(freedom: int) -> float:
-    """Return the 97.5 % quantile of Student's t, by Cornish and Fisher's expansion.
-
-    >>> round(_quantile(9), 2), round(_quantile(299), 3)
-    (2.26, 1.968)
-    """
-    if freedom < 1:
-        return math.inf
-    z = NORMAL
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + first / freedom + second / freedom**2 + third / freedom**3
 
 
 def _ndcg(part: Part, model: Neural[Any, Any]) -> dict[str, float]:

@@ -22,12 +22,18 @@ FILES = ("documents", "queries", "qrels")
 ONE_INPUT = "only one file can be standard input"
 
 
-def add_collection_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the collection."""
+def add_collection_arguments(parser: argparse.ArgumentParser, split: str = "test") -> None:
+    """Declare the collection.
+
+    Args:
+        parser: Of the command.
+        split: The split that is read where none is named.
+    """
+    parser.set_defaults(default_split=split)
     group = parser.add_argument_group("collection")
     group.add_argument("--dataset", metavar="DIR", help="BEIR folder")
     group.add_argument(
-        "--split", metavar="NAME", help="judgements of --dataset, qrels/NAME.tsv, default test"
+        "--split", metavar="NAME", help=f"judgements of --dataset, qrels/NAME.tsv, default {split}"
     )
     group.add_argument(
         "--documents",
@@ -97,7 +103,7 @@ def read_judged(arguments: argparse.Namespace, search: Search | None) -> Dataset
     """
     key, on = fields_of(arguments)
     if arguments.dataset is not None:
-        dataset = read_beir(arguments.dataset, arguments.split or "test", key, on)
+        dataset = read_beir(arguments.dataset, _split(arguments), key, on)
     else:
         if search is not None:
             key = arguments.key or search.key
@@ -109,8 +115,12 @@ def read_judged(arguments: argparse.Namespace, search: Search | None) -> Dataset
 def names_of(arguments: argparse.Namespace) -> dict[str, str | None]:
     """Return what the collection is called in reports."""
     if arguments.dataset is not None:
-        return {"dataset": Path(arguments.dataset).name, "split": arguments.split or "test"}
+        return {"dataset": Path(arguments.dataset).name, "split": _split(arguments)}
     return {"dataset": Path(arguments.qrels).name, "split": None}
+
+
+def _split(arguments: argparse.Namespace) -> str:
+    return str(arguments.split or arguments.default_split)
 
 
 def _of_index(dataset: Dataset, search: Search, index: str) -> Dataset:

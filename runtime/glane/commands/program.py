@@ -25,6 +25,7 @@ LIGHT = {
     "restore": "let an index be what a backup of it holds",
     "search": "search an index",
     "evaluate": "measure a retriever, and a reranker, on a collection with judgements",
+    "tune": "choose an index's settings by judged queries, and write them into it",
     "info": "say what a checkpoint, a model or an index is",
 }
 HEAVY = {

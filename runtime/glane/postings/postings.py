@@ -169,6 +169,12 @@ class Postings:
         made.rows = self.rows.snapshot()
         return made
 
+    def weigh_by(self, weighting: Weighting) -> None:
+        """Weigh otherwise from now on; what is stored stays, since it is not weighed."""
+        self._weighting = weighting
+        self._lock = Guard()
+        self._snapshot = None
+
     def renumber(self, used: Ids) -> None:
         """Give terms new numbers, 0 for the first of those that are used, and so on.
 

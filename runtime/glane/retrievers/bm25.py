@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
@@ -133,3 +133,19 @@ class BM25(Lexical):
     def settings(self) -> dict[str, Any]:
         """Return the arguments, besides the analyzer, that make an equal retriever."""
         return asdict(self.formula)
+
+    def weighed(self, k1: float | None = None, b: float | None = None) -> Self:
+        """Return an equal retriever that weighs by other settings; counts stay as they are.
+
+        Args:
+            k1: As in `BM25`; None leaves it.
+            b: Likewise.
+
+        Raises:
+            ValueError: If a setting is out of range.
+        """
+        made = self.snapshot()
+        k1, b = self.formula.k1 if k1 is None else k1, self.formula.b if b is None else b
+        made.formula = replace(self.formula, k1=k1, b=b)
+        made._postings.weigh_by(made.formula.weighting)
+        return made

@@ -70,14 +70,19 @@ def fuse(
     check_fusion(method, weight)
     if len(first.ids) != len(second.ids):
         raise ValueError(f"got {len(first.ids)} rows of hits and {len(second.ids)}")
-    scale = _reciprocal_ranks if method == "rrf" else _standardised
+    scale = _reciprocal_ranks if method == "rrf" else standardised
     rows = []
     for query in range(len(first.ids)):
         one, other = first.row(query), second.row(query)
         ids = np.union1d(one[0], other[0])
-        total = weight * scale(*one, ids) + (1 - weight) * scale(*other, ids)
-        rows.append((ids, total.astype(np.float32)))
+        rows.append((ids, joined(scale(*one, ids), scale(*other, ids), weight)))
     return Hits.from_rows(rows, k)
+
+
+def joined(one: Floats, other: Floats, weight: float) -> Scores:
+    """Return the sum of what two rankings say of the same documents, the first with `weight`."""
+    total: Floats = weight * one + (1 - weight) * other
+    return total.astype(np.float32)
 
 
 def _cut(hits: Hits, k: int) -> Hits:
@@ -246,7 +251,7 @@ def _reciprocal_ranks(ids: Ids, scores: Scores, union: Ids) -> Floats:
     return values
 
 
-def _standardised(ids: Ids, scores: Scores, union: Ids) -> Floats:
+def standardised(ids: Ids, scores: Scores, union: Ids) -> Floats:
     """Return each score less the mean, over the deviation; what is not ranked gets the lowest."""
     if len(ids) == 0:
         return np.zeros(len(union))
