@@ -16,6 +16,7 @@ from glane.retrievers.collection import STAGES, Collection
 from glane.retrievers.contract import Reranker, Retriever
 from glane.retrievers.fusion import read_fusion
 from glane.retrievers.opening import check_tables, open_stage
+from glane.retrievers.passages import plain
 from glane.retrievers.registry import name_of
 from glane.store.documents import Documents
 from glane.store.lock import LOCK, Lock, writing
@@ -74,9 +75,7 @@ def load(
 
 def _loaded(state: State, models: Models, threads: int | None) -> Saved:
     settings = state.manifest.settings
-    if "search" not in settings:
-        raise IndexDamaged(f"{str(state.folder)!r} holds a retriever alone, and no keys")
-    fields = _fields(settings["search"], state.folder)
+    fields = fields_of(state)
     given = [place for place in STAGES if models.get(place) is not None]
     there = settings.get("stages")
     named = [*(there if isinstance(there, dict) else ()), *given]
@@ -85,20 +84,36 @@ def _loaded(state: State, models: Models, threads: int | None) -> Saved:
     if "retriever" not in stages:
         raise IndexDamaged(f"{str(state.folder)!r} is damaged: it has no retriever")
     reranker = stages.get("reranker")
-    if reranker is not None and not isinstance(reranker, Reranker):
+    if reranker is not None and not (
+        isinstance(reranker, Reranker) and isinstance(plain(reranker), Reranker)
+    ):
         raise IndexDamaged(f"{str(state.folder)!r} is damaged: its reranker does not rerank")
-    kept = Documents() if "documents" in state.parts else None
     check_tables(state, places)
-    values = Values(fields.types) if fields.types else None
-    fusion = read_fusion(settings["search"].get("fusion", {}), state.folder)
-    empty = Collection(stages["retriever"], reranker, Names(), kept, values, fusion)
+    empty = emptied(state, stages["retriever"], reranker)
     if set(empty.tables()) != set(state.parts):
         found = f"{sorted(state.parts)}, not {sorted(empty.tables())}"
         raise IndexDamaged(f"{str(state.folder)!r} is damaged: it has the tables {found}")
     return Saved(empty.filled(state), fields, state)
 
 
-def _fields(record: Any, folder: Path) -> Fields:  # noqa: ANN401 (parsed JSON)
+def emptied(state: State, retriever: Retriever, reranker: Reranker | None) -> Collection:
+    """Return an empty collection that is like that of an index, of stages that are given."""
+    types = fields_of(state).types
+    kept = Documents() if "documents" in state.parts else None
+    values = Values(types) if types else None
+    fusion = read_fusion(state.manifest.settings["search"].get("fusion", {}), state.folder)
+    return Collection(retriever, reranker, Names(), kept, values, fusion)
+
+
+def fields_of(state: State) -> Fields:
+    """Return what of a document an index reads.
+
+    Raises:
+        IndexDamaged: If it does not say so, as one that holds a retriever alone.
+    """
+    folder, record = state.folder, state.manifest.settings.get("search")
+    if record is None:
+        raise IndexDamaged(f"{str(folder)!r} holds a retriever alone, and no keys")
     match record:
         case {"key": str(key), "on": [*on]} if on and all(isinstance(each, str) for each in on):
             return Fields(key, on, _types(record.get("fields", {}), folder))
@@ -145,7 +160,7 @@ def save(
         CheckpointError: If it was written to in the meantime, or a model is not what it was.
     """
     for stage in collection.stages().values():
-        name_of(stage)
+        name_of(plain(stage))
     with index_folder(folder) as lock:
         return commit_to(lock, collection, fields, seen, link=link)
 
@@ -246,7 +261,7 @@ def drafting(folder: Path, fields: Fields, *, link: bool, wait: float = 0) -> It
 def _content(collection: Collection, fields: Fields, old: Manifest | None, link: bool) -> Content:
     stages = collection.stages()
     for stage in stages.values():
-        name_of(stage)
+        name_of(plain(stage))
     if old is None:
         models, copies = _models(stages, link)
     else:

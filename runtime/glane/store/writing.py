@@ -11,7 +11,7 @@ import logging
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -134,8 +134,7 @@ def commit(lock: Lock, content: Content, seen: Manifest | None, name: str = MANI
             f"{seen.generation}: it is at {found}; load it again"
         )
     sweep(lock)
-    base = old or manifest_there(folder, MANIFEST) or Manifest(0, {}, {}, {})
-    writer = _Writer(folder, base, follows=seen is not None)
+    writer = _Writer(folder, _there(folder, old, name), follows=seen is not None)
     new_manifest = folder / f"{name}.new"
     try:
         new = writer.write(content)
@@ -158,6 +157,27 @@ def commit(lock: Lock, content: Content, seen: Manifest | None, name: str = MANI
     else:
         LOG.debug("wrote a draft of generation %d of %s", new.generation, folder)
     return new
+
+
+def _there(folder: Path, old: Manifest | None, name: str) -> Manifest:
+    """Return what lies in an index already: what its manifest names, or a draft and its manifest.
+
+    Args:
+        folder: The index.
+        old: The manifest that is to be replaced, if there is one.
+        name: Its name.
+    """
+    if old is not None and name == MANIFEST:
+        return old
+    index = manifest_there(folder, MANIFEST) or Manifest(0, {}, {}, {})
+    if old is None:
+        return index
+    tables = dict(old.tables)
+    for table, entry in index.tables.items():  # written since the draft was begun, perhaps
+        own = tables.get(table, TableEntry(0, [], []))
+        tables[table] = replace(own, segments=[*own.segments, *entry.segments])
+    generation = max(old.generation, index.generation)
+    return Manifest(generation, old.settings, tables, {**index.files, **old.files})
 
 
 def publish(lock: Lock) -> Manifest:

@@ -1,0 +1,122 @@
+"""The texts that an index was made of: of the documents that it keeps, or of a file; checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+
+from glane.collection.fields import join_fields
+from glane.collection.ids import find_ids
+from glane.collection.records import read_record
+from glane.collection.rows import Rows
+from glane.model.progress import bar
+from glane.retrievers.answers import Fields
+from glane.retrievers.collection import content_hashes
+from glane.store.documents import Documents
+from glane.store.names import Hashes, Name, Names
+from glane.store.segments import ids_left, places
+from glane.types import Ids
+
+AT_ONCE = 512
+"""Documents that are read or looked up together."""
+
+Texts = Callable[[Names, Ids], Iterator[str]]
+"""Yields the text of each document, of rising numbers, by the keys of the index."""
+
+
+def kept_texts(kept: Documents, fields: Fields) -> Texts:
+    """Return the texts of the documents that an index keeps."""
+
+    def texts(_: Names, numbers: Ids) -> Iterator[str]:
+        for start in range(0, len(numbers), AT_ONCE):
+            for record in kept.get(numbers[start : start + AT_ONCE]):
+                yield join_fields(record, fields.on)
+
+    return texts
+
+
+def check_file(rows: Rows, fields: Fields, keys: Names) -> int:
+    """Read a file once, so that what would be refused is refused before anything is encoded.
+
+    Returns:
+        How many of its documents the index does not hold.
+
+    Raises:
+        ValueError: If it lacks a document of the index, or has another text for it.
+    """
+    n_unknown = 0
+    found = np.zeros(keys.rows.next_id, np.bool_)
+    with bar(None, "reading documents", shown=True) as shown:
+        for lines, names, texts in _read(rows, fields):
+            numbers = find_ids(keys, names)
+            there = np.flatnonzero(numbers >= 0)
+            own = contents(keys, numbers[there])
+            differ = (own != content_hashes(texts)[there]).any(axis=1)
+            if differ.any():
+                row = int(there[differ][0])
+                raise ValueError(
+                    f"{rows.place(lines[row])}, id {names[row]!r}: its text differs from the one "
+                    "that the index holds; `glane add` the file first"
+                )
+            found[numbers[there]] = True
+            n_unknown += len(names) - len(there)
+            shown.update(len(names))
+    missing = np.flatnonzero(~found[ids_left(keys.rows.parts)])
+    if len(missing):
+        (name,) = keys.names(ids_left(keys.rows.parts)[missing[:1]])
+        raise ValueError(
+            f"{rows.name} lacks {len(missing)} documents of the index, such as {name!r}; pass the "
+            "file that the index was made of, or `glane delete` them first"
+        )
+    return n_unknown
+
+
+def file_texts(rows: Rows, fields: Fields) -> Texts:
+    """Return the texts of a file's documents; those that come before their turn wait in memory."""
+
+    def texts(keys: Names, numbers: Ids) -> Iterator[str]:
+        wanted, turns, waiting = set(numbers.tolist()), iter(numbers.tolist()), dict[int, str]()
+        turn = next(turns, None)
+        for _, names, found in _read(rows, fields):
+            for number, text in zip(find_ids(keys, names).tolist(), found, strict=True):
+                if number in wanted:
+                    wanted.remove(number)
+                    waiting[number] = text
+            while turn in waiting:
+                yield waiting.pop(turn)
+                turn = next(turns, None)
+        if turn is not None:
+            raise ValueError(f"{rows.name} was changed while it was read; run the command again")
+
+    return texts
+
+
+def _read(rows: Rows, fields: Fields) -> Iterator[tuple[list[int], list[Name], list[str]]]:
+    """Yield line, id and text of the documents of a file, some together."""
+    records = iter(rows)
+    while chunk := list(islice(records, AT_ONCE)):
+        read = [read_record(each, fields.key, fields.on, rows.place(n)) for n, each in chunk]
+        yield [n for n, _ in chunk], [key for key, _ in read], [text for _, text in read]
+
+
+def check_texts(keys: Names, numbers: Ids, texts: Sequence[str]) -> None:
+    """Refuse texts that are not those that the index was made of.
+
+    Raises:
+        ValueError: If there is one; the message names the document.
+    """
+    differ = (contents(keys, numbers) != content_hashes(texts)).any(axis=1)
+    if differ.any():
+        (name,) = keys.names(numbers[differ][:1])
+        raise ValueError(
+            f"document {name!r} does not have the text that the index holds; pass --documents with "
+            "a file in which it has, or `glane add` it first"
+        )
+
+
+def contents(keys: Names, numbers: Ids) -> Hashes:
+    """Return the hash of the text that was encoded of each document, shape (n, 2)."""
+    rows = [part.arrays["contents"][row] for part, row in places(keys.rows.parts, numbers)]
+    return np.array(rows, np.uint64).reshape(-1, 2)
