@@ -21,6 +21,7 @@ LIGHT = {
     "add": "add documents to an index, replacing those with the same id",
     "delete": "delete documents from an index",
     "compact": "drop what is left of deleted documents, and join what lies apart",
+    "migrate": "encode an index's documents with a new model, while the old one serves",
     "backup": "copy what an index is now, while others search it and write to it",
     "restore": "let an index be what a backup of it holds",
     "search": "search an index",
