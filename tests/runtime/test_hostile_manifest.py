@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from glane import BM25, CheckpointError, ColBERT, Search, SparseEmbed
+from glane import BM25, CheckpointError, ColBERT, FusionSettings, Search, SparseEmbed
 from glane.commands.main import main
 from glane.store.manifest import SEAL
 
@@ -59,6 +59,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
         key="_id",
         on="text",
         keep_documents=True,
+        fusion=FusionSettings("relative", 0.4, 50),
     )
     search.add([*DOCUMENTS, {"_id": "gone", "text": "Granite."}])
     search.save(folder / "index")
@@ -132,7 +133,7 @@ def test_every_field_of_another_type_is_refused_by_name_or_does_no_harm(
         change(tmp_path / str(number))
 
 
-COMMANDS = ("info", "verify", "search", "add", "delete", "compact", "evaluate")
+COMMANDS = ("info", "verify", "search", "add", "delete", "compact", "evaluate", "tune")
 
 
 def argv(command: str, index: str, folder: Path) -> list[str]:
@@ -145,6 +146,7 @@ def argv(command: str, index: str, folder: Path) -> list[str]:
         "delete": ["delete", index, "sea", "--threads", "1"],
         "compact": ["compact", index, "--threads", "1"],
         "evaluate": ["evaluate", "--index", index, *beir, "--threads", "1"],
+        "tune": ["tune", index, "--dataset", str(folder / "beir"), "--threads", "1"],
     }[command]
 
 
@@ -170,6 +172,10 @@ WRONG: list[tuple[tuple[str | int, ...], Any]] = [
     (("settings", "stages", "reranker", "storage", "pool"), 0),
     (("settings", "search"), 5),
     (("settings", "search", "on"), 5),
+    (("settings", "search", "fusion"), 5),
+    (("settings", "search", "fusion"), {"fuse": "mean"}),
+    (("settings", "search", "fusion", "fuse_weight"), "much"),
+    (("settings", "search", "fusion", "candidates"), 0),
     (("settings", "models"), {}),
     (("settings", "models", "reranker"), 5),
     (("tables",), {}),
