@@ -52,7 +52,7 @@ def main() -> None:
             export(out / name, model, kind)
             glane(["index", *documents, "--reranker", str(model)], out / f"{name}-{kind}-index")
             for label, fuse in (
-                ("", []),
+                ("", ["--fuse", "none"]),
                 (" fused", ["--fuse", "relative", "--fuse-weight", WEIGHT]),
             ):
                 run = out / f"{name}-{kind}-index"
