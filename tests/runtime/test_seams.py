@@ -368,7 +368,7 @@ def test_a_manifest_of_any_wrong_shape_is_one_clear_error(
     (folder / "manifest.json").unlink()
     (folder / "manifest.json").write_bytes(sealed(record))
     try:
-        Search.load(folder, threads=1).search(["tea light"], k=3, fuse="relative")
+        Search.load(folder, threads=1).search(["tea light"], k=3, fuse="relative", fuse_weight=0.5)
     except CheckpointError:
         pass
     finally:
@@ -548,7 +548,7 @@ def test_an_index_of_the_first_format_opens_and_is_upgraded_by_writing(tmp_path:
     shutil.copytree(FIXTURES / "index-format-1", folder)
     search = Search.load(folder, threads=1)
     queries = ["light on plants", "river stone tea"]
-    wanted = search.search(queries, k=3, fuse="relative")
+    wanted = search.search(queries, k=3, fuse="relative", fuse_weight=0.5)
     assert wanted.ids == [["leaf", "tea"], ["tea", 7]]
     assert search.documents(["tea"]) == [
         {"id": "tea", "title": "Tea", "text": "Green tea grows on hills, in the light."}
@@ -557,10 +557,16 @@ def test_an_index_of_the_first_format_opens_and_is_upgraded_by_writing(tmp_path:
     with Search.edit(folder, threads=1) as edited:
         edited.add([{"id": "new", "title": "", "text": "brand new"}])
         edited.delete(["new"])
-    assert Search.load(folder, threads=1).search(queries, k=3, fuse="relative") == wanted
+    assert (
+        Search.load(folder, threads=1).search(queries, k=3, fuse="relative", fuse_weight=0.5)
+        == wanted
+    )
     with Search.edit(folder, threads=1) as edited:
         edited.compact()
-    assert Search.load(folder, threads=1).search(queries, k=3, fuse="relative") == wanted
+    assert (
+        Search.load(folder, threads=1).search(queries, k=3, fuse="relative", fuse_weight=0.5)
+        == wanted
+    )
     assert not list(folder.rglob("*.npy"))
     assert damaged_files(folder) == []
 
