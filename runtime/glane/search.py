@@ -18,11 +18,12 @@ from glane.collection.records import read_records
 from glane.errors import GlaneError, IndexDamaged
 from glane.hits import Key
 from glane.model.progress import bar
-from glane.retrievers.answers import Answers, Fields, Now
+from glane.retrievers.answers import Fields, Now
 from glane.retrievers.awaiting import awaitable
 from glane.retrievers.bm25 import BM25
 from glane.retrievers.collection import Collection, check_stages
 from glane.retrievers.contract import Reranker, Retriever
+from glane.retrievers.explaining import Explains
 from glane.retrievers.fusion import UNSAID, FusionSettings, check_reranks
 from glane.retrievers.passages import PassageVectors, in_passages, plain
 from glane.saved import Draft
@@ -44,7 +45,7 @@ ENCODE_CHARACTERS = 1 << 13
 """... but not many more than have so many characters together: float32 is twice as large."""
 
 
-class Search(Answers):
+class Search(Explains):
     """A retriever and, where wanted, a reranker over documents given as dictionaries.
 
     It holds one state, which is made whole before it takes the place of the one before: a change

@@ -148,11 +148,11 @@ def _of_runs(
         origins: list[int | None] = [None]
         for number in group:
             start, stop = places[number]
-            own = range(start, stop) if stop else [None] * len(runs[number])
-            origins += [*own, None]
+            origins += range(start, stop) if stop else [None] * len(runs[number])
+            origins.append(None)
         for term in dict.fromkeys(analyzer.terms(" ".join(runs[number] for number in group))):
             for at in _all(term, joined):
-                own = [origin for origin in origins[at : at + len(term)] if origin is not None]
+                own = [place for place in origins[at : at + len(term)] if place is not None]
                 if own:
                     yield folded.place(term, own[0], own[-1] + 1)
 

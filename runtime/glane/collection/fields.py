@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from glane.model.preparation import clean
 
@@ -57,11 +57,47 @@ def join_fields(record: Mapping[str, Any], fields: Sequence[str]) -> str:
     >>> join_fields({"title": "Tea", "text": "A leaf."}, ["title", "text", "notes"])
     'Tea A leaf.'
     """
-    parts = []
+    return " ".join(part.text for part in joined_fields(record, fields))
+
+
+class FieldText(NamedTuple):
+    """The text of one field, and where it lies in the text of all.
+
+    Attributes:
+        name: Of the field.
+        value: Its text as the record has it.
+        text: What is searched of it: the same without the white space around it.
+        start: Its first character in the text that `join_fields` makes.
+    """
+
+    name: str
+    value: str
+    text: str
+    start: int
+
+    def piece(self, start: int, stop: int) -> tuple[int, int] | None:
+        """Return where a piece of the joined text lies in `value`; None where it lies outside."""
+        low, high = max(start, self.start), min(stop, self.start + len(self.text))
+        if low >= high:
+            return None
+        shift = len(self.value) - len(self.value.lstrip()) - self.start
+        return low + shift, high + shift
+
+
+def joined_fields(record: Mapping[str, Any], fields: Sequence[str]) -> list[FieldText]:
+    """Return the fields that `join_fields` joins, those without text left out.
+
+    Raises:
+        ValueError: If a field holds something else than text.
+    """
+    parts: list[FieldText] = []
+    start = 0
     for name in fields:
         value = look_up(record, name)
         if value is not None and not isinstance(value, str):
             raise ValueError(f"field {name!r} must be text, got {type(value).__name__}: {value!r}")
         if value and value.strip():
-            parts.append(clean(value).strip())
-    return " ".join(parts)
+            text = clean(value).strip()
+            parts.append(FieldText(name, value, text, start))
+            start += len(text) + 1
+    return parts

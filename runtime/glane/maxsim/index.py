@@ -19,8 +19,10 @@ from glane.maxsim.quantization import (
     CodedVectors,
     CodeKind,
     TokenCodes,
+    as_stored,
     check_kind,
     check_tokens,
+    decode,
     encode,
 )
 from glane.store.columns import Column
@@ -34,10 +36,11 @@ from glane.store.segments import (
     join_ragged,
     locate,
     n_left,
+    places,
     rows_within,
     split,
 )
-from glane.types import Ids, Mask, Scores, unshared
+from glane.types import Floats, Ids, Mask, Scores, unshared
 from glane.vectors import TokenVectors
 
 QUERIES_AT_ONCE = 8
@@ -179,6 +182,26 @@ class MaxSimIndex:
             return _score(parts, query, ids, tokens_of, self.threads)
 
         return score
+
+    def similarities(self, query: TokenVectors, number: int) -> Floats:
+        """Return the products of one query's tokens with the stored vectors of a document.
+
+        Args:
+            query: Of the index's width, one row.
+            number: Of the document.
+
+        Returns:
+            float32, shape (n_query_tokens, n_stored).
+
+        Raises:
+            ValueError: If the number is not stored, or the query has another width.
+        """
+        check_tokens(query, self.dim, "queries")
+        ((part, row),) = places(self.rows.parts, [number])
+        stored = tokens_of(part.arrays)[row : row + 1]
+        values, scales = decode(stored, slice(None))
+        products: Floats = as_stored(query.values, stored) @ values.T
+        return products if scales is None else products * scales.T
 
     def snapshot(self) -> Self:
         """Return an equal index; changes of one leave the other alone, and nothing is copied."""

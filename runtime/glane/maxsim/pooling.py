@@ -128,14 +128,26 @@ def clusters(values: Floats, merges: Ids, n_clusters: int) -> Clusters:
         merges: From `ward`.
         n_clusters: At least 1; more than n gives each vector its own.
     """
-    kept = merges[: max(0, len(values) - n_clusters)]
-    first = np.arange(len(values))
-    first[kept[:, 0]] = kept[:, 1]
-    while (first[first] != first).any():
-        first = first[first]
+    first = first_of_cluster(merges, len(values), n_clusters)
     members = (np.unique(first)[:, None] == first).astype(np.float32)
     sizes = members.sum(axis=1)
     return Clusters(members @ values / sizes[:, None], sizes)
+
+
+def first_of_cluster(merges: Ids, n_vectors: int, n_clusters: int) -> Ids:
+    """Return the first vector of each vector's cluster, at one height of their hierarchy.
+
+    Args:
+        merges: From `ward`.
+        n_vectors: How many there are.
+        n_clusters: At least 1; more than there are vectors gives each its own.
+    """
+    kept = merges[: max(0, n_vectors - n_clusters)]
+    first = np.arange(n_vectors)
+    first[kept[:, 0]] = kept[:, 1]
+    while (first[first] != first).any():
+        first = first[first]
+    return first
 
 
 def _costs(means: Floats, sizes: Floats) -> Floats:

@@ -61,6 +61,24 @@ class Batch(NamedTuple):
     score_mask: Mask
 
 
+class Counted(NamedTuple):
+    """Tokens of one text whose vectors count.
+
+    Attributes:
+        names: Entries of the vocabulary, markers and expansion included.
+        places: Shape (n_tokens, 2), the first character and the one behind the last; -1 and -1 of
+            a token that is not of the text.
+    """
+
+    names: list[str]
+    places: Ids
+
+    def piece(self, token: int) -> tuple[int, int] | None:
+        """Return where a token lies, None where it is not of the text."""
+        start, stop = self.places[token].tolist()
+        return None if start < 0 else (start, stop)
+
+
 class TextPreparer:
     """Turns texts into token ids and masks as one checkpoint prescribes.
 
@@ -172,6 +190,21 @@ class TextPreparer:
         offsets = self._tokenizer.encode(whole, add_special_tokens=False).offsets
         found = np.array(offsets, np.int64).reshape(-1, 2)
         return frame.within(text, np.maximum.accumulate(found, axis=0))
+
+    def counted(self, text: str, role: Role) -> Counted:
+        """Return the tokens of a text whose vectors count, and where they lie in it.
+
+        Args:
+            text: Any string; of a long one the beginning that is read.
+            role: How it is read.
+        """
+        frame = self.frames[role]
+        batch = self.encode([text], role)
+        ids, mask = batch.input_ids[0], batch.score_mask[0]
+        places = np.full((len(ids), 2), -1)
+        own = self.places(text, role)[: frame.room]
+        places[len(frame.before) : len(frame.before) + len(own)] = own
+        return Counted([self.token(int(id)) for id in ids[mask]], places[mask])
 
     def length(self, row: Ids, role: Role) -> int:
         """Return how many tokens of a row from `tokenize` the model is given."""

@@ -164,7 +164,7 @@ class Answers:
         k, width = _widths(now, k, ranking)
         condition = None if filter is None else read_filter(filter)
         took: Timings | None = {} if timings else None
-        with _damage_named(now):
+        with damage_named(now):
             within = None
             if condition is not None:
                 with timed(took, "filter"):
@@ -199,7 +199,7 @@ class Answers:
         now = self._now
         ranking = _ranking(now, option)
         k, width = _widths(now, k, ranking)
-        with _damage_named(now):
+        with damage_named(now):
             ways = now.collection.ranked(texts, k, width).ways(k, ranking)
             return {way: now.collection.named(hits) for way, hits in ways.items()}
 
@@ -224,7 +224,7 @@ class Answers:
             ValueError: If it cannot be read, names another field or a value of another type.
         """
         now = self._now
-        with _damage_named(now):
+        with damage_named(now):
             numbers = np.flatnonzero(now.collection.within(read_filter(filter)))
             return now.collection.keys.names(numbers)
 
@@ -239,7 +239,7 @@ class Answers:
         if now.collection.kept is None:
             raise ValueError("documents are not kept; pass keep_documents=True")
         numbers = now.collection.numbers(keys)
-        with _damage_named(now):
+        with damage_named(now):
             return now.collection.kept.get(numbers)
 
     def numbers(self, keys: Iterable[Key]) -> Ids:
@@ -273,7 +273,7 @@ def _widths(now: Now, k: int, ranking: Ranking) -> tuple[int, int]:
 
 
 @contextmanager
-def _damage_named(now: Now) -> Iterator[None]:
+def damage_named(now: Now) -> Iterator[None]:
     """Turn an error that damaged files have caused into one that names them."""
     try:
         yield

@@ -11,11 +11,13 @@ import numpy as np
 
 from glane.maxsim.index import MaxSimIndex, TokenStorage
 from glane.maxsim.kernel import maxsim_scores
+from glane.maxsim.pooling import each_text, first_of_cluster, ward
 from glane.model.encoder import Encoder
 from glane.model.preparation import Batch, Role
 from glane.ragged import join_lengths
 from glane.retrievers.neural import NeuralReranker
-from glane.types import Floats
+from glane.retrievers.shares import Match, Matches
+from glane.types import Floats, Ids
 from glane.vectors import TokenVectors
 
 
@@ -63,6 +65,49 @@ class ColBERT(NeuralReranker[TokenVectors, MaxSimIndex]):
         made = super().from_record(record, model, threads)
         made.store_as(TokenStorage(**record["storage"]))
         return made
+
+    def explain(self, query: str, number: int, text: str | None) -> Matches:
+        """Return which stored token each token of a query is most similar to.
+
+        Args:
+            query: Any string.
+            number: Of the document.
+            text: What was encoded of it, for the places; None where that is not at hand.
+
+        Raises:
+            ValueError: If the number is not stored.
+        """
+        vectors = self.encode_queries([query])
+        score = float(self.index.scorer()(vectors, np.array([number]))[0])
+        similar = self.index.similarities(vectors, number)
+        if not similar.shape[1]:
+            return Matches(score, [])
+        asked = self.encoder.preparer.counted(query, "query")
+        tokens = None if text is None else self.encoder.preparer.counted(text, "document")
+        best = similar.argmax(axis=1)
+        winners = best if text is None else self._winners(vectors, text, best, similar.shape[1])
+        matches = []
+        for row, (name, winner) in enumerate(zip(asked.names, winners.tolist(), strict=True)):
+            piece = None if tokens is None else tokens.piece(winner)
+            matched = None if tokens is None else tokens.names[winner]
+            share = float(similar[row, best[row]])
+            pieces = [] if piece is None else [piece]
+            matches.append(Match(name, share, asked.piece(row), matched, pieces))
+        return Matches(score, matches)
+
+    def _winners(self, query: TokenVectors, text: str, best: Ids, n_stored: int) -> Ids:
+        """Return which of a document's tokens stands for each query token's best stored vector.
+
+        Where vectors were pooled, that is the most similar of those that were put together.
+        """
+        factor = self.index.storage.pool
+        if factor == 1:
+            return best
+        (values,) = each_text(self.encode_documents([text]).half())
+        first = first_of_cluster(ward(values), len(values), n_stored)
+        together = np.unique(first)[best][:, None] == first
+        similar = np.where(together, query.values @ values.T, -np.inf)
+        return np.asarray(similar.argmax(axis=1), np.int64)
 
     def _encode(self, texts: Sequence[str], role: Role, progress: bool) -> TokenVectors:
         rows = self.encoder.map(texts, role, _counted_vectors, progress=progress)

@@ -241,6 +241,10 @@ class Collection:
         ids = [self.keys.names(numbers) for numbers, _ in rows]
         return Results(ids, [scores.tolist() for _, scores in rows])
 
+    def is_of(self, number: int, text: str) -> bool:
+        """Return whether the text of a stored document is this."""
+        return not self._is_new(np.array([number]), content_hashes([text]))[0]
+
     def _is_new(self, known: Ids, hashes: Hashes) -> Mask:
         """Return which documents are not stored, or with another text."""
         is_new = np.ones(len(known), np.bool_)

@@ -70,13 +70,38 @@ def fuse(
     check_fusion(method, weight)
     if len(first.ids) != len(second.ids):
         raise ValueError(f"got {len(first.ids)} rows of hits and {len(second.ids)}")
-    scale = _reciprocal_ranks if method == "rrf" else standardised
     rows = []
     for query in range(len(first.ids)):
-        one, other = first.row(query), second.row(query)
-        ids = np.union1d(one[0], other[0])
-        rows.append((ids, joined(scale(*one, ids), scale(*other, ids), weight)))
+        both = scaled(first.row(query), second.row(query), method)
+        rows.append((both.ids, joined(both.first, both.second, weight)))
     return Hits.from_rows(rows, k)
+
+
+class Scaled(NamedTuple):
+    """What two rankings of one query say of each document, on one scale.
+
+    Attributes:
+        ids: Documents of either, rising.
+        first: What the first says.
+        second: What the second says.
+    """
+
+    ids: Ids
+    first: Floats
+    second: Floats
+
+
+def scaled(one: tuple[Ids, Scores], other: tuple[Ids, Scores], method: Fusion) -> Scaled:
+    """Return what two rankings of one query say of each document, before it is weighed.
+
+    Args:
+        one: Ids and scores of the first ranking, best first.
+        other: Of the second.
+        method: As `fuse` takes it.
+    """
+    scale = _reciprocal_ranks if method == "rrf" else standardised
+    ids = np.union1d(one[0], other[0])
+    return Scaled(ids, scale(*one, ids), scale(*other, ids))
 
 
 def joined(one: Floats, other: Floats, weight: float) -> Scores:

@@ -15,6 +15,7 @@ import numpy as np
 from glane.analysis.analyzer import Analyzer
 from glane.analysis.counting import TermCounter
 from glane.analysis.fingerprint import check_noted, noted
+from glane.analysis.locating import locate
 from glane.analysis.vocabulary import Vocabulary
 from glane.errors import CheckpointError
 from glane.hits import Hits, check_k
@@ -23,8 +24,18 @@ from glane.model.preparation import check_texts
 from glane.postings.inverted import check_terms
 from glane.postings.postings import Postings, Weighting
 from glane.postings.statistics import Derive, derive_nothing
+from glane.retrievers.shares import (
+    Match,
+    Matches,
+    by_term,
+    first_scores,
+    matched_text,
+    only,
+    single_terms,
+)
 from glane.store.reading import open_state
 from glane.store.segments import Segments
+from glane.store.segments import locate as locate_rows
 from glane.store.stage import load_tables, record_of, save_retriever
 from glane.threads import Guard
 from glane.types import Ids, Mask
@@ -185,6 +196,39 @@ class Lexical(ABC):
         check_k(k)
         self._check_vocabulary(queries, "queries")
         return self._postings.search(self._weigh_queries(queries), k, within)
+
+    def explain(self, query: str, number: int, text: str | None) -> Matches:
+        """Return what the score of a query with a stored document is made of, a term each.
+
+        Args:
+            query: Any string.
+            number: Of the document.
+            text: What was encoded of it, for the places; None where that is not at hand.
+
+        Raises:
+            ValueError: If the number is not stored.
+        """
+        locate_rows(self._postings.rows.parts, np.array([number]))
+        asked = self._weigh_queries(self.encode_queries([query]))
+        within = only(number, self._postings.rows.next_id)
+        (score,) = first_scores(self._postings.search(asked, 1, within))
+        shares = first_scores(self._postings.search(single_terms(asked), 1, within))
+        in_query = by_term(locate(self.analyzer, query))
+        in_text = {} if text is None else by_term(locate(self.analyzer, text))
+        matches = [
+            Match(
+                term,
+                share,
+                in_query.get(term, [None])[0],
+                matched_text(text, in_text.get(term, [])),
+                in_text.get(term, []),
+            )
+            for term, share in zip(
+                self._vocabulary.terms(asked.indices.tolist()), shares, strict=True
+            )
+            if share
+        ]
+        return Matches(score, matches)
 
     def decode(self, vectors: SparseVectors) -> list[dict[str, float]]:
         """Return the terms and values of each row of vectors."""

@@ -19,6 +19,7 @@ from glane.ragged import Rows, check_rising, checked_offsets, join_lengths, join
 from glane.retrievers.contract import Retriever
 from glane.retrievers.neural import Neural, NeuralReranker
 from glane.retrievers.registry import find
+from glane.retrievers.shares import Explaining, Matches
 from glane.store.segments import (
     Arrays,
     Columns,
@@ -282,6 +283,27 @@ class Passages:
             ids[query, : len(row)] = row
         candidates = Hits(ids, np.full(ids.shape, NO_SCORE, np.float32))
         return placement.by_document(self.stage.rerank(queries, candidates, width), k)
+
+    def explain(self, query: str, number: int, text: str | None) -> Matches:
+        """Return what the score of a query with a document's best passage is made of.
+
+        Args:
+            query: Any string.
+            number: Of the document.
+            text: What was encoded of it, for the places; None where that is not at hand.
+
+        Raises:
+            ValueError: If the number is not stored.
+            TypeError: If the retriever does not explain.
+        """
+        if not isinstance(self.stage, Explaining):
+            raise TypeError(f"{type(self.stage).__name__} does not explain its scores")
+        passage, place = self.best(self.encode_queries([query]), number)
+        start, stop = self.spans(number)[place].tolist()
+        own = None if text is None else clean(text)[start:stop]
+        found = self.stage.explain(query, passage, own)
+        matches = [match.shifted(start) for match in found.matches]
+        return Matches(found.score, matches, (start, stop))
 
     def compact(self) -> None:
         """Drop what is left of deleted documents; numbers stay."""

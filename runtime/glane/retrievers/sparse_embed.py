@@ -13,6 +13,7 @@ from glane.model.encoder import Encoder
 from glane.model.preparation import Batch, Role
 from glane.postings.term_embeddings import CANDIDATES, TermEmbeddingIndex, sparse_embed_scores
 from glane.retrievers.neural import NeuralReranker
+from glane.retrievers.shares import Matches, of_terms, single_terms
 from glane.retrievers.splade import Tally, active_terms, decode
 from glane.vectors import SparseVectors, TermEmbeddings
 
@@ -48,6 +49,26 @@ class SparseEmbed(NeuralReranker[TermEmbeddings, TermEmbeddingIndex]):
         """
         super().__init__(encoder)
         self.asked = Tally()
+
+    def explain(self, query: str, number: int, text: str | None) -> Matches:
+        """Return what the score of a query with a stored document is made of, a term each.
+
+        Args:
+            query: Any string.
+            number: Of the document.
+            text: What was encoded of it, for the places; None where that is not at hand.
+
+        Raises:
+            ValueError: If the number is not stored.
+        """
+        asked = self.encode_queries([query])
+        numbers = np.array([number])
+        score = self.index.scorer()
+        each = TermEmbeddings(single_terms(asked.terms), asked.embeddings)
+        rows = [each[place : place + 1] for place in range(len(each))]
+        shares = [float(score(row, numbers)[0]) for row in rows]
+        matches = of_terms(self.encoder, asked.terms, shares, query, text)
+        return Matches(float(score(asked, numbers)[0]), matches)
 
     def n_active_terms(self) -> int:
         """Return how many terms all stored documents have together."""

@@ -16,6 +16,8 @@ from glane.model.preparation import Batch, Role, TextPreparer
 from glane.postings.postings import Postings, weigh_as_it_is
 from glane.ragged import join_lengths
 from glane.retrievers.neural import Neural
+from glane.retrievers.shares import Matches, first_scores, of_terms, only, single_terms
+from glane.store.segments import locate
 from glane.threads import Guard
 from glane.types import Ids, Scores
 from glane.vectors import SparseVectors
@@ -82,6 +84,24 @@ class Splade(Neural[SparseVectors, Postings]):
     def decode(self, vectors: SparseVectors) -> list[dict[str, float]]:
         """Return the terms of each row by their names, with their weights, heaviest first."""
         return decode(vectors, self.encoder.preparer)
+
+    def explain(self, query: str, number: int, text: str | None) -> Matches:
+        """Return what the score of a query with a stored document is made of, a term each.
+
+        Args:
+            query: Any string.
+            number: Of the document.
+            text: What was encoded of it, for the places; None where that is not at hand.
+
+        Raises:
+            ValueError: If the number is not stored.
+        """
+        locate(self.index.rows.parts, np.array([number]))
+        asked = self.encode_queries([query])
+        within = only(number, self.index.rows.next_id)
+        (score,) = first_scores(self.index.search(asked, 1, within))
+        shares = first_scores(self.index.search(single_terms(asked), 1, within))
+        return Matches(score, of_terms(self.encoder, asked, shares, query, text))
 
     def n_active_terms(self) -> int:
         """Return how many terms all stored documents have together."""

@@ -1,0 +1,149 @@
+"""What of a document to show for a query: its title, and the piece that answers best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from glane.analysis.analyzer import Analyzer
+from glane.analysis.locating import Place, locate
+from glane.collection.fields import joined_fields
+from glane.model.passages import SENTENCE
+from glane.retrievers.collection import Collection
+from glane.retrievers.lexical import Lexical
+from glane.retrievers.passages import Passages
+from glane.retrievers.shares import Piece
+
+WIDTH = 240
+"""Characters of a text that are shown at most."""
+
+TITLE = 120
+"""Characters of a title that are shown at most."""
+
+WORDS = Analyzer(language="auto")
+"""What tells the words to mark where the retriever has no words of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """What is shown of a document.
+
+    Attributes:
+        title: Text of the first of several searched fields, white space made single; empty where
+            there is but one field.
+        text: The piece, white space likewise made single.
+        marks: Where words of the query stand in `text`, rising.
+        is_begun: Whether the document's text begins before the piece, ...
+        is_ended: ... and whether it ends with it.
+    """
+
+    title: str
+    text: str
+    marks: list[Piece]
+    is_begun: bool
+    is_ended: bool
+
+
+def excerpt(
+    collection: Collection, query: str, number: int, document: Mapping[str, Any], on: Sequence[str]
+) -> Excerpt:
+    """Return what to show of a stored document for a query.
+
+    Of a long document that is a piece of its best passage, where a model scored passages; within
+    it the piece that holds most of the query's terms.
+
+    Args:
+        collection: Holds the document.
+        query: Any string.
+        number: Of the document.
+        document: The document.
+        on: The fields that are searched.
+    """
+    fields = joined_fields(document, on)
+    text = " ".join(field.text for field in fields)
+    start = fields[1].start if len(on) > 1 and len(fields) > 1 and fields[0].name == on[0] else 0
+    title = " ".join(text[: max(0, start - 1)].split())
+    first, last = _passage(collection, query, number, len(text))
+    first = max(first, start) if last > start else start
+    last = last if last > first else len(text)
+    places = _places(collection, query, text)
+    begin, end = _window(text, places, first, last)
+    shown, marks = _single_spaced(text[begin:end], [_inside(p, begin, end) for p in places])
+    return Excerpt(_cut(title, TITLE), shown, marks, begin > start, end == len(text))
+
+
+def _passage(collection: Collection, query: str, number: int, length: int) -> Piece:
+    """Return the best passage by the last stage that scores passages, else the whole text."""
+    for stage in (collection.reranker, collection.retriever):
+        if isinstance(stage, Passages):
+            spans = stage.spans(number)
+            if len(spans) == 1:
+                break
+            _, place = stage.best(stage.encode_queries([query]), number)
+            first, last = spans[place].tolist()
+            return first, last
+    return 0, length
+
+
+def _places(collection: Collection, query: str, text: str) -> list[Place]:
+    """Return where the query's terms stand in a text."""
+    retriever = collection.retriever
+    words = isinstance(retriever, Lexical) and retriever.analyzer.kind in ("words", "bigrams")
+    analyzer = retriever.analyzer if isinstance(retriever, Lexical) and words else WORDS
+    wanted = {term for terms in analyzer.readings(query) for term in terms}
+    return [place for place in locate(analyzer, text) if place.term in wanted]
+
+
+def _window(text: str, places: Sequence[Place], first: int, last: int) -> Piece:
+    """Return the piece of a passage with most of the terms: at a sentence, then at a word."""
+    if last - first <= WIDTH:
+        return first, last
+    begins = [first, *(found.end() for found in SENTENCE.finditer(text, first, last))]
+    begins += [_word_before(text, place.start - WIDTH // 4, first) for place in places]
+    own = [place for place in places if first <= place.start < last]
+
+    def n_terms(begin: int) -> int:
+        end = begin + WIDTH
+        return len({place.term for place in own if begin <= place.start and place.stop <= end})
+
+    order = np.argsort([-n_terms(begin) for begin in begins], kind="stable")
+    begin = begins[int(order[0])]
+    end = min(last, begin + WIDTH)
+    space = text.rfind(" ", begin + WIDTH // 2, end)
+    return begin, space if end < last and space > 0 else end
+
+
+def _word_before(text: str, place: int, first: int) -> int:
+    """Return where the word begins that a place lies in, not before `first`."""
+    return max(first, text.rfind(" ", 0, max(place, 0)) + 1)
+
+
+def _inside(place: Place, begin: int, end: int) -> Piece:
+    return max(place.start, begin) - begin, min(place.stop, end) - begin
+
+
+def _single_spaced(text: str, pieces: Sequence[Piece]) -> tuple[str, list[Piece]]:
+    """Return a text with single spaces for all white space, and where pieces of it are then."""
+    kept = [not c.isspace() or (n > 0 and not text[n - 1].isspace()) for n, c in enumerate(text)]
+    before = np.concatenate([[0], np.cumsum(kept)])
+    shown = "".join(" " if c.isspace() else c for c, k in zip(text, kept, strict=True) if k)
+    moved = {(int(before[low]), int(before[high])) for low, high in pieces if low < high}
+    return shown.rstrip(), _joined(sorted(moved))
+
+
+def _joined(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return pieces, rising, with those made one that overlap."""
+    joined: list[Piece] = []
+    for low, high in pieces:
+        if joined and low < joined[-1][1]:
+            joined[-1] = joined[-1][0], max(high, joined[-1][1])
+        else:
+            joined.append((low, high))
+    return joined
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1].rstrip() + "\u2026"

@@ -1,0 +1,114 @@
+"""The part of a `Search` that says why: what the scores are made of, and what of a text to show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from glane.collection.records import read_record
+from glane.hits import Key
+from glane.model.preparation import check_texts
+from glane.retrievers.answers import Answers, Now, damage_named
+from glane.retrievers.excerpts import Excerpt, excerpt
+from glane.retrievers.explanation import Explanation, explain
+from glane.retrievers.fusion import Fuse, FusionSettings
+
+
+class Explains(Answers):
+    """A search that explains its answers; safe from many threads."""
+
+    def explain(
+        self,
+        query: str,
+        id: Key,
+        *,
+        document: Mapping[str, Any] | None = None,
+        candidates: int | None = None,
+        fuse: Fuse | None = None,
+        fuse_weight: float | None = None,
+    ) -> Explanation:
+        """Return why a document stands where it does for a query.
+
+        BM25, TfIdf, Splade and SparseEmbed tell what each shared term adds, ColBERT which token of
+        the document each token of the query is most similar to; with the places in the document's
+        fields where the document is at hand. The shares of a stage add up to its score.
+
+        Args:
+            query: Any string.
+            id: Of a stored document, which need not be among the hits.
+            document: The document as it was added; by default the one that is kept, and where none
+                is kept there are no places.
+            candidates: As `search` takes it.
+            fuse: Likewise.
+            fuse_weight: Likewise.
+
+        Raises:
+            TypeError: If the query is no string.
+            ValueError: If the id is unknown, an option is wrong, or the document is another than
+                the one that was added.
+            IndexDamaged: If files of the index turn out to be damaged.
+
+        >>> from glane import BM25, Search
+        >>> search = Search(BM25(), on=["title", "text"])
+        >>> leaf = {"id": "leaf", "title": "Leaves", "text": "Plants eat light."}
+        >>> search.add([leaf])
+        1
+        >>> found = search.explain("what a plant eats", "leaf", document=leaf)
+        >>> [(share.term, share.spans[0].text) for share in found.retriever.shares]
+        [('plant', 'Plants'), ('eat', 'eat')]
+        """
+        (text,) = check_texts([query], "query")
+        now = self._now
+        ranking = self.ranking(FusionSettings(fuse, fuse_weight, candidates))
+        with damage_named(now):
+            (number,) = now.collection.numbers([id])
+            found = _document(now, int(number), document)
+            self._check_document(now, int(number), id, document)
+            return explain(now.collection, ranking, text, int(number), found, self._fields.on)
+
+    def excerpts(self, query: str, keys: Iterable[Key]) -> list[Excerpt]:
+        """Return of each document its title and what answers a query best, with the words marked.
+
+        Args:
+            query: Any string.
+            keys: Ids of stored documents, which must be kept.
+
+        Raises:
+            TypeError: If the query is no string, or `keys` holds something else than ids.
+            ValueError: If an id is unknown, or documents are not kept.
+        """
+        (text,) = check_texts([query], "query")
+        now, names = self._now, list(keys)
+        found = self.documents(names)
+        with damage_named(now):
+            numbers = now.collection.numbers(names)
+            return [
+                excerpt(now.collection, text, int(number), document, self._fields.on)
+                for number, document in zip(numbers, found, strict=True)
+            ]
+
+    def _check_document(
+        self, now: Now, number: int, id: Key, document: Mapping[str, Any] | None
+    ) -> None:
+        """Refuse a document whose text is another than that of the stored one.
+
+        Raises:
+            ValueError: If it is.
+        """
+        if document is None:
+            return
+        _, text = read_record({self._fields.key: id, **document}, self._fields.key, self.on, "it")
+        if not now.collection.is_of(number, text):
+            raise ValueError(
+                f"the document given for {id!r} has another text than the one that was added; pass "
+                "it as it was added"
+            )
+
+
+def _document(now: Now, number: int, given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return the document that was given, else the kept one, else none."""
+    if given is not None or now.collection.kept is None:
+        return given
+    return now.collection.kept.get(np.array([number]))[0]

@@ -1,0 +1,187 @@
+"""Explanations: shares that add up to the score, at the places where they stand."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from glane import BM25, Analyzer, ColBERT, Search, SparseEmbed, Splade, TfIdf, TokenStorage
+from glane.retrievers.explanation import Explanation, Part
+from glane.retrievers.passages import plain
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+WORDS = ["tea", "leaves", "plants", "eat", "light", "stone", "the", "of", "Café", "東京都", "sea"]
+RANDOM = random.Random(11)
+DOCUMENTS = [
+    {
+        "id": number,
+        "title": " ".join(RANDOM.choices(WORDS, k=RANDOM.choice([0, 1, 4]))),
+        "text": "  " + " ".join(RANDOM.choices(WORDS, k=RANDOM.choice([0, 1, 6, 40, 130]))) + ". ",
+    }
+    for number in range(40)
+]
+QUERIES = [" ".join(RANDOM.choices(WORDS, k=RANDOM.choice([1, 2, 5]))) for _ in range(20)]
+
+
+def pooled() -> ColBERT:
+    made = ColBERT.load(FIXTURES / "colbert", threads=1)
+    made.store_as(TokenStorage(kind="int4", pool=2))
+    return made
+
+
+def coded() -> ColBERT:
+    made = ColBERT.load(FIXTURES / "colbert", threads=1)
+    made.store_as(TokenStorage(kind="int8", outlines=True))
+    return made
+
+
+MAKERS: dict[str, Callable[[], Search]] = {
+    "bm25": lambda: made(BM25()),
+    "bm25-auto": lambda: made(BM25(analyzer=Analyzer(language="auto"))),
+    "bm25+": lambda: made(BM25(variant="bm25+")),
+    "tfidf": lambda: made(TfIdf()),
+    "char_wb": lambda: made(TfIdf(analyzer=Analyzer("char_wb"))),
+    "splade": lambda: made(Splade.load(FIXTURES / "splade", threads=1)),
+    "inference-free": lambda: made(Splade.load(FIXTURES / "splade-inference-free", threads=1)),
+    "sparse-embed": lambda: made(SparseEmbed.load(FIXTURES / "sparse-embed", threads=1)),
+    "colbert": lambda: made(ColBERT.load(FIXTURES / "colbert", threads=1)),
+    "colbert-int8": lambda: made(coded()),
+    "colbert-pooled": lambda: made(pooled()),
+}
+
+
+def made(retriever: object, **more: object) -> Search:
+    search = Search(retriever, on=["title", "text"], keep_documents=True, **more)  # type: ignore[arg-type]
+    search.add(DOCUMENTS)
+    return search
+
+
+def check_spans(part: Part, document: dict[str, Any]) -> None:
+    for span in [*part.passage, *(span for share in part.shares for span in share.spans)]:
+        assert document[span.field][span.start : span.stop] == span.text != ""
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_shares_add_up_to_the_score(name: str) -> None:
+    search = MAKERS[name]()
+    chance = random.Random(3)
+    for query in QUERIES:
+        results = search.search([query], k=40)
+        scores = dict(zip(results.ids[0], results.scores[0], strict=True))
+        for number in chance.sample(range(40), 10):
+            found = search.explain(query, number)
+            part = found.retriever
+            assert part.score == pytest.approx(scores.get(number, 0), rel=1e-5, abs=1e-5)
+            if part.score > -1000:  # ColBERT's mark of a document without tokens has no shares
+                total = sum(share.score for share in part.shares)
+                assert total == pytest.approx(part.score, rel=1e-5, abs=1e-5)
+            assert found.score == (None if number not in scores else pytest.approx(scores[number]))
+            check_spans(part, DOCUMENTS[number])
+
+
+def test_a_word_has_its_places_in_the_fields_as_they_were_given() -> None:
+    search = made(BM25())
+    document = {"id": "x", "title": "Cafés", "text": "\n The café, a CAFÉ\u2019s tea. "}
+    search.add([document])
+    found = search.explain("which café has tea", "x")
+    places = {share.term: share.spans for share in found.retriever.shares}
+    assert [(span.field, span.text) for span in places["café"]] == [
+        ("title", "Cafés"),
+        ("text", "café"),
+        ("text", "CAFÉ\u2019s"),
+    ]
+    assert [(span.field, span.start) for span in places["tea"]] == [("text", 21)]
+    assert {share.term: share.query for share in found.retriever.shares}["tea"] == (15, 18)
+    assert found.fields == {"title": "Cafés", "text": "\n The café, a CAFÉ\u2019s tea. "}
+
+
+def test_a_token_of_colbert_is_matched_with_the_nearest_one() -> None:
+    search = made(ColBERT.load(FIXTURES / "colbert", threads=1))
+    colbert = plain(search.retriever)
+    assert isinstance(colbert, ColBERT)
+    text = "Plants eat light."
+    search.add([{"id": "leaf", "title": "", "text": text}])
+    asked, stored = colbert.encode_queries(["light"]), colbert.encode_documents([text]).half()
+    similar = asked.values @ np.asarray(stored.values, np.float32).T
+    names = colbert.encoder.preparer.counted(text, "document").names
+    found = search.explain("light", "leaf").retriever
+    assert [share.matched for share in found.shares] == [names[n] for n in similar.argmax(axis=1)]
+    assert [share.score for share in found.shares] == pytest.approx(similar.max(axis=1), abs=1e-6)
+    assert {span.text for share in found.shares for span in share.spans} <= {
+        text[start:stop] for start, stop in colbert.encoder.preparer.places(text, "document")
+    }
+
+
+def test_a_term_of_splade_names_the_token_with_its_highest_logit() -> None:
+    search = made(Splade.load(FIXTURES / "splade", threads=1))
+    splade = plain(search.retriever)
+    assert isinstance(splade, Splade)
+    document = {"id": "leaf", "title": "", "text": "Plants eat light and drink water."}
+    search.add([document])
+    shares = search.explain("light water", "leaf").retriever.shares
+    assert shares
+    assert all(share.matched for share in shares)
+    alone = [splade.encode_documents([word]) for word in document["text"].split()]
+    assert len(alone) == 6  # each share names one of the document's own tokens, or a marker
+    tokens = splade.encoder.preparer.tokenize([document["text"]], "document").rows[0]
+    names = {splade.encoder.preparer.token(int(token)) for token in tokens}
+    for share in shares:
+        assert share.spans or share.matched in names
+
+
+def test_both_parts_of_a_fused_score_are_told() -> None:
+    search = made(BM25(), reranker=ColBERT.load(FIXTURES / "colbert", threads=1))
+    results = search.search(["tea light"], k=40)
+    for rank, (id, score) in enumerate(zip(results.ids[0], results.scores[0], strict=True), 1):
+        found = search.explain("tea light", id)
+        assert (found.rank, found.fuse) == (rank, "relative")
+        assert found.score == pytest.approx(score, abs=1e-6)
+        assert found.reranker is not None
+        assert (found.retriever.share or 0) + (found.reranker.share or 0) == pytest.approx(
+            score, abs=1e-5
+        )
+    alone = search.explain("tea light", results.ids[0][0], fuse="none")
+    assert alone.retriever.share is None
+    assert alone.score == pytest.approx(alone.reranker.score if alone.reranker else None)
+
+
+def test_a_document_that_is_no_hit_is_explained_too() -> None:
+    search = made(BM25(), reranker=ColBERT.load(FIXTURES / "colbert", threads=1))
+    search.add([{"id": "none", "title": "", "text": "zebra"}, {"id": "empty", "title": ""}])
+    for id in ("none", "empty"):
+        found = search.explain("tea", id)
+        assert (found.rank, found.score, found.retriever.score) == (None, None, 0)
+        assert found.retriever.shares == []
+
+
+def test_without_the_document_there_are_shares_and_no_places() -> None:
+    search = Search(BM25(), reranker=ColBERT.load(FIXTURES / "colbert", threads=1), on=["text"])
+    search.add([{"id": 1, "text": "Plants eat light."}])
+    found = search.explain("plants", 1)
+    assert [share.term for share in found.retriever.shares] == ["plant"]
+    assert found.retriever.shares[0].spans == [] == found.retriever.passage
+    given = search.explain("plants", 1, document={"text": "Plants eat light."})
+    assert given.retriever.shares[0].spans == [("text", 0, 6, "Plants")]
+    assert given.reranker is not None
+    with pytest.raises(ValueError, match="another text than the one that was added"):
+        search.explain("plants", 1, document={"text": "Plants eat."})
+    with pytest.raises(ValueError, match="unknown document 2"):
+        search.explain("plants", 2)
+
+
+def test_of_a_long_document_the_best_passage_is_explained() -> None:
+    search = Search(ColBERT.load(FIXTURES / "colbert", threads=1), on=["text"], keep_documents=True)
+    text = " ".join(["Stones lie."] * 40 + ["Plants eat light."] + ["Rivers run."] * 40)
+    search.add([{"id": 1, "text": text}, {"id": 2, "text": "Plants eat light."}])
+    found: Explanation = search.explain("Plants eat light.", 1)
+    (passage,) = found.retriever.passage
+    assert "Plants eat light." in passage.text
+    for share in found.retriever.shares:
+        for span in share.spans:
+            assert passage.start <= span.start < span.stop <= passage.stop
+    assert found.to_dict()["retriever"]["passage"][0][3] == passage.text
