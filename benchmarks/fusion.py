@@ -27,7 +27,7 @@ from glane.commands.tune import asked_of
 from glane.evaluation.choosing import Values, choose, folds_of, interval
 from glane.evaluation.measures import with_relevant
 from glane.retrievers.fusion import DEFAULT_CANDIDATES, Fusion
-from glane.retrievers.tuning import CUTOFF, Asked, measured, ndcg, settings_of
+from glane.retrievers.tuning import CUTOFF, Asked, measured, settings_of
 from glane.threads import available_threads
 
 METHODS: tuple[Fusion, ...] = ("relative", "rrf")
@@ -122,7 +122,7 @@ def grid_row(part: Part, method: Fusion) -> Values:
     means = []
     for weight in WEIGHTS:
         hits = fuse(first, second, CUTOFF + 1, method, weight)
-        rows = [ndcg(query, hits.row(number)[0]) for number, query in enumerate(queries)]
+        rows = [query.ndcg(hits.row(number)[0]) for number, query in enumerate(queries)]
         means.append(np.mean(rows))
     return np.array(means)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from glane.collection.dataset import Dataset
+from glane.evaluation.measures import ndcg as ndcg
 from glane.hits import best
 from glane.retrievers.bm25 import BM25
 from glane.types import Ids, Scores
@@ -84,28 +84,6 @@ class Evaluator:
             order = self._pool[rows][best(scores, self._pool[rows], 10)]
             values.append(ndcg(order.tolist(), grades))
         return float(np.mean(values))
-
-
-def ndcg(ranking: Sequence[int], grades: Mapping[int, int], k: int = 10) -> float:
-    """Return the discounted gain of a ranking over that of the best one.
-
-    The gain of a document at rank r, from 1, is its grade over log2(r + 1), as in trec_eval.
-
-    Args:
-        ranking: Documents, best first.
-        grades: Of the judged documents; 0 and below gain nothing.
-        k: Ranks that count.
-
-    >>> round(ndcg([7, 3], {3: 1}), 4)
-    0.6309
-    """
-    gains = [max(grades.get(document, 0), 0) for document in ranking[:k]]
-    ideal = sorted((max(grade, 0) for grade in grades.values()), reverse=True)[:k]
-    return _discounted(gains) / _discounted(ideal)
-
-
-def _discounted(gains: Sequence[int]) -> float:
-    return sum(gain / math.log2(rank + 2) for rank, gain in enumerate(gains))
 
 
 def _choose(dataset: Dataset, n_queries: int, seed: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -232,6 +233,28 @@ def hits(k: int, judgements: Judgements, rankings: Rankings) -> dict[str, float]
         query: float(sum(grades.get(id, 0) > 0 for id in rankings.get(query, ())[:k]))
         for query, grades in judgements.items()
     }
+
+
+def ndcg(ranking: Sequence[int], grades: Mapping[int, int], k: int = 10) -> float:
+    """Return the discounted gain of a ranking over that of the best one.
+
+    The gain of a document at rank r, from 1, is its grade over log2(r + 1), as in trec_eval.
+
+    Args:
+        ranking: Documents, best first.
+        grades: Of the judged documents; 0 and below gain nothing.
+        k: Ranks that count.
+
+    >>> round(ndcg([7, 3], {3: 1}), 4)
+    0.6309
+    """
+    gains = [max(grades.get(document, 0), 0) for document in ranking[:k]]
+    ideal = sorted((max(grade, 0) for grade in grades.values()), reverse=True)[:k]
+    return _discounted(gains) / _discounted(ideal)
+
+
+def _discounted(gains: Sequence[int]) -> float:
+    return sum(gain / math.log2(rank + 2) for rank, gain in enumerate(gains))
 
 
 def _measure(

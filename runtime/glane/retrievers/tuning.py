@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from glane.evaluation.choosing import Values
+from glane.evaluation.measures import ndcg
 from glane.hits import Hits, best
 from glane.model.progress import bar
 from glane.retrievers.bm25 import BM25
@@ -61,6 +62,10 @@ class Asked:
     text: str
     grades: Mapping[int, int]
     own: int = -1
+
+    def ndcg(self, ids: Ids) -> float:
+        """Return NDCG at `CUTOFF` of a ranking."""
+        return ndcg(ids[ids != self.own].tolist(), self.grades, CUTOFF)
 
 
 def settings_of(retriever: Retriever, reranker: Reranker | None) -> list[Setting]:
@@ -114,21 +119,10 @@ def measured(
             second = None if again is None else again.scores(number, [ids for ids, _ in rows])
             for row, places in zip(rows, grid.values(), strict=True):
                 for place in places:
-                    values[place, number] = ndcg(query, _ranked(row, second, settings[place]))
+                    ids = _ranked(row, second, settings[place])
+                    values[place, number] = query.ndcg(ids)
             shown.update(1)
     return values
-
-
-def ndcg(query: Asked, ids: Ids) -> float:
-    """Return NDCG at `CUTOFF` of a ranking, with linear gains as trec_eval has it.
-
-    >>> round(ndcg(Asked("tea", {7: 1, 9: 1}), np.array([3, 7])), 4)
-    0.3869
-    """
-    ideal = np.sort(list(query.grades.values()))[::-1][:CUTOFF]
-    kept = ids[ids != query.own][:CUTOFF].tolist()
-    gains = np.array([query.grades.get(id, 0) for id in kept])
-    return float(gains @ _discounts(len(gains)) / (ideal @ _discounts(len(ideal))))
 
 
 class _Again:
@@ -173,7 +167,3 @@ def _ranked(row: tuple[Ids, Scores], second: tuple[Ids, Scores] | None, setting:
     one, other = standardised(ids, scores, union), standardised(union, reranked, union)
     total = joined(one, other, setting.fuse_weight)
     return union[best(total, union, CUTOFF + 1)]
-
-
-def _discounts(n: int) -> Values:
-    return 1 / np.log2(np.arange(2, n + 2))
