@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from glane import BM25, Analyzer, ColBERT, Search, SparseEmbed, Splade, TfIdf, TokenStorage
-from glane.retrievers.explanation import Explanation, Part
+from glane.retrievers.explanation import Explanation, Part, Span
 from glane.retrievers.passages import plain
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -166,7 +166,7 @@ def test_without_the_document_there_are_shares_and_no_places() -> None:
     assert [share.term for share in found.retriever.shares] == ["plant"]
     assert found.retriever.shares[0].spans == [] == found.retriever.passage
     given = search.explain("plants", 1, document={"text": "Plants eat light."})
-    assert given.retriever.shares[0].spans == [("text", 0, 6, "Plants")]
+    assert given.retriever.shares[0].spans == [Span("text", 0, 6, "Plants")]
     assert given.reranker is not None
     with pytest.raises(ValueError, match="another text than the one that was added"):
         search.explain("plants", 1, document={"text": "Plants eat."})
@@ -184,4 +184,4 @@ def test_of_a_long_document_the_best_passage_is_explained() -> None:
     for share in found.retriever.shares:
         for span in share.spans:
             assert passage.start <= span.start < span.stop <= passage.stop
-    assert found.to_dict()["retriever"]["passage"][0][3] == passage.text
+    assert found.to_dict()["retriever"]["passage"][0]["text"] == passage.text

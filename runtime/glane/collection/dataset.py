@@ -174,6 +174,25 @@ def _corpus(
     return texts, titles
 
 
+def read_queries(path: str | Path) -> dict[str, str]:
+    """Return the text of each query of a file by its id, in order.
+
+    Args:
+        path: Any file that `Rows` reads, with an id and a text in each record, or plain text whose
+            name ends in .txt: then each line is a query, and its number the id.
+
+    Raises:
+        ValueError: If it holds no query, or a record has no id or no text.
+    """
+    rows = Rows(path)
+    if Path(path).name.removesuffix(".gz").endswith(".txt"):
+        found = {str(number): line.strip() for number, line in rows.lines()}
+        if not found:
+            raise ValueError(f"{rows.name} is empty; expected a query a line")
+        return found
+    return _queries(rows)
+
+
 def _queries(rows: Rows) -> dict[str, str]:
     texts: dict[str, str] = {}
     for number, record in rows:

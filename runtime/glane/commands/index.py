@@ -42,7 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "behind for several in a document: lang:keyword,year:int,tags:keyword[]; default none",
     )
     parser.add_argument(
-        "--keep-documents", action="store_true", help="store the documents too, for display"
+        "--no-documents",
+        dest="keep_documents",
+        action="store_false",
+        help="do not store the documents themselves: a search shows ids alone; default stored",
+    )
+    parser.add_argument(
+        "--keep-documents",
+        action="store_true",
+        help="store the documents, for display, explanations and `glane migrate`; the default",
     )
     parser.add_argument(
         "--link", action="store_true", help="name the models' folders instead of copying them"

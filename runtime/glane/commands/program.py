@@ -12,7 +12,7 @@ from importlib.metadata import entry_points, version
 from typing import Protocol, cast
 
 from glane.commands.stopping import STOPPED, raise_at_interrupt
-from glane.commands.streams import as_json, flush, streams, visible, write_line
+from glane.commands.streams import as_json, flush, streams, takes_colour, visible, write_line
 from glane.commands.usage import Bounded, UsageError
 
 LIGHT = {
@@ -104,6 +104,9 @@ def _was_stopped(error: BaseException | None) -> bool:
 
 
 def _text(command: Command, result: dict[str, object]) -> str:
+    paint = getattr(command, "paint", None)
+    if paint is not None and takes_colour(sys.stdout):
+        return str(paint(result))
     return "\n".join(map(visible, command.show(result).split("\n")))
 
 

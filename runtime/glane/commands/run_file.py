@@ -71,7 +71,7 @@ def write_run(path: str | Path, evaluation: Evaluation) -> dict[str, Any]:
             f"{query} Q0 {id} {rank} {score!s} glane\n"
             for rank, (id, score) in enumerate(zip(ids, scores, strict=True), 1)
         ]
-    _write(Path(path), (line.encode() for line in lines))
+    write_file(Path(path), (line.encode() for line in lines))
     return {"file": str(path), "n_lowered": n_lowered}
 
 
@@ -91,7 +91,7 @@ def falling(scores: Iterable[float]) -> tuple[list[np.float32], int]:
     return made, n_lowered
 
 
-def _write(path: Path, content: Iterator[bytes]) -> None:
+def write_file(path: Path, content: Iterator[bytes]) -> None:
     """Write a file that is there whole or not at all; a pipe or a device is written to."""
     if path.exists() and not path.is_file():
         with path.open("wb") as file:

@@ -81,6 +81,11 @@ def as_json(result: dict[str, object], stream: TextIO) -> str:
     return json.dumps(_finite(result), ensure_ascii=not is_utf8, allow_nan=False)
 
 
+def takes_colour(stream: TextIO) -> bool:
+    """Return whether text is painted: on a terminal, unless `NO_COLOR` is set (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def visible(text: object) -> str:
     r"""Return text on one line, with what is not seen in JSON's escapes.
 

@@ -161,7 +161,7 @@ class Answers:
         texts = check_texts(queries, "queries")
         now = self._now
         ranking = _ranking(now, FusionSettings(fuse, fuse_weight, candidates))
-        k, width = _widths(now, k, ranking)
+        k, width = widths(now, k, ranking)
         condition = None if filter is None else read_filter(filter)
         took: Timings | None = {} if timings else None
         with damage_named(now):
@@ -198,7 +198,7 @@ class Answers:
         texts = check_texts(queries, "queries")
         now = self._now
         ranking = _ranking(now, option)
-        k, width = _widths(now, k, ranking)
+        k, width = widths(now, k, ranking)
         with damage_named(now):
             ways = now.collection.ranked(texts, k, width).ways(k, ranking)
             return {way: now.collection.named(hits) for way, hits in ways.items()}
@@ -265,7 +265,7 @@ def _ranking(now: Now, option: FusionSettings) -> Ranking:
     return decide(option, collection.fusion, reranks=collection.reranker is not None)
 
 
-def _widths(now: Now, k: int, ranking: Ranking) -> tuple[int, int]:
+def widths(now: Now, k: int, ranking: Ranking) -> tuple[int, int]:
     """Return how many documents are found, and how many are reranked for that."""
     n_documents = max(1, len(now.collection.keys))
     k = min(check_k(k), n_documents)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from glane.collection.records import read_record
+from glane.collection.where import read_filter
 from glane.hits import Key
 from glane.model.preparation import check_texts
-from glane.retrievers.answers import Answers, Now, damage_named
+from glane.retrievers.answers import Answers, Now, damage_named, widths
 from glane.retrievers.excerpts import Excerpt, excerpt
-from glane.retrievers.explanation import Explanation, explain
+from glane.retrievers.explanation import Asked, Explanation, explain
 from glane.retrievers.fusion import Fuse, FusionSettings
 
 
@@ -25,9 +26,11 @@ class Explains(Answers):
         id: Key,
         *,
         document: Mapping[str, Any] | None = None,
+        k: int = 10,
         candidates: int | None = None,
         fuse: Fuse | None = None,
         fuse_weight: float | None = None,
+        filter: str | Mapping[str, Any] | None = None,
     ) -> Explanation:
         """Return why a document stands where it does for a query.
 
@@ -40,9 +43,11 @@ class Explains(Answers):
             id: Of a stored document, which need not be among the hits.
             document: The document as it was added; by default the one that is kept, and where none
                 is kept there are no places.
-            candidates: As `search` takes it.
+            k: Of the search that is explained, as `search` takes it.
+            candidates: Likewise.
             fuse: Likewise.
             fuse_weight: Likewise.
+            filter: Likewise.
 
         Raises:
             TypeError: If the query is no string.
@@ -62,11 +67,16 @@ class Explains(Answers):
         (text,) = check_texts([query], "query")
         now = self._now
         ranking = self.ranking(FusionSettings(fuse, fuse_weight, candidates))
+        _, width = widths(now, k, ranking)
+        condition = None if filter is None else read_filter(filter)
         with damage_named(now):
+            within = None if condition is None else now.collection.within(condition)
             (number,) = now.collection.numbers([id])
             found = _document(now, int(number), document)
             self._check_document(now, int(number), id, document)
-            return explain(now.collection, ranking, text, int(number), found, self._fields.on)
+            hits = now.collection.ranked([text], width, width, within)
+            asked = Asked(text, ranking, hits, width)
+            return explain(now.collection, asked, int(number), found, self._fields.on)
 
     def excerpts(self, query: str, keys: Iterable[Key]) -> list[Excerpt]:
         """Return of each document its title and what answers a query best, with the words marked.

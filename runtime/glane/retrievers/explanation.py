@@ -17,7 +17,8 @@ from glane.retrievers.passages import plain
 from glane.retrievers.shares import Explaining, Match, Matches, Piece, only
 
 
-class Span(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Span:
     """A piece of a document's field.
 
     Attributes:
@@ -104,10 +105,25 @@ class Explanation:
         return asdict(self)
 
 
+class Asked(NamedTuple):
+    """A search that is explained.
+
+    Attributes:
+        query: Any string.
+        ranking: How it ranks.
+        ranked: What each stage says of the query.
+        width: Documents that it ranks.
+    """
+
+    query: str
+    ranking: Ranking
+    ranked: Ranked
+    width: int
+
+
 def explain(
     collection: Collection,
-    ranking: Ranking,
-    query: str,
+    asked: Asked,
     number: int,
     document: Mapping[str, Any] | None,
     on: Sequence[str],
@@ -116,15 +132,13 @@ def explain(
 
     Args:
         collection: Holds it.
-        ranking: How a search of it ranks.
-        query: Any string.
+        asked: The search.
         number: Of the document.
         document: The document; None where it is not at hand.
         on: The fields that are searched.
     """
     (key,) = collection.keys.names(np.array([number]))
-    width = min(ranking.candidates, len(collection.keys))
-    ranked = collection.ranked([query], width, width)
+    query, ranking, ranked, width = asked
     hits = ranked.best(width, ranking)
     found = np.flatnonzero(hits.ids[0] == number)
     place = int(found[0]) if len(found) else None
