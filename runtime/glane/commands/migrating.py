@@ -37,10 +37,10 @@ from glane.store.segments import ids_left
 from glane.store.stage import record_of
 from glane.types import Ids
 
-AT_ONCE = 128
+AT_ONCE = 64
 """Documents encoded at once at most, ..."""
 
-CHARACTERS = 1 << 19
+CHARACTERS = 1 << 16
 """... and no more once their texts have so many characters."""
 
 CHUNK_BYTES = 1 << 22
