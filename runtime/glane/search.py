@@ -445,7 +445,7 @@ def encode_documents(stage: Retriever, texts: Sequence[str], progress: bool) -> 
             parts.append(vectors.half() if halved else vectors)
             shown.update(stop - start)
     took = time.perf_counter() - began
-    LOG.debug("%s encoded %d documents in %.2f s", type(stage).__name__, len(texts), took)
+    LOG.debug("%s encoded %d documents in %.2f s", type(plain(stage)).__name__, len(texts), took)
     return parts[0] if len(parts) == 1 else type(parts[0]).concatenate(parts)
 
 

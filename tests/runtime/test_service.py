@@ -148,7 +148,7 @@ def test_what_is_done_is_told_to_the_logger(
     with caplog.at_level(logging.DEBUG, "glane"):
         served.add([{"id": "new", "text": "moss " * 99}])
     told = caplog.text
-    for part in ("BM25 encoded 1 documents in", "encoded 1 documents in", "loaded "):
+    for part in ("BM25 encoded 1 documents in", "ColBERT encoded 1 documents in", "loaded "):
         assert part in told
     assert "colbert-int8" in told or "model.onnx" in told
     assert {record.name for record in caplog.records} == {"glane"}

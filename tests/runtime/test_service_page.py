@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
 PAGE = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
 PROGRAMS = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, re.DOTALL))
-DOCUMENTS = [
+DOCUMENTS: list[dict[str, Any]] = [
     {"_id": "tea", "title": "Tea", "text": "green tea and black tea"},
     {"_id": 7, "title": "Spring", "text": "a river in spring"},
     {"_id": "é", "title": "", "text": "stone"},
