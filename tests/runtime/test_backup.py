@@ -96,7 +96,7 @@ def test_a_backup_is_the_state_and_is_restored_as_it_was(name: str, tmp_path: Pa
 def test_backups_made_while_a_writer_commits_and_compacts_are_each_of_one_state(
     tmp_path: Path,
 ) -> None:
-    index, done = tmp_path / "index", threading.Event()
+    index, newest, done = tmp_path / "index", tmp_path / "newest", threading.Event()
 
     def write(generation: int) -> None:
         n_documents = ROWS + generation % 5
@@ -121,7 +121,6 @@ def test_backups_made_while_a_writer_commits_and_compacts_are_each_of_one_state(
     try:
         seen = []
         for number in range(25):
-            newest = tmp_path / "newest"
             copy_index(index, tmp_path / f"{number}")
             copy_index(index, newest, overwrite=True)
             seen += [generation_of(tmp_path / f"{number}"), generation_of(newest)]
