@@ -11,11 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch.optim import Optimizer
 
+from glane import BM25, Hits, fuse
 from glane.collection.dataset import Dataset
 from glane.commands.main import main
 from glane.errors import CheckpointError
@@ -482,6 +484,23 @@ def test_evaluation_ranks_the_answer_among_the_candidates_of_bm25(model: ColBERT
     assert evaluator.queries == ["tea"], "x has no answer"
     assert evaluator.documents == ["tea grows", "tea"]
     assert evaluator(model) == pytest.approx(0.6309, abs=1e-4), "the text of the query comes first"
+
+
+def test_evaluation_fuses_a_colbert_with_bm25_as_a_search_does(model: ColBERT) -> None:
+    texts = ["tea tea", "tea grows on the sea", "the sea", "iron", "tea and the sea rusts"]
+    corpus = {f"d{n}": text for n, text in enumerate(texts)}
+    queries = {"q": "tea sea", "r": "the tea grows"}
+    dataset = Dataset(corpus, queries, {"q": {"d1": 2, "d4": 1}, "r": {"d4": 1, "d0": 1}})
+    bm25 = BM25()
+    bm25.add(bm25.encode_documents(texts))
+    first = bm25.search(bm25.encode_queries(list(queries.values())), k=20)
+    asked = model.encode_queries(list(queries.values()))
+    scores = model.score(asked, model.encode_documents(texts))
+    rows = [(np.sort(first.row(n)[0]), scores[n][np.sort(first.row(n)[0])]) for n in range(2)]
+    fused = fuse(first, Hits.from_rows(rows, 20), 10)
+    grades = [{1: 2, 4: 1}, {4: 1, 0: 1}]
+    wanted = [ndcg(fused.row(n)[0].tolist(), grades[n]) for n in range(2)]
+    assert Evaluator(dataset, 64, seed=0)(model) == pytest.approx(np.mean(wanted))
 
 
 def test_ndcg_by_hand() -> None:

@@ -10,7 +10,9 @@ import numpy as np
 from glane.collection.dataset import Dataset
 from glane.evaluation.measures import ndcg as ndcg
 from glane.hits import best
+from glane.model.checkpoint import Checkpoint
 from glane.retrievers.bm25 import BM25
+from glane.retrievers.fusion import DEFAULT_WEIGHT, joined, standardised
 from glane.types import Ids, Scores
 
 CANDIDATES = 20
@@ -19,6 +21,11 @@ CANDIDATES = 20
 
 class Scorer(Protocol):
     """A model that encodes and scores; `Any` is its own kind of vectors."""
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What kind of model it is."""
+        ...
 
     def encode_queries(self, queries: Sequence[str]) -> Any:  # noqa: ANN401
         """Return the vectors of queries."""
@@ -67,9 +74,15 @@ class Evaluator:
         self.documents = [texts[number] for number in pool]
         self._pool = pool
         self._rows: list[Ids] = [np.searchsorted(pool, row) for row in candidates]
+        self._first = [
+            standardised(*hits.row(row), candidates[row]) for row in range(len(candidates))
+        ]
 
     def __call__(self, model: Scorer) -> float:
         """Return the mean NDCG@10 of the queries, in [0, 1]; no text is encoded twice.
+
+        The candidates are ranked as a search with the model ranks them by default: a ColBERT
+        reranks, and is fused with BM25; the other kinds search by themselves.
 
         Raises:
             ValueError: If a score is not a number: such a model ranks by chance.
@@ -81,6 +94,9 @@ class Evaluator:
             scores = model.score(queries[number : number + 1], documents[rows])[0]
             if np.isnan(scores).any():
                 raise ValueError("the model's scores are nan; try a lower learning rate")
+            if model.checkpoint.kind == "colbert":
+                second = standardised(self._pool[rows], scores, self._pool[rows])
+                scores = joined(self._first[number], second, DEFAULT_WEIGHT)
             order = self._pool[rows][best(scores, self._pool[rows], 10)]
             values.append(ndcg(order.tolist(), grades))
         return float(np.mean(values))
