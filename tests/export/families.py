@@ -5,7 +5,9 @@ every vector.
 """
 
 import json
+import re
 import string
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -237,13 +239,23 @@ def draw(model: PreTrainedModel) -> None:
 
 
 def _word_pieces(specials: list[str]) -> Words:
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    characters, words = _vocabulary(str.lower)
+    pieces = [*specials, *characters, *(f"##{character}" for character in characters), *words]
+    vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces[:300]))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=300, special_tokens=specials, show_progress=False
-    )
-    return _trained(tokenizer, trainer, BRACKETS, "[CLS]", "[SEP]")
+    return _framed(tokenizer, BRACKETS, "[CLS]", "[SEP]")
+
+
+def _vocabulary(fold: Callable[[str], str] = str) -> tuple[list[str], list[str]]:
+    """Return the characters of the texts, and their words, the most frequent first.
+
+    The trainers for pieces of words and for likely pieces give another vocabulary in each process.
+    """
+    words = Counter(re.findall(r"\w+", fold(" ".join(ORDINARY))))
+    characters = sorted({*fold("".join(ORDINARY)), *string.punctuation} - {" "})
+    return characters, sorted(words, key=lambda word: (-words[word], word))
 
 
 def _bytes(
@@ -258,34 +270,31 @@ def _bytes(
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    return _trained(tokenizer, trainer, names, first, last)
+    tokenizer.train_from_iterator([*ORDINARY, string.punctuation], trainer)
+    return _framed(tokenizer, names, first, last)
 
 
 def _likely(
     specials: list[str], names: dict[str, str], first: str | None, last: str | None
 ) -> Words:
-    tokenizer = Tokenizer(models.Unigram())
+    characters, words = _vocabulary()
+    pieces = [*(f"\u2581{word}" for word in words), *words]
+    pieces = pieces[: 300 - len(specials) - len(characters) - 1]
+    scored = [(piece, -8.0 - number / 100) for number, piece in enumerate(pieces)]
+    scored += [(character, -12.0) for character in ["\u2581", *characters]]
+    known = [*((name, 0.0) for name in specials), *dict(scored).items()]
+    unknown = specials.index(names["unk_token"])
+    tokenizer = Tokenizer(models.Unigram(known, unk_id=unknown))
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=300,
-        special_tokens=specials,
-        unk_token=names["unk_token"],
-        show_progress=False,
-    )
-    return _trained(tokenizer, trainer, names, first, last)
+    return _framed(tokenizer, names, first, last)
 
 
-def _trained(
-    tokenizer: Tokenizer,
-    trainer: trainers.Trainer,
-    names: dict[str, str],
-    first: str | None,
-    last: str | None,
+def _framed(
+    tokenizer: Tokenizer, names: dict[str, str], first: str | None, last: str | None
 ) -> Words:
-    """Train a tokenizer and frame its texts by markers."""
-    tokenizer.train_from_iterator([*ORDINARY, string.punctuation], trainer)
+    """Frame the texts of a tokenizer by markers."""
     frame = [(name, tokenizer.token_to_id(name)) for name in (first, last) if name]
     tokens = [first, "$A", last]
     if frame:

@@ -197,7 +197,11 @@ def test_a_sparse_index_is_made_searched_and_measured(
     made = answer(
         ["index", index, "--documents", write_jsonl(tmp_path / "long.jsonl", long), *stages], capsys
     )
-    assert made["n_truncated"] == 1
+    assert made["n_truncated"] == 0
+    assert made["n_passages"] > made["n_documents"] == len(long)
+    cut = ["index", str(tmp_path / "cut"), "--documents", tmp_path / "long.jsonl", *stages]
+    made = answer([*map(str, cut), "--no-passages"], capsys)
+    assert (made["n_truncated"], made.get("n_passages")) == (1, None)
     assert made["truncated"] == {
         place: {"document": 1, "query": 0} for place in ("retriever", "reranker")
     }

@@ -23,7 +23,7 @@ def test_the_check_of_help_finds_what_is_not_explained(
         return action.help or ""
 
     monkeypatch.setattr(Defaults, "_get_help_string", formatted)
-    assert {"--json", "--keep-documents", "--retriever"} <= set(unexplained("index"))
+    assert {"--json", "--overwrite", "--retriever"} <= set(unexplained("index"))
 
 
 def test_a_default_is_added_where_the_text_does_not_name_it() -> None:

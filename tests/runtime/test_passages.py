@@ -99,8 +99,8 @@ def test_a_document_scores_as_its_best_passage(name: str) -> None:
         found = parted.search(queries, k)
         for query in range(len(asked)):
             best: dict[int, float] = {}
-            for passage, score in zip(*map(np.ndarray.tolist, every.row(query)), strict=True):
-                best.setdefault(owners[passage], score)
+            for passage, score in zip(*every.row(query), strict=True):
+                best.setdefault(owners[passage], float(score))
             wanted = sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[:k]
             ids, scores = found.row(query)
             assert list(zip(ids.tolist(), scores.tolist(), strict=True)) == wanted

@@ -400,7 +400,7 @@ def test_an_evaluation_says_what_was_cut_unknown_and_passed_over(
     rows = ["q\tlong\t1", "q\tgone\t1", "none\tb\t0", "other\tb\t1", "lost\tb\t1"]
     beir = write_beir(tmp_path / "beir", corpus, queries, rows)
     argv = ["evaluate", "--dataset", beir, "--retriever", "bm25", "--reranker", MODEL]
-    argv += ["--metrics", "hits@1", "--threads", "1"]
+    argv += ["--metrics", "hits@1", "--threads", "1", "--no-passages"]
     found = answer(argv, capsys)
     counts = ("n_queries", "n_unknown_queries", "n_unknown_documents", "n_without_relevant")
     assert [found[name] for name in (*counts, "n_passed_over")] == [3, 1, 1, 1, 1]

@@ -149,7 +149,7 @@ def test_opening_goes_on_while_others_replace_the_index(link: bool, tmp_path: Pa
         makers[number % 2]().save(folder, link=link)
     stop.set()
     thread.join()
-    assert {"BM25", "Splade"} <= set(opened)
+    assert {"BM25", "Passages"} <= set(opened)
 
 
 def sparse(folder: Path) -> Search:

@@ -44,12 +44,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-documents",
         dest="keep_documents",
-        action="store_false",
+        action="store_const",
+        const=False,
         help="do not store the documents themselves: a search shows ids alone; default stored",
     )
     parser.add_argument(
         "--keep-documents",
-        action="store_true",
+        action="store_const",
+        const=True,
         help="store the documents, for display, explanations and `glane migrate`; the default",
     )
     parser.add_argument(
@@ -73,7 +75,7 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
         arguments,
         key,
         fields,
-        keep_documents=arguments.keep_documents,
+        keep_documents=arguments.keep_documents is not False,
         fields=types,
         fusion=fusion_of(arguments),
     )

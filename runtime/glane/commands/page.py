@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from glane.commands.painting import whole_word
+
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2329; --soft: #69727c; --line: #dfe3e7; --card: #fff;
   --paper: #f5f6f7; --hit: 255, 196, 0; --bar: #c98a00; --word: #0a7d4f; }
@@ -87,7 +89,11 @@ def _hit(hit: Mapping[str, Any]) -> str:
         strong, under = _strengths(main, name, len(text)), _strengths(words, name, len(text))
         marked = _marked(text, strong, under)
         texts.append(f"<{tag}>{marked}</{tag.partition(' ')[0]}>")
-    tables = "".join(_table(part, explanation["query"]) for part in parts if part["shares"])
+    tables = "".join(
+        _table(part, explanation["query"], explanation["fields"])
+        for part in parts
+        if part["shares"]
+    )
     told = f"<details><summary>what the score is made of</summary>{tables}</details>"
     return f"<article>{head}{''.join(texts)}{told if tables else ''}</article>"
 
@@ -102,8 +108,9 @@ def _strengths(part: Mapping[str, Any] | None, field: str, length: int) -> list[
     strengths = [0.0] * length
     if part is None:
         return strengths
-    most = max((share["score"] for share in part["shares"] if share["spans"]), default=0)
-    for share in part["shares"] if most > 0 else ():
+    shares = [share for share in part["shares"] if share["query"] is not None and share["spans"]]
+    most = max((share["score"] for share in shares), default=0)
+    for share in shares if most > 0 else ():
         for span in share["spans"]:
             if span["field"] == field:
                 for place in range(span["start"], span["stop"]):
@@ -133,7 +140,7 @@ def _run(text: str, strength: float, is_word: bool) -> str:
     return f'<mark style="--s:{PALEST + (0.85 - PALEST) * strength:.2f}">{safe}</mark>'
 
 
-def _table(part: Mapping[str, Any], query: str) -> str:
+def _table(part: Mapping[str, Any], query: str, fields: Mapping[str, str]) -> str:
     """Return a stage's shares, the strongest first."""
     shares = sorted(part["shares"], key=lambda share: -share["score"])
     most = max(share["score"] for share in shares)
@@ -143,7 +150,7 @@ def _table(part: Mapping[str, Any], query: str) -> str:
         asked = share["query"]
         word = share["term"] if asked is None else query[asked[0] : asked[1]]
         term = "" if asked is None or word.lower() == share["term"] else f" ({share['term']})"
-        found = ", ".join(dict.fromkeys(span["text"] for span in share["spans"]))
+        found = ", ".join(dict.fromkeys(whole_word(span, fields) for span in share["spans"]))
         rows.append(
             f'<tr><td>{share["score"]:.4f}<span class="bar" style="width:{width:.2f}rem"></span>'
             f"</td><td>{_safe(word + term)}</td><td>{_safe(found or share['matched'] or '')}</td>"

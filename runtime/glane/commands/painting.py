@@ -86,6 +86,17 @@ def _explained(explanation: Mapping[str, Any], paint: Paint) -> list[str]:
     return lines
 
 
+def whole_word(span: Mapping[str, Any], fields: Mapping[str, str]) -> str:
+    """Return the word, in lower case, that a piece of a field is a part of."""
+    text, start, stop = fields[span["field"]], span["start"], span["stop"]
+    if text[start:stop].isalnum() and text[start:stop].isascii():
+        while start and text[start - 1].isalnum():
+            start -= 1
+        while stop < len(text) and text[stop].isalnum():
+            stop += 1
+    return text[start:stop].lower()
+
+
 def _shares(
     shares: Sequence[Mapping[str, Any]], explanation: Mapping[str, Any], paint: Paint
 ) -> list[str]:
@@ -95,7 +106,7 @@ def _shares(
     lines = []
     for share in asked[:MOST]:
         low, high = share["query"]
-        found = dict.fromkeys(span["text"].lower() for span in share["spans"])
+        found = dict.fromkeys(whole_word(span, explanation["fields"]) for span in share["spans"])
         own = ", ".join(map(visible, found)) or visible(share["matched"] or "")
         word = visible(explanation["query"][low:high])
         term = "" if share["term"] == word.lower() else f" ({visible(share['term'])})"

@@ -226,7 +226,7 @@ def active_terms(search: Search) -> dict[str, float] | None:
     asked = retriever.asked
     return {
         "query": round(asked.n_terms / max(1, asked.n_texts), 2),
-        "document": round(retriever.n_active_terms() / max(1, len(search)), 2),
+        "document": round(retriever.n_active_terms() / max(1, len(retriever)), 2),
     }
 
 
