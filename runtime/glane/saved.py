@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from glane.collection.boosts import check_boosts
 from glane.errors import CheckpointError, IndexDamaged
 from glane.model.checkpoint import fingerprint
 from glane.model.encoder import Encoder
@@ -116,7 +117,8 @@ def fields_of(state: State) -> Fields:
         raise IndexDamaged(f"{str(folder)!r} holds a retriever alone, and no keys")
     match record:
         case {"key": str(key), "on": [*on]} if on and all(isinstance(each, str) for each in on):
-            return Fields(key, on, _types(record.get("fields", {}), folder))
+            types = _types(record.get("fields", {}), folder)
+            return Fields(key, on, types, _boosts(record.get("boosts", {}), on, folder))
     raise IndexDamaged(f"{str(folder)!r} is damaged: it does not name its fields: {record!r}")
 
 
@@ -127,6 +129,17 @@ def _types(record: Any, folder: Path) -> dict[str, str]:  # noqa: ANN401 (parsed
         except ValueError:
             pass
     raise IndexDamaged(f"{str(folder)!r} is damaged: its fields to filter by are {record!r:.200}")
+
+
+def _boosts(record: Any, on: list[str], folder: Path) -> dict[str, float]:  # noqa: ANN401 (JSON)
+    if isinstance(record, dict) and record.keys() <= set(on):
+        try:
+            check_boosts(record)
+        except (TypeError, ValueError):
+            pass
+        else:
+            return {name: float(boost) for name, boost in record.items()}
+    raise IndexDamaged(f"{str(folder)!r} is damaged: its boosts of fields are {record!r:.200}")
 
 
 def commit_to(
@@ -272,6 +285,7 @@ def _content(collection: Collection, fields: Fields, old: Manifest | None, link:
         "search": {
             "key": fields.key,
             "on": fields.on,
+            **({"boosts": fields.boosts} if fields.boosts else {}),
             **_named(fields.types),
             **({"fusion": fusion} if fusion else {}),
         },

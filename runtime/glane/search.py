@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from glane import saved
+from glane.collection.boosts import by_boost, read_boosts
 from glane.collection.records import read_records
 from glane.errors import GlaneError, IndexDamaged
 from glane.hits import Key
@@ -21,10 +22,12 @@ from glane.model.progress import bar
 from glane.retrievers.answers import Fields, Now
 from glane.retrievers.awaiting import awaitable
 from glane.retrievers.bm25 import BM25
-from glane.retrievers.collection import Collection, check_stages
+from glane.retrievers.boosts import encode_boosted
+from glane.retrievers.collection import Collection, check_stages, content_hashes
 from glane.retrievers.contract import Reranker, Retriever
 from glane.retrievers.explaining import Explains
 from glane.retrievers.fusion import UNSAID, FusionSettings, check_reranks
+from glane.retrievers.lexical import Lexical
 from glane.retrievers.passages import PassageVectors, in_passages, plain
 from glane.saved import Draft
 from glane.store.documents import Documents
@@ -84,7 +87,9 @@ class Search(Explains):
                 with a snapshot of its own.
             reranker: Orders them anew; it must be empty, and not the retriever itself.
             key: Field that holds a document's id, a string or an integer.
-            on: Field or fields that are searched, joined by a space.
+            on: Field or fields that are searched, joined by a space; with a boost behind it, as in
+                `title^2`, a field's words count so many times for BM25 and TfIdf (`docs/fields-
+                and-phrases.md`). A stage that has a model reads the text as it is.
             keep_documents: Whether the documents are stored too, for `documents` to return.
             fields: Fields that can be filtered by, and their types: "keyword", "int", "float" or
                 "date", with [] behind where a document may have several.
@@ -95,11 +100,12 @@ class Search(Explains):
 
         Raises:
             TypeError: If a stage does not keep the contract, or the reranker cannot rerank.
-            ValueError: If there is no field, a stage already holds documents, both stages are one
-                object, or fusion is asked for without a reranker.
+            ValueError: If there is no field, a boost is no number from 1e-6 to 1e6, a stage already
+                holds documents, both stages are one object, or fusion is asked for without a
+                reranker.
         """
         check_stages(retriever, reranker)
-        searched = [on] if isinstance(on, str) else list(on)
+        searched, boosts = read_boosts([on] if isinstance(on, str) else list(on))
         if not searched:
             raise ValueError("on must name at least one field, got none")
         types = check_types(fields or {})
@@ -110,7 +116,7 @@ class Search(Explains):
             reranker = None if reranker is None else in_passages(reranker)
         check_reranks(fusion, reranks=reranker is not None)
         collection = Collection(retriever, reranker, Names(), kept, values, fusion)
-        self._begin(Fields(key, searched, types), Now(collection))
+        self._begin(Fields(key, searched, types, boosts), Now(collection))
 
     def _begin(self, fields: Fields, now: Now, threads: int | None = None) -> None:
         self._fields = fields
@@ -168,18 +174,25 @@ class Search(Explains):
         """Store documents that are read already, as `add` does.
 
         Args:
-            records: The documents, to be kept where they are kept.
+            records: The documents, to be kept where they are kept, and to be read where fields are
+                boosted.
             keys: Id of each, which need not be in it; no id twice.
             texts: What is searched of each.
             progress: Whether a bar runs on standard error where that is a terminal.
         """
 
-        def encode(stage: Retriever, texts: Sequence[str]) -> Any:  # noqa: ANN401
-            return encode_documents(stage, texts, progress)
+        on, boosts = self._fields.on, self._fields.boosts
+
+        def encode(stage: Retriever, rows: Sequence[int]) -> Any:  # noqa: ANN401
+            if boosts and isinstance(stage, Lexical):
+                parts = by_boost([records[row] for row in rows], on, boosts)
+                return encode_boosted(parts, lambda own: encode_documents(stage, own, progress))
+            return encode_documents(stage, [texts[row] for row in rows], progress)
 
         with self._changing:
             collection = self._now.collection.snapshot()
-            n_stored = collection.store(records, keys, texts, encode)
+            contents = map(self._fields.content, records, texts)
+            n_stored = collection.store(records, keys, content_hashes(list(contents)), encode)
             if n_stored:
                 self._now = replace(self._now, collection=collection, is_saved=False)
         return n_stored

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from glane.collection.boosts import read_boosts
 from glane.collection.dataset import FIELDS
 from glane.collection.fields import chosen
 from glane.collection.ids import as_stored
@@ -25,7 +26,7 @@ from glane.collection.records import (
 )
 from glane.collection.rows import Rows
 from glane.collection.where import read_filter
-from glane.commands.usage import Bounded, UsageError
+from glane.commands.usage import Bounded, UsageError, as_usage
 from glane.hits import Key
 from glane.model.progress import bar
 from glane.search import Search
@@ -93,7 +94,8 @@ def add_field_arguments(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--on",
         metavar="FIELDS",
-        help="fields to search, with commas between them, default title,text",
+        help="fields to search, with commas between them, default title,text; `glane index` takes "
+        "boosts behind them, for the words of bm25 and tfidf: title^2,text",
     )
 
 
@@ -132,11 +134,16 @@ def filter_of(arguments: argparse.Namespace) -> str | None:
     return where
 
 
-def fields_of(arguments: argparse.Namespace) -> tuple[str, list[str]]:
+def fields_of(arguments: argparse.Namespace, *, boosts: bool = False) -> tuple[str, list[str]]:
     """Return the field of the id, and those that are searched.
 
+    Args:
+        arguments: What was given.
+        boosts: Whether fields may be boosted, and are returned as `read_boosts` takes them; else
+            their plain names are returned.
+
     Raises:
-        UsageError: If a name is empty.
+        UsageError: If a name is empty, or a boost wrong or without use.
     """
     key = "_id" if arguments.key is None else arguments.key
     fields: list[str] = list(FIELDS)
@@ -144,7 +151,14 @@ def fields_of(arguments: argparse.Namespace) -> tuple[str, list[str]]:
         fields = [name.strip() for name in arguments.on.split(",")]
     if not all([key, *fields]):
         raise UsageError("--key and --on must name fields, got an empty name")
-    return key, fields
+    with as_usage("--on: "):
+        names, found = read_boosts(fields)
+    if found and not boosts:
+        raise UsageError(
+            "--on: fields are boosted by `glane index` alone, got "
+            f"{arguments.on!r}; leave the boosts out, or measure the index with --index"
+        )
+    return key, fields if boosts else names
 
 
 def refuse_fields(arguments: argparse.Namespace) -> None:

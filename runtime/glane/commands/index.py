@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
     Stopped, it leaves a draft that no reader sees, and the same command goes on from there.
     """
     start = time.perf_counter()
-    (key, fields), types = fields_of(arguments), filters_of(arguments)
+    (key, fields), types = fields_of(arguments, boosts=True), filters_of(arguments)
     check_stages(arguments)
     folder = Path(arguments.index).resolve()
     check_free(folder, overwrite=arguments.overwrite, wait=arguments.wait)
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
         link=arguments.link,
         wait=arguments.wait,
     )
-    rows = document_rows(arguments.documents, key, fields)
+    rows = document_rows(arguments.documents, key, search.on)
     with writing_to(building) as goes_on:
         checked = check_documents(rows, search, made=False, strict=arguments.on is not None)
         if not checked.n_documents:

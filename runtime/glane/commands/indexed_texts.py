@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,17 +23,31 @@ from glane.types import Ids
 AT_ONCE = 512
 """Documents that are read or looked up together."""
 
-Texts = Callable[[Names, Ids], Iterator[str]]
-"""Yields the text of each document, of rising numbers, by the keys of the index."""
+
+class Read(NamedTuple):
+    """What is read of a document.
+
+    Attributes:
+        text: What is searched of it.
+        content: What tells whether that is what the index was made of (`Fields.content`).
+    """
+
+    text: str
+    content: str
+
+
+Texts = Callable[[Names, Ids], Iterator[Read]]
+"""Yields what is read of each document, of rising numbers, by the keys of the index."""
 
 
 def kept_texts(kept: Documents, fields: Fields) -> Texts:
     """Return the texts of the documents that an index keeps."""
 
-    def texts(_: Names, numbers: Ids) -> Iterator[str]:
+    def texts(_: Names, numbers: Ids) -> Iterator[Read]:
         for start in range(0, len(numbers), AT_ONCE):
             for record in kept.get(numbers[start : start + AT_ONCE]):
-                yield join_fields(record, fields.on)
+                text = join_fields(record, fields.on)
+                yield Read(text, fields.content(record, text))
 
     return texts
 
@@ -49,11 +64,11 @@ def check_file(rows: Rows, fields: Fields, keys: Names) -> int:
     n_unknown = 0
     found = np.zeros(keys.rows.next_id, np.bool_)
     with bar(None, "reading documents", shown=True) as shown:
-        for lines, names, texts in _read(rows, fields):
+        for lines, names, read in _read(rows, fields):
             numbers = find_ids(keys, names)
             there = np.flatnonzero(numbers >= 0)
             own = contents(keys, numbers[there])
-            differ = (own != content_hashes(texts)[there]).any(axis=1)
+            differ = (own != _hashes(read)[there]).any(axis=1)
             if differ.any():
                 row = int(there[differ][0])
                 raise ValueError(
@@ -76,14 +91,14 @@ def check_file(rows: Rows, fields: Fields, keys: Names) -> int:
 def file_texts(rows: Rows, fields: Fields) -> Texts:
     """Return the texts of a file's documents; those that come before their turn wait in memory."""
 
-    def texts(keys: Names, numbers: Ids) -> Iterator[str]:
-        wanted, turns, waiting = set(numbers.tolist()), iter(numbers.tolist()), dict[int, str]()
+    def texts(keys: Names, numbers: Ids) -> Iterator[Read]:
+        wanted, turns, waiting = set(numbers.tolist()), iter(numbers.tolist()), dict[int, Read]()
         turn = next(turns, None)
         for _, names, found in _read(rows, fields):
-            for number, text in zip(find_ids(keys, names).tolist(), found, strict=True):
+            for number, read in zip(find_ids(keys, names).tolist(), found, strict=True):
                 if number in wanted:
                     wanted.remove(number)
-                    waiting[number] = text
+                    waiting[number] = read
             while turn in waiting:
                 yield waiting.pop(turn)
                 turn = next(turns, None)
@@ -93,27 +108,35 @@ def file_texts(rows: Rows, fields: Fields) -> Texts:
     return texts
 
 
-def _read(rows: Rows, fields: Fields) -> Iterator[tuple[list[int], list[Name], list[str]]]:
-    """Yield line, id and text of the documents of a file, some together."""
+def _read(rows: Rows, fields: Fields) -> Iterator[tuple[list[int], list[Name], list[Read]]]:
+    """Yield line, id and what is read of the documents of a file, some together."""
     records = iter(rows)
     while chunk := list(islice(records, AT_ONCE)):
-        read = [read_record(each, fields.key, fields.on, rows.place(n)) for n, each in chunk]
-        yield [n for n, _ in chunk], [key for key, _ in read], [text for _, text in read]
+        keys, read = [], []
+        for line, record in chunk:
+            key, text = read_record(record, fields.key, fields.on, rows.place(line))
+            keys.append(key)
+            read.append(Read(text, fields.content(record, text)))
+        yield [line for line, _ in chunk], keys, read
 
 
-def check_texts(keys: Names, numbers: Ids, texts: Sequence[str]) -> None:
+def check_texts(keys: Names, numbers: Ids, read: Sequence[Read]) -> None:
     """Refuse texts that are not those that the index was made of.
 
     Raises:
         ValueError: If there is one; the message names the document.
     """
-    differ = (contents(keys, numbers) != content_hashes(texts)).any(axis=1)
+    differ = (contents(keys, numbers) != _hashes(read)).any(axis=1)
     if differ.any():
         (name,) = keys.names(numbers[differ][:1])
         raise ValueError(
             f"document {name!r} does not have the text that the index holds; pass --documents with "
             "a file in which it has, or `glane add` it first"
         )
+
+
+def _hashes(read: Sequence[Read]) -> Hashes:
+    return content_hashes([each.content for each in read])
 
 
 def contents(keys: Names, numbers: Ids) -> Hashes:

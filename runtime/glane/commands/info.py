@@ -128,7 +128,11 @@ def _contents(folder: Path, manifest: Manifest) -> dict[str, Any]:
         "folder": str(folder),
         **{stage: stages.get(stage, {}).get("kind") for stage in STAGES},
         **{name: search.get(name) for name in ("key", "on") if isinstance(search, dict)},
-        **({"fields": search["fields"]} if isinstance(search, dict) and "fields" in search else {}),
+        **{
+            name: search[name]
+            for name in ("boosts", "fields")
+            if isinstance(search, dict) and name in search
+        },
         **_ranking(search, folder, reranks=STAGES[1] in stages),
         "n_documents": n_rows - n_deleted,
         "n_deleted": n_deleted,

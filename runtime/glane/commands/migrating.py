@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from glane.commands.indexed_texts import Texts, check_texts, contents
+from glane.commands.indexed_texts import Read, Texts, check_texts, contents
 from glane.errors import CheckpointError
 from glane.maxsim.index import TokenStorage
 from glane.model.checkpoint import Checkpoint
@@ -238,7 +238,8 @@ def _encode(
                 own = numbers[n_done : n_done + len(chunk)]
                 check_texts(keys, own, chunk)
                 for stage in _changed(collection, changed):
-                    _add(stage, encode_documents(stage, chunk, progress=False), own)
+                    vectors = encode_documents(stage, [read.text for read in chunk], progress=False)
+                    _add(stage, vectors, own)
                 n_done += len(chunk)
                 shown.update(len(chunk))
                 waited = time.monotonic() - last
@@ -256,12 +257,12 @@ def _encode(
     return draft.commit(collection)
 
 
-def _chunks(texts: Iterator[str]) -> Iterator[list[str]]:
-    chunk: list[str] = []
+def _chunks(texts: Iterator[Read]) -> Iterator[list[Read]]:
+    chunk: list[Read] = []
     n_characters = 0
-    for text in texts:
-        chunk.append(text)
-        n_characters += len(text)
+    for read in texts:
+        chunk.append(read)
+        n_characters += len(read.text)
         if len(chunk) == AT_ONCE or n_characters > CHARACTERS:
             yield chunk
             chunk, n_characters = [], 0

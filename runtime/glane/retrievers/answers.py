@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from glane.collection.boosts import content
 from glane.collection.records import as_key
 from glane.collection.where import read_filter
 from glane.errors import GlaneError, IndexDamaged
@@ -32,11 +33,17 @@ class Fields(NamedTuple):
         key: Field of its id.
         on: Fields that are searched.
         types: Fields that can be filtered by, and their types, see `check_types`.
+        boosts: By how much the words of a field count, of those where that is not 1.
     """
 
     key: str
     on: list[str]
     types: dict[str, str] = {}  # noqa: RUF012 (never changed)
+    boosts: dict[str, float] = {}  # noqa: RUF012 (likewise)
+
+    def content(self, record: Mapping[str, Any], text: str) -> str:
+        """Return what tells of a document, whose text is given, whether it is encoded already."""
+        return content(record, text, self.on, self.boosts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,11 @@ class Answers:
     def on(self) -> list[str]:
         """Fields that are searched."""
         return list(self._fields.on)
+
+    @property
+    def boosts(self) -> dict[str, float]:
+        """By how much the words of a field count, of those where that is not 1."""
+        return dict(self._fields.boosts)
 
     @property
     def types(self) -> dict[str, str]:

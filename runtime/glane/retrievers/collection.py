@@ -30,8 +30,8 @@ STAGES = ("retriever", "reranker")
 
 HASH_BYTES = 16
 
-Encode = Callable[[Retriever, Sequence[str]], Any]
-"""Makes what a stage stores of some texts."""
+Encode = Callable[[Retriever, Sequence[int]], Any]
+"""Makes what a stage stores of some of the documents, given by their places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Collection:
         self,
         records: Sequence[Mapping[str, Any]],
         keys: Sequence[Key],
-        texts: Sequence[str],
+        hashes: Hashes,
         encode: Encode,
     ) -> int:
         """Store documents; return how many are new or differ from what was stored.
@@ -118,7 +118,7 @@ class Collection:
         Args:
             records: The documents.
             keys: Id of each, no id twice.
-            texts: What is searched of each.
+            hashes: Of what is encoded of each (`content_hashes`).
             encode: Makes what a stage stores.
 
         Raises:
@@ -128,12 +128,11 @@ class Collection:
         written = None if self.kept is None else self.kept.written(records)
         columns = None if self.values is None else self.values.encode(self._filtered(records))
         known = self.keys.find(keys)
-        hashes = content_hashes(texts)
         is_new = self._is_new(known, hashes)
         again = self._again(records, columns, known, is_new)
         new = np.flatnonzero(is_new)
-        chosen = [texts[row] for row in new.tolist()]
-        encoded = [encode(stage, chosen) if chosen else None for stage in self.stages().values()]
+        rows = new.tolist()
+        encoded = [encode(stage, rows) if rows else None for stage in self.stages().values()]
         for stage, vectors in zip(self.stages().values(), encoded, strict=True):
             if len(again):
                 store_again(stage, known[again])
@@ -241,9 +240,9 @@ class Collection:
         ids = [self.keys.names(numbers) for numbers, _ in rows]
         return Results(ids, [scores.tolist() for _, scores in rows])
 
-    def is_of(self, number: int, text: str) -> bool:
-        """Return whether the text of a stored document is this."""
-        return not self._is_new(np.array([number]), content_hashes([text]))[0]
+    def is_of(self, number: int, content: str) -> bool:
+        """Return whether what was encoded of a stored document is this (`Fields.content`)."""
+        return not self._is_new(np.array([number]), content_hashes([content]))[0]
 
     def _is_new(self, known: Ids, hashes: Hashes) -> Mask:
         """Return which documents are not stored, or with another text."""
@@ -292,9 +291,13 @@ class Collection:
             self.values.rows.delete(numbers)
 
 
-def content_hashes(texts: Sequence[str]) -> Hashes:
-    """Return numbers that differ where the text that is encoded differs, shape (n, 2)."""
-    digests = [blake2b(clean(text).encode(), digest_size=HASH_BYTES).digest() for text in texts]
+def content_hashes(contents: Sequence[str]) -> Hashes:
+    """Return numbers that differ where what is encoded differs, shape (n, 2).
+
+    Args:
+        contents: What `Fields.content` says of each document: its text, where no field is boosted.
+    """
+    digests = [blake2b(clean(each).encode(), digest_size=HASH_BYTES).digest() for each in contents]
     return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
 
 

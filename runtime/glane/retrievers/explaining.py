@@ -110,7 +110,7 @@ class Explains(Answers):
         if document is None:
             return
         _, text = read_record({self._fields.key: id, **document}, self._fields.key, self.on, "it")
-        if not now.collection.is_of(number, text):
+        if not now.collection.is_of(number, self._fields.content(document, text)):
             raise ValueError(
                 f"the document given for {id!r} has another text than the one that was added; pass "
                 "it as it was added"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from glane.errors import CheckpointError
+from glane.errors import CheckpointError, IndexDamaged
 from glane.hits import NO_ID, NO_SCORE, Hits, check_k
 from glane.model.encoder import Encoder
 from glane.model.passages import RULES, Spans, part
@@ -26,6 +26,7 @@ from glane.store.segments import (
     Parts,
     Segment,
     Segments,
+    ids_left,
     join_ragged,
     join_rows,
     places,
@@ -351,7 +352,11 @@ class Passages:
     def _placement(self) -> _Placement:
         parts = self.rows.parts
         if self._placed is None or self._placed[0] is not parts:
-            self._placed = parts, _placement(parts)
+            placement = _placement(parts)
+            stored = ids_left(self.stage.tables()[""].parts)
+            if not np.array_equal(stored, placement.passages(placement.ids)):
+                raise IndexDamaged("the index is damaged: its passages are not of its documents")
+            self._placed = parts, placement
         return self._placed[1]
 
     def _own(self, placement: _Placement, within: Mask) -> Mask:
