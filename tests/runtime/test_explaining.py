@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,3 +186,14 @@ def test_of_a_long_document_the_best_passage_is_explained() -> None:
         for span in share.spans:
             assert passage.start <= span.start < span.stop <= passage.stop
     assert found.to_dict()["retriever"]["passage"][0]["text"] == passage.text
+
+
+def test_the_page_on_explanations_says_what_is_so(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "explanations.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(block, "docs/explanations.md", "exec"), {})
+    told = capsys.readouterr().out.splitlines()
+    assert told == [
+        "plant (8, 14) [('text', 'Plants'), ('text', 'plant')]",
+        "eat (15, 18) [('text', 'eat')]",
+    ]
