@@ -87,9 +87,9 @@ class Search(Explains):
                 with a snapshot of its own.
             reranker: Orders them anew; it must be empty, and not the retriever itself.
             key: Field that holds a document's id, a string or an integer.
-            on: Field or fields that are searched, joined by a space; with a boost behind it, as in
-                `title^2`, a field's words count so many times for BM25 and TfIdf (`docs/fields-
-                and-phrases.md`). A stage that has a model reads the text as it is.
+            on: Field or fields that are searched, joined by a space. With a boost behind it, as in
+                `title^2`, a field's words count so many times for BM25 and TfIdf; a stage that has
+                a model reads the joined text all the same (`docs/fields-and-phrases.md`).
             keep_documents: Whether the documents are stored too, for `documents` to return.
             fields: Fields that can be filtered by, and their types: "keyword", "int", "float" or
                 "date", with [] behind where a document may have several.
@@ -180,7 +180,6 @@ class Search(Explains):
             texts: What is searched of each.
             progress: Whether a bar runs on standard error where that is a terminal.
         """
-
         on, boosts = self._fields.on, self._fields.boosts
 
         def encode(stage: Retriever, rows: Sequence[int]) -> Any:  # noqa: ANN401

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cached_property
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -50,8 +52,12 @@ class Statistics:
     @cached_property
     def mean_length(self) -> float:
         """Mean length of the documents that are left; 0 where there is none."""
-        totals = [float(part.arrays["lengths"][part.kept].sum()) for part in self.parts]
-        return sum(totals) / self.n_documents if self.n_documents else 0.0
+        lengths = [part.arrays["lengths"][part.kept] for part in self.parts]
+        if all((own == np.floor(own)).all() for own in lengths):
+            total = sum(float(own.sum()) for own in lengths)
+        else:  # boosts make fractions, whose plain sum would depend on their order
+            total = math.fsum(chain.from_iterable(own.tolist() for own in lengths))
+        return total / self.n_documents if self.n_documents else 0.0
 
     @cached_property
     def frequencies(self) -> Ids:
