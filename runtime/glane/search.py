@@ -28,7 +28,8 @@ from glane.retrievers.contract import Reranker, Retriever
 from glane.retrievers.explaining import Explains
 from glane.retrievers.fusion import UNSAID, FusionSettings, check_reranks
 from glane.retrievers.lexical import Lexical
-from glane.retrievers.passages import PassageVectors, in_passages, plain
+from glane.retrievers.passage_vectors import PassageVectors
+from glane.retrievers.passages import in_passages, plain
 from glane.saved import Draft
 from glane.store.documents import Documents
 from glane.store.lock import Lock

@@ -16,7 +16,8 @@ from glane import BM25, CheckpointError, ColBERT, Search, SparseEmbed, Splade
 from glane.model.passages import part
 from glane.model.preparation import TextPreparer
 from glane.retrievers.neural import Neural
-from glane.retrievers.passages import Passages, PassageVectors, plain
+from glane.retrievers.passage_vectors import PassageVectors
+from glane.retrievers.passages import Passages, plain
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PREPARERS = {

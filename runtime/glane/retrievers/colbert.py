@@ -69,13 +69,7 @@ class ColBERT(NeuralReranker[TokenVectors, MaxSimIndex]):
     def explain(self, query: str, number: int, text: str | None) -> Matches:
         """Return which stored token each token of a query is most similar to.
 
-        Args:
-            query: Any string.
-            number: Of the document.
-            text: What was encoded of it, for the places; None where that is not at hand.
-
-        Raises:
-            ValueError: If the number is not stored.
+        See `Explaining.explain`.
         """
         vectors = self.encode_queries([query])
         score = float(self.index.scorer()(vectors, np.array([number]))[0])

@@ -200,13 +200,7 @@ class Lexical(ABC):
     def explain(self, query: str, number: int, text: str | None) -> Matches:
         """Return what the score of a query with a stored document is made of, a term each.
 
-        Args:
-            query: Any string.
-            number: Of the document.
-            text: What was encoded of it, for the places; None where that is not at hand.
-
-        Raises:
-            ValueError: If the number is not stored.
+        See `Explaining.explain`.
         """
         locate_rows(self._postings.rows.parts, np.array([number]))
         asked = self._weigh_queries(self.encode_queries([query]))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -15,115 +14,25 @@ from glane.hits import NO_ID, NO_SCORE, Hits, check_k
 from glane.model.encoder import Encoder
 from glane.model.passages import RULES, Spans, part
 from glane.model.preparation import check_texts, clean
-from glane.ragged import Rows, check_rising, checked_offsets, join_lengths, join_offsets, take_rows
+from glane.ragged import join_lengths
 from glane.retrievers.contract import Retriever
 from glane.retrievers.neural import Neural, NeuralReranker
+from glane.retrievers.passage_vectors import PassageVectors, Placement, join_passages
 from glane.retrievers.registry import find
 from glane.retrievers.shares import Explaining, Matches
 from glane.store.segments import (
     Arrays,
-    Columns,
     Parts,
-    Segment,
     Segments,
     ids_left,
-    join_ragged,
-    join_rows,
     places,
 )
 from glane.types import Ids, Mask
-from glane.vectors import TermEmbeddings, TokenVectors
 
 R = TypeVar("R", bound=Retriever)
 
 WIDER = 4
 """How many times as many passages are looked for where the best were of too few documents."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PassageVectors:
-    """Representations of n documents, one for each passage.
-
-    Attributes:
-        offsets: int64, shape (n + 1,), first 0; document i has the passages
-            `offsets[i]:offsets[i + 1]`, at least one.
-        spans: int32, shape (n_passages, 2), where each lies in its document's text.
-        vectors: As the stage makes them, one row a passage.
-    """
-
-    offsets: Ids
-    spans: Spans
-    vectors: Any
-
-    def __post_init__(self) -> None:
-        checked_offsets(self.offsets, "offsets", len(self.vectors))
-        check_rising(self.offsets, "passages")
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, rows: Rows) -> PassageVectors:
-        """Return some documents, by slice or by an array of row numbers, in the order given."""
-        offsets, passages = take_rows(self.offsets, rows)
-        return PassageVectors(offsets, self.spans[passages], self.vectors[passages])
-
-    def half(self) -> PassageVectors:
-        """Return the same in the precision it is stored in."""
-        if not isinstance(self.vectors, TokenVectors | TermEmbeddings):
-            return self
-        return PassageVectors(self.offsets, self.spans, self.vectors.half())
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[PassageVectors]) -> PassageVectors:
-        """Return the documents of all parts, in order.
-
-        Raises:
-            ValueError: If there is no part.
-        """
-        if not parts:
-            raise ValueError("parts must hold at least one PassageVectors, got none")
-        return cls(
-            join_offsets([part.offsets for part in parts]),
-            np.concatenate([part.spans for part in parts]),
-            type(parts[0].vectors).concatenate([part.vectors for part in parts]),
-        )
-
-
-class _Placement(NamedTuple):
-    """Which passages are whose: both numbers rise together, in order of writing.
-
-    Attributes:
-        ids: Numbers of the documents that are left, rising.
-        firsts: Number of each one's first passage, rising.
-        counts: How many it has, the others' numbers following the first.
-    """
-
-    ids: Ids
-    firsts: Ids
-    counts: Ids
-
-    def passages(self, ids: Ids) -> Ids:
-        """Return the numbers of all passages of some documents, rising where these do."""
-        rows = np.searchsorted(self.ids, ids)
-        known = np.append(self.ids, NO_ID)[rows] == ids
-        if not known.all():
-            raise ValueError(f"unknown document {ids[~known][0]}; it is not stored")
-        counts = self.counts[rows]
-        shift = np.repeat(self.firsts[rows] - join_lengths(counts)[:-1], counts)
-        return np.arange(int(counts.sum())) + shift
-
-    def documents(self, passages: Ids) -> Ids:
-        """Return whose each passage is."""
-        return self.ids[np.searchsorted(self.firsts, passages, side="right") - 1]
-
-    def by_document(self, hits: Hits, k: int) -> Hits:
-        """Return the k documents of the best passages for each query."""
-        rows = []
-        for query in range(len(hits)):
-            passages, scores = hits.row(query)
-            ids, firsts = np.unique(self.documents(passages), return_index=True)
-            rows.append((ids, scores[firsts]))  # the first of a document is its best
-        return Hits.from_rows(rows, k)
 
 
 class Passages:
@@ -140,8 +49,8 @@ class Passages:
     def __init__(self, stage: Neural[Any, Any]) -> None:
         """Put passages before a retriever, which must be empty."""
         self.stage = stage
-        self.rows = Segments(_join)
-        self._placed: tuple[Parts, _Placement] | None = None
+        self.rows = Segments(join_passages)
+        self._placed: tuple[Parts, Placement] | None = None
 
     @property
     def encoder(self) -> Encoder:
@@ -288,10 +197,7 @@ class Passages:
     def explain(self, query: str, number: int, text: str | None) -> Matches:
         """Return what the score of a query with a document's best passage is made of.
 
-        Args:
-            query: Any string.
-            number: Of the document.
-            text: What was encoded of it, for the places; None where that is not at hand.
+        See `Explaining.explain`.
 
         Raises:
             ValueError: If the number is not stored.
@@ -349,17 +255,17 @@ class Passages:
         own = {name or "passages": rows for name, rows in self.stage.tables().items()}
         return {"": self.rows, **own}
 
-    def _placement(self) -> _Placement:
+    def _placement(self) -> Placement:
         parts = self.rows.parts
         if self._placed is None or self._placed[0] is not parts:
-            placement = _placement(parts)
+            placement = Placement.of(parts)
             stored = ids_left(self.stage.tables()[""].parts)
             if not np.array_equal(stored, placement.passages(placement.ids)):
                 raise IndexDamaged("the index is damaged: its passages are not of its documents")
             self._placed = parts, placement
         return self._placed[1]
 
-    def _own(self, placement: _Placement, within: Mask) -> Mask:
+    def _own(self, placement: Placement, within: Mask) -> Mask:
         """Return by the passages' numbers which may be hits."""
         own = np.zeros(self.stage.tables()[""].next_id, np.bool_)
         own[placement.passages(placement.ids[within[placement.ids]])] = True
@@ -393,15 +299,3 @@ def _is_enough(found: Hits, hits: Hits, width: int, k: int) -> bool:
     full = (hits.ids != NO_ID).sum(axis=1) >= k
     ended = (found.ids != NO_ID).sum(axis=1) < width
     return bool((full | ended).all())
-
-
-def _placement(parts: Parts) -> _Placement:
-    nothing = np.empty(0, np.int64)
-    ids = [segment.ids[segment.kept] for segment in parts]
-    firsts = [segment.whole("firsts")[segment.kept] for segment in parts]
-    counts = [np.diff(segment.whole("offsets"))[segment.kept] for segment in parts]
-    return _Placement(*(np.concatenate([nothing, *each]) for each in (ids, firsts, counts)))
-
-
-def _join(parts: Sequence[Segment]) -> Columns:
-    return {**join_ragged(parts, "offsets", "spans"), **join_rows(parts, "firsts")}

@@ -69,7 +69,10 @@ class Explaining(Protocol):
         Args:
             query: Any string.
             number: Of the document.
-            text: What was encoded of it; None where that is not at hand.
+            text: What was encoded of it, for the places; None where that is not at hand.
+
+        Raises:
+            ValueError: If the number is not stored.
         """
         ...
 

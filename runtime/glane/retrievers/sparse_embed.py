@@ -53,13 +53,7 @@ class SparseEmbed(NeuralReranker[TermEmbeddings, TermEmbeddingIndex]):
     def explain(self, query: str, number: int, text: str | None) -> Matches:
         """Return what the score of a query with a stored document is made of, a term each.
 
-        Args:
-            query: Any string.
-            number: Of the document.
-            text: What was encoded of it, for the places; None where that is not at hand.
-
-        Raises:
-            ValueError: If the number is not stored.
+        See `Explaining.explain`.
         """
         asked = self.encode_queries([query])
         numbers = np.array([number])
