@@ -38,7 +38,7 @@ def locate(analyzer: Analyzer, text: str) -> list[Place]:
         text: Any string.
 
     >>> locate(Analyzer(), "Caf\u00e9s & plants")
-    [Place(term='cafe', start=0, stop=5), Place(term='plant', start=8, stop=14)]
+    [Place(term='caf\u00e9', start=0, stop=5), Place(term='plant', start=8, stop=14)]
     """
     words = analyzer.words(text)
     folded = _folded(text, _language(analyzer, words))

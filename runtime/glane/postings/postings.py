@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 from typing import Any, Self
 
 import numpy as np
@@ -57,7 +57,11 @@ DENSE_SHARE = 8
 """A term in more than one of so many documents is added as a dense array, which is faster."""
 
 GATHERED_SHARE = 8
-"""Of so many rows one may be a hit: then their scores are gathered, else the others set to 0."""
+"""Of so many rows one may be a hit: then their scores are gathered, ..."""
+
+WIDER = 2
+"""... else so many times the rows are looked at that would hold the k best if all were alike; where
+too few of them may be hits, the scores of the others are set to 0."""
 
 __all__ = ["Postings", "Statistics", "Weigh", "Weighting", "forward", "weigh_as_it_is"]
 
@@ -151,6 +155,12 @@ class Postings:
         check_terms(queries, "queries", self._most)
         return self._now().search(queries, k, within)
 
+    def holding(self, terms: Sequence[int]) -> Mask:
+        """Return by number which documents hold each of some terms, of which there is one."""
+        held = np.zeros(self.rows.next_id, np.bool_)
+        held[self._now().holding(terms)] = True
+        return held
+
     def statistics(self) -> Statistics:
         """Return what the weighting last saw, brought up to date."""
         return self._now().statistics
@@ -227,6 +237,10 @@ class _Snapshot:
             found = self._score(terms, weights, k, scores, allowed)
             rows.append((self._ids(found), scores[found]))
         return Hits.from_rows(rows, k)
+
+    def holding(self, terms: Sequence[int]) -> Ids:
+        """Return the numbers of the documents that hold each of some terms, at least one."""
+        return self._ids(reduce(np.intersect1d, (self._postings(term)[0] for term in terms)))
 
     def _allowed(self, within: Mask) -> _Allowed:
         """Return the rows of a mask, those of the same array as before without looking again."""
@@ -341,6 +355,11 @@ class _Allowed:
         """Return the rows among which the k best are; `scores` may be changed."""
         if len(self.rows) * GATHERED_SHARE < self.n_rows:
             return self.rows[contenders(scores[self.rows], k)]
+        share = max(1, self.n_rows) / max(1, len(self.rows))
+        wide = contenders(scores, int(WIDER * k * share))
+        found = wide[self.ones[wide] > 0]
+        if len(found) >= k:  # all rows that reach the lowest of `wide` are in it
+            return found
         scores *= self.ones
         return contenders(scores, k)
 

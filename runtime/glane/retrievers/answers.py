@@ -149,7 +149,9 @@ class Answers:
         """Return the k best documents for each query.
 
         Args:
-            queries: Any strings.
+            queries: Any strings. Where the retriever is lexical, a hit holds each "exact phrase"
+                that a query has in double quotes (`docs/fields-and-phrases.md`); a model reads
+                quotes as text.
             k: Documents wanted per query, at least 1.
             candidates: Documents that the retriever hands to the reranker, at least 1; k where
                 that is more. None stands for the index's, or 100.
@@ -167,7 +169,8 @@ class Answers:
             TypeError: If `queries` is one string, or holds something else than strings.
             ValueError: If `k` or `candidates` is below 1, or fusion is asked for without a
                 reranker or with a wrong method or weight, or the filter cannot be read, names
-                another field or a value of another type.
+                another field or a value of another type, or a phrase is looked for and documents
+                are not kept.
             IndexDamaged: If files of the index turn out to be damaged.
         """
         texts = check_texts(queries, "queries")
@@ -181,7 +184,9 @@ class Answers:
             if condition is not None:
                 with timed(took, "filter"):
                     within = now.collection.within(condition)
-            hits = now.collection.rank(texts, k, width, ranking, within, took)
+            ranked = now.collection.ranked(texts, k, width, within, took, self._fields.on)
+            with timed(took if ranked.is_fused(ranking) else None, "fuse"):
+                hits = ranked.best(k, ranking)
             results = now.collection.named(hits)
         results.timings = took
         return results
@@ -194,7 +199,7 @@ class Answers:
         """Return the k best documents for each query by each way that a search may rank.
 
         Args:
-            queries: Any strings.
+            queries: Any strings; quotes are read as text, as those of a collection are meant.
             k: Documents wanted per query, at least 1.
             option: What is asked of this search, as `search` takes it.
 

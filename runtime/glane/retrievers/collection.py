@@ -15,8 +15,10 @@ from glane.collection.records import check_keys
 from glane.hits import Hits, Key, Results
 from glane.model.preparation import clean
 from glane.retrievers.contract import Reranker, Retriever
-from glane.retrievers.fusion import UNSAID, FusionSettings, Ranked, Ranking
+from glane.retrievers.fusion import UNSAID, FusionSettings, Ranked
+from glane.retrievers.lexical import Lexical
 from glane.retrievers.passages import store_again
+from glane.retrievers.phrases import Quoting
 from glane.retrievers.timing import Timings, timed
 from glane.store.documents import Documents
 from glane.store.names import Hashes, Names
@@ -188,31 +190,6 @@ class Collection:
         values = self.values
         return values.remembered(repr(condition), lambda: condition.kept(values))
 
-    def rank(
-        self,
-        texts: list[str],
-        k: int,
-        width: int,
-        ranking: Ranking,
-        within: Mask | None = None,
-        timings: Timings | None = None,
-    ) -> Hits:
-        """Return the k best documents for each query.
-
-        Args:
-            texts: The queries.
-            k: Documents wanted.
-            width: Documents that the retriever hands to the reranker, at least k.
-            ranking: How the stages' rankings are joined.
-            within: By number, which documents may be found; None for all.
-            timings: What each stage takes is added to it.
-        """
-        ranked = self.ranked(texts, k, width, within, timings)
-        if ranked.second is None or ranking.fuse == "none":
-            return ranked.best(k, ranking)
-        with timed(timings, "fuse"):
-            return ranked.best(k, ranking)
-
     def ranked(
         self,
         texts: list[str],
@@ -220,13 +197,32 @@ class Collection:
         width: int,
         within: Mask | None = None,
         timings: Timings | None = None,
+        quoted: Sequence[str] = (),
     ) -> Ranked:
-        """Return what each stage says, before it is joined; the arguments are those of `rank`."""
+        """Return what each stage says, before it is joined.
+
+        Args:
+            texts: The queries.
+            k: Documents wanted.
+            width: Documents that the retriever hands to the reranker, at least k.
+            within: By number, which documents may be found; None for all.
+            timings: What each stage takes is added to it.
+            quoted: Fields of which one must hold what a query has in quotes, if the retriever is
+                lexical; without any, quotes are read as text.
+
+        Raises:
+            ValueError: If a phrase is looked for, and documents are not kept.
+        """
         with timed(timings, "encode"):
             queries = self.retriever.encode_queries(texts)
-        some = () if within is None else (within,)
+        n_found = k if self.reranker is None else width
         with timed(timings, "retrieve"):
-            first = self.retriever.search(queries, k if self.reranker is None else width, *some)
+            if quoted and isinstance(self.retriever, Lexical):
+                quoting = Quoting(self.retriever, self.kept, quoted)
+                first = quoting.search(texts, queries, n_found, within)
+            else:
+                some = () if within is None else (within,)
+                first = self.retriever.search(queries, n_found, *some)
         if self.reranker is None:
             return Ranked(first, None)
         with timed(timings, "encode"):

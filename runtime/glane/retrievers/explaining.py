@@ -74,7 +74,7 @@ class Explains(Answers):
             (number,) = now.collection.numbers([id])
             found = _document(now, int(number), document)
             self._check_document(now, int(number), id, document)
-            hits = now.collection.ranked([text], width, width, within)
+            hits = now.collection.ranked([text], width, width, within, None, self._fields.on)
             asked = Asked(text, ranking, hits, width)
             return explain(now.collection, asked, int(number), found, self._fields.on)
 

@@ -212,6 +212,10 @@ class Ranked(NamedTuple):
     first: Hits
     second: Hits | None
 
+    def is_fused(self, ranking: Ranking) -> bool:
+        """Return whether the stages are joined, or one decides alone."""
+        return self.second is not None and ranking.fuse != "none"
+
     def best(self, k: int, ranking: Ranking) -> Hits:
         """Return the k best documents for each query."""
         if self.second is None or ranking.fuse == "none":

@@ -197,6 +197,13 @@ class Lexical(ABC):
         self._check_vocabulary(queries, "queries")
         return self._postings.search(self._weigh_queries(queries), k, within)
 
+    def holding(self, terms: Sequence[str]) -> Mask:
+        """Return by number which documents hold each of some terms, at least one."""
+        numbers = [self._vocabulary.number(term) for term in terms]
+        if min(numbers) < 0:
+            return np.zeros(self._postings.rows.next_id, np.bool_)
+        return self._postings.holding(numbers)
+
     def explain(self, query: str, number: int, text: str | None) -> Matches:
         """Return what the score of a query with a stored document is made of, a term each.
 

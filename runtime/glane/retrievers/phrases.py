@@ -1,0 +1,92 @@
+"""Exact phrases: hits of a lexical retriever that hold what a query has in quotes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from glane.analysis.phrases import needed, phrases, spelled
+from glane.collection.fields import joined_fields
+from glane.hits import Hits
+from glane.retrievers.lexical import Lexical
+from glane.store.documents import Documents
+from glane.types import Ids, Mask, Scores
+from glane.vectors import SparseVectors
+
+WIDER = 4
+"""How many times as many hits are looked at where too few of the best hold the phrases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quoting:
+    """A lexical retriever whose hits hold each phrase of their query in one of the fields.
+
+    The terms of a phrase tell which documents may hold it; of these the hits are read, best first,
+    until there are enough that do, or no more.
+
+    Attributes:
+        stage: The retriever.
+        kept: The documents; None where they are not kept.
+        on: The fields that are searched.
+    """
+
+    stage: Lexical
+    kept: Documents | None
+    on: Sequence[str]
+
+    def search(
+        self, texts: Sequence[str], queries: SparseVectors, k: int, within: Mask | None
+    ) -> Hits:
+        """Return the k best documents for each query; see `Lexical.search`.
+
+        Args:
+            texts: The queries.
+            queries: What the retriever makes of them.
+            k: At least 1.
+            within: By number, which documents may be hits; None for all.
+
+        Raises:
+            ValueError: If a query has a phrase, and documents are not kept.
+        """
+        asked = [phrases(self.stage.analyzer, text) for text in texts]
+        if not any(asked):
+            return self.stage.search(queries, k, within)
+        if self.kept is None:
+            raise ValueError(
+                "a phrase in quotes is looked for in the documents, which are not kept; leave the "
+                "quotes out, or index with the documents (keep_documents=True, no --no-documents)"
+            )
+        rows = [self._row(queries[row : row + 1], own, k, within) for row, own in enumerate(asked)]
+        return Hits.from_rows(rows, k)
+
+    def _row(
+        self, query: SparseVectors, wanted: list[str], k: int, within: Mask | None
+    ) -> tuple[Ids, Scores]:
+        """Return the k best documents for one query, best first."""
+        if not wanted:
+            return self.stage.search(query, k, within).row(0)
+        terms = [term for phrase in wanted for term in needed(self.stage.analyzer, phrase)]
+        if terms:
+            holding = self.stage.holding(terms)
+            within = holding if within is None else within & holding
+        known: dict[int, bool] = {}
+        width = WIDER * k
+        while True:
+            ids, scores = self.stage.search(query, width, within).row(0)
+            new = [number for number in ids.tolist() if number not in known]
+            known.update(zip(new, self._hold(new, wanted), strict=True))
+            held = np.flatnonzero([known[number] for number in ids.tolist()])[:k]
+            if len(held) == k or len(ids) < width:
+                return ids[held], scores[held]
+            width *= WIDER
+
+    def _hold(self, numbers: list[int], wanted: list[str]) -> list[bool]:
+        """Return which documents hold each of some phrases."""
+        found = []
+        for document in [] if self.kept is None else self.kept.get(np.array(numbers, np.int64)):
+            fields = joined_fields(document, self.on)
+            texts = [spelled(self.stage.analyzer, field.text) for field in fields]
+            found.append(all(any(phrase in text for text in texts) for phrase in wanted))
+        return found
