@@ -40,6 +40,9 @@ td:first-child { width: 11rem; white-space: nowrap; font-variant-numeric: tabula
 CONTEXT = 400
 """Characters that are shown before the first match of a field, and behind its last."""
 
+MOST = 40
+"""Shares of a stage that are listed; the weaker ones are added up."""
+
 PALEST = 0.12
 """How strongly the weakest match is marked; the strongest is marked with 0.85."""
 
@@ -145,7 +148,7 @@ def _table(part: Mapping[str, Any], query: str, fields: Mapping[str, str]) -> st
     shares = sorted(part["shares"], key=lambda share: -share["score"])
     most = max(share["score"] for share in shares)
     rows = []
-    for share in shares:
+    for share in shares[:MOST]:
         width = max(0, share["score"]) / most * 5 if most > 0 else 0
         asked = share["query"]
         word = share["term"] if asked is None else query[asked[0] : asked[1]]
@@ -156,6 +159,9 @@ def _table(part: Mapping[str, Any], query: str, fields: Mapping[str, str]) -> st
             f"</td><td>{_safe(word + term)}</td><td>{_safe(found or share['matched'] or '')}</td>"
             "</tr>"
         )
+    if rest := shares[MOST:]:
+        total = sum(share["score"] for share in rest)
+        rows.append(f"<tr><td>{total:.4f}</td><td>{len(rest)} others</td><td></td></tr>")
     head = (
         f"<caption>{_safe(part['stage'])}</caption>"
         "<tr><th>adds</th><th>query</th><th>document</th></tr>"

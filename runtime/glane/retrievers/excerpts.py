@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -47,54 +48,61 @@ class Excerpt:
     is_ended: bool
 
 
-def excerpt(
-    collection: Collection, query: str, number: int, document: Mapping[str, Any], on: Sequence[str]
-) -> Excerpt:
-    """Return what to show of a stored document for a query.
+class Excerpts:
+    """What to show of stored documents for one query.
 
     Of a long document that is a piece of its best passage, where a model scored passages; within
     it the piece that holds most of the query's terms.
-
-    Args:
-        collection: Holds the document.
-        query: Any string.
-        number: Of the document.
-        document: The document.
-        on: The fields that are searched.
     """
-    fields = joined_fields(document, on)
-    text = " ".join(field.text for field in fields)
-    start = fields[1].start if len(on) > 1 and len(fields) > 1 and fields[0].name == on[0] else 0
-    title = " ".join(text[: max(0, start - 1)].split())
-    first, last = _passage(collection, query, number, len(text))
-    first = max(first, start) if last > start else start
-    last = last if last > first else len(text)
-    places = _places(collection, query, text)
-    begin, end = _window(text, places, first, last)
-    shown, marks = _single_spaced(text[begin:end], [_inside(p, begin, end) for p in places])
-    return Excerpt(_cut(title, TITLE), shown, marks, begin > start, end == len(text))
 
+    def __init__(self, collection: Collection, query: str, on: Sequence[str]) -> None:
+        """Find out what is looked for; the query is encoded where a passage is asked for first.
 
-def _passage(collection: Collection, query: str, number: int, length: int) -> Piece:
-    """Return the best passage by the last stage that scores passages, else the whole text."""
-    for stage in (collection.reranker, collection.retriever):
-        if isinstance(stage, Passages):
-            spans = stage.spans(number)
-            if len(spans) == 1:
-                break
-            _, place = stage.best(stage.encode_queries([query]), number)
-            first, last = spans[place].tolist()
-            return first, last
-    return 0, length
+        Args:
+            collection: Holds the documents.
+            query: Any string.
+            on: The fields that are searched.
+        """
+        self._query, self._on = query, on
+        stages = (collection.reranker, collection.retriever)
+        self._parted = next((stage for stage in stages if isinstance(stage, Passages)), None)
+        own = collection.retriever
+        words = isinstance(own, Lexical) and own.analyzer.kind in ("words", "bigrams")
+        self._analyzer = own.analyzer if isinstance(own, Lexical) and words else WORDS
+        self._terms = {term for terms in self._analyzer.readings(query) for term in terms}
 
+    def of(self, number: int, document: Mapping[str, Any]) -> Excerpt:
+        """Return what to show of a document.
 
-def _places(collection: Collection, query: str, text: str) -> list[Place]:
-    """Return where the query's terms stand in a text."""
-    retriever = collection.retriever
-    words = isinstance(retriever, Lexical) and retriever.analyzer.kind in ("words", "bigrams")
-    analyzer = retriever.analyzer if isinstance(retriever, Lexical) and words else WORDS
-    wanted = {term for terms in analyzer.readings(query) for term in terms}
-    return [place for place in locate(analyzer, text) if place.term in wanted]
+        Args:
+            number: Of the document.
+            document: The document.
+        """
+        fields = joined_fields(document, self._on)
+        text = " ".join(field.text for field in fields)
+        titled = len(self._on) > 1 and len(fields) > 1 and fields[0].name == self._on[0]
+        start = fields[1].start if titled else 0
+        title = " ".join(text[: max(0, start - 1)].split())
+        first, last = self._passage(number, len(text))
+        first, last = (max(first, start), last) if last > start else (start, len(text))
+        places = [p for p in locate(self._analyzer, text) if p.term in self._terms]
+        begin, end = _window(text, places, first, last)
+        shown, marks = _single_spaced(text[begin:end], [_inside(p, begin, end) for p in places])
+        return Excerpt(_cut(title, TITLE), shown, marks, begin > start, end == len(text))
+
+    def _passage(self, number: int, length: int) -> Piece:
+        """Return the best passage by the last stage that scores passages, else the whole text."""
+        if self._parted is None:
+            return 0, length
+        spans = self._parted.spans(number)
+        place = self._parted.best(self._asked, number)[1] if len(spans) > 1 else 0
+        first, last = spans[place].tolist()
+        return first, last
+
+    @cached_property
+    def _asked(self) -> Any:  # noqa: ANN401 (the stage's own representation)
+        assert self._parted is not None
+        return self._parted.encode_queries([self._query])
 
 
 def _window(text: str, places: Sequence[Place], first: int, last: int) -> Piece:
