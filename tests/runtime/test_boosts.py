@@ -293,3 +293,33 @@ def test_the_command_line_takes_boosts(tmp_path: Path, capsys: pytest.CaptureFix
     capsys.readouterr()
     assert main([*made, "--overwrite", "--on", "title^0"]) == 2
     assert "--on: the boost of field 'title' must be" in capsys.readouterr().err
+
+
+def test_an_index_with_boosts_is_migrated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    documents = [{"id": n, "title": "tea" * (n % 2), "text": "plants eat light"} for n in range(5)]
+    colbert, other = FIXTURES / "colbert", FIXTURES / "colbert-int8"
+    for name, model in (("index", colbert), ("wanted", other)):
+        search = Search(
+            BM25(),
+            reranker=ColBERT.load(model, threads=1),
+            on=["title^2", "text"],
+            keep_documents=True,
+        )
+        search.add(documents)
+        search.save(tmp_path / name)
+    index, migrate = tmp_path / "index", ["migrate", str(tmp_path / "index"), "--threads", "1"]
+    file = tmp_path / "documents.jsonl"
+    moved = [*documents[:4], {"id": 4, "title": "plants", "text": "eat light"}]
+    file.write_text("".join(json.dumps(row) + "\n" for row in moved))
+    assert main([*migrate, "--reranker", str(other), "--documents", str(file)]) == 1
+    assert "id 4: its text differs" in capsys.readouterr().err
+    assert main([*migrate, "--reranker", str(other)]) == 0
+    migrated, wanted = (Search.load(path, threads=1) for path in (index, tmp_path / "wanted"))
+    assert migrated.boosts == {"title": 2.0}
+    assert migrated.search(["tea light"], fuse="rrf") == wanted.search(["tea light"], fuse="rrf")
+    file.write_text("".join(json.dumps(row) + "\n" for row in documents))
+    argv = [*migrate, "--reranker", str(colbert), "--documents", str(file)]
+    assert main(argv) == 0
+    assert Search.load(index, threads=1).add(documents) == 0

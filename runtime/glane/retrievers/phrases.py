@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, partial
+from itertools import islice
 
 import numpy as np
 
@@ -54,9 +56,11 @@ class Quoting:
         if not any(asked):
             return self.stage.search(queries, k, within)
         if self.kept is None:
+            text = next(text for text, own in zip(texts, asked, strict=True) if own)
             raise ValueError(
-                "a phrase in quotes is looked for in the documents, which are not kept; leave the "
-                "quotes out, or index with the documents (keep_documents=True, no --no-documents)"
+                f"the query {text!r} has a phrase in quotes, and the documents to look for it in "
+                "are not kept; leave the quotes out, or index with the documents "
+                "(keep_documents=True, without --no-documents)"
             )
         rows = [self._row(queries[row : row + 1], own, k, within) for row, own in enumerate(asked)]
         return Hits.from_rows(rows, k)
@@ -71,22 +75,20 @@ class Quoting:
         if terms:
             holding = self.stage.holding(terms)
             within = holding if within is None else within & holding
-        known: dict[int, bool] = {}
+        holds = cache(partial(self._holds, wanted))
         width = WIDER * k
         while True:
             ids, scores = self.stage.search(query, width, within).row(0)
-            new = [number for number in ids.tolist() if number not in known]
-            known.update(zip(new, self._hold(new, wanted), strict=True))
-            held = np.flatnonzero([known[number] for number in ids.tolist()])[:k]
+            found = (place for place, number in enumerate(ids.tolist()) if holds(number))
+            held = np.array(list(islice(found, k)), np.int64)
             if len(held) == k or len(ids) < width:
                 return ids[held], scores[held]
             width *= WIDER
 
-    def _hold(self, numbers: list[int], wanted: list[str]) -> list[bool]:
-        """Return which documents hold each of some phrases."""
-        found = []
-        for document in [] if self.kept is None else self.kept.get(np.array(numbers, np.int64)):
-            fields = joined_fields(document, self.on)
-            texts = [spelled(self.stage.analyzer, field.text) for field in fields]
-            found.append(all(any(phrase in text for text in texts) for phrase in wanted))
-        return found
+    def _holds(self, wanted: Sequence[str], number: int) -> bool:
+        """Return whether a document holds each of some phrases."""
+        assert self.kept is not None, "`search` looks that they are"
+        (document,) = self.kept.get(np.array([number]))
+        fields = joined_fields(document, self.on)
+        texts = [spelled(self.stage.analyzer, field.text) for field in fields]
+        return all(any(phrase in text for text in texts) for phrase in wanted)
