@@ -262,3 +262,12 @@ def test_quotes_of_a_query() -> None:
     assert quoted('צה"ל "צה״ל" רמטכ"ל') == ["צהל"]
     assert phrases(Analyzer(), '"" "!" "A b"') == [" a b "]
     assert spelled(Analyzer("char"), "A-b,\nC") == "a b c"
+
+
+def test_the_examples_of_the_page_run() -> None:
+    page = Path(__file__).parents[2] / "docs" / "fields-and-phrases.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block, page.name, "exec"), names)
+    assert len(blocks) == 2

@@ -27,7 +27,13 @@ from glane.search import Search
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("index", metavar="INDEX", help="folder written by `glane index`")
-    parser.add_argument("query", metavar="QUERY", nargs="?", help="what to look for, in quotes")
+    parser.add_argument(
+        "query",
+        metavar="QUERY",
+        nargs="?",
+        help="what to look for, in quotes; hits of bm25 and tfidf hold what is in double quotes "
+        "within them, as in '\"green tea\" japan'",
+    )
     parser.add_argument(
         "--queries",
         metavar="FILE",

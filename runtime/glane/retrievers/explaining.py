@@ -12,7 +12,7 @@ from glane.collection.where import read_filter
 from glane.hits import Key
 from glane.model.preparation import check_texts
 from glane.retrievers.answers import Answers, Now, damage_named, widths
-from glane.retrievers.excerpts import Excerpt, excerpt
+from glane.retrievers.excerpts import Excerpt, Excerpts
 from glane.retrievers.explanation import Asked, Explanation, explain
 from glane.retrievers.fusion import Fuse, FusionSettings
 
@@ -94,10 +94,9 @@ class Explains(Answers):
         found = self.documents(names)
         with damage_named(now):
             numbers = now.collection.numbers(names)
-            return [
-                excerpt(now.collection, text, int(number), document, self._fields.on)
-                for number, document in zip(numbers, found, strict=True)
-            ]
+            shown = Excerpts(now.collection, text, self._fields.on)
+            pairs = zip(numbers.tolist(), found, strict=True)
+            return [shown.of(number, document) for number, document in pairs]
 
     def _check_document(
         self, now: Now, number: int, id: Key, document: Mapping[str, Any] | None
