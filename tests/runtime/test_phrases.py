@@ -228,16 +228,20 @@ def test_stop_words_alone_and_nothing_and_what_nothing_closes() -> None:
     assert made(BM25(), []).search(['"tea"']).ids == [[]]
 
 
-def test_documents_must_be_kept() -> None:
+def test_phrases_are_looked_for_where_documents_are_kept() -> None:
     search = Search(BM25(), keep_documents=False)
     search.add([{"id": 1, "text": "green tea"}])
     assert search.search(['green "'], k=1).ids == [[1]]
     told = r"the query '\"green tea\"' has a phrase in quotes, .* not kept; leave the quotes out"
     for queries in (['"green tea"'], ["tea", '"green tea"', '"never seen"']):
         with pytest.raises(ValueError, match=told):
-            search.search(queries)
+            search.search(queries, phrases=True)
     with pytest.raises(ValueError, match=told):
-        search.explain('"green tea"', 1)
+        search.explain('"green tea"', 1, phrases=True)
+    assert search.search(['"tea green"']) == search.search(["tea green"])
+    kept = made(BM25(), [{"title": "", "text": "green tea"}])
+    assert kept.search(['"tea green"'], phrases=False) == kept.search(["tea green"])
+    assert kept.search(['"tea green"']).ids == [[]]
     assert search.rankings(['"tea green"'])["retriever"].ids == [[1]]
 
 

@@ -96,6 +96,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             fuse=arguments.fuse,
             fuse_weight=arguments.fuse_weight,
             filter=where,
+            phrases=True,
             timings=arguments.timings,
         )
     milliseconds = round((time.perf_counter() - start) * 1e3, 3)
@@ -147,6 +148,7 @@ def _answer(
                 fuse=arguments.fuse,
                 fuse_weight=arguments.fuse_weight,
                 filter=arguments.where,
+                phrases=True,
             )
             hit["explanation"] = explanation.to_dict()
     terms = n_terms(search, query)

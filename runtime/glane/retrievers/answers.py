@@ -144,14 +144,13 @@ class Answers:
         fuse: Fuse | None = None,
         fuse_weight: float | None = None,
         filter: str | Mapping[str, Any] | None = None,
+        phrases: bool | None = None,
         timings: bool = False,
     ) -> Results:
         """Return the k best documents for each query.
 
         Args:
-            queries: Any strings. Where the retriever is lexical, a hit holds each "exact phrase"
-                that a query has in double quotes (`docs/fields-and-phrases.md`); a model reads
-                quotes as text.
+            queries: Any strings.
             k: Documents wanted per query, at least 1.
             candidates: Documents that the retriever hands to the reranker, at least 1; k where
                 that is more. None stands for the index's, or 100.
@@ -163,14 +162,17 @@ class Answers:
                 such as `year >= 2020 and lang in ("de", "en")` (`glane.collection.where`), or as
                 an object such as `{"year": {">=": 2020}, "lang": ["de", "en"]}`. Every stage
                 looks at these alone; terms weigh as they do among all documents.
+            phrases: Whether each hit of a lexical retriever holds every "exact phrase" that its
+                query has in double quotes (`docs/fields-and-phrases.md`); else, and by a model,
+                quotes are read as text. None stands for so where documents are kept.
             timings: Whether the results say what each stage took, as `timings`.
 
         Raises:
             TypeError: If `queries` is one string, or holds something else than strings.
             ValueError: If `k` or `candidates` is below 1, or fusion is asked for without a
                 reranker or with a wrong method or weight, or the filter cannot be read, names
-                another field or a value of another type, or a phrase is looked for and documents
-                are not kept.
+                another field or a value of another type, or `phrases` is true, a query has one
+                and documents are not kept.
             IndexDamaged: If files of the index turn out to be damaged.
         """
         texts = check_texts(queries, "queries")
@@ -184,7 +186,8 @@ class Answers:
             if condition is not None:
                 with timed(took, "filter"):
                     within = now.collection.within(condition)
-            ranked = now.collection.ranked(texts, k, width, within, took, self._fields.on)
+            quoted = self._quoted(now, phrases)
+            ranked = now.collection.ranked(texts, k, width, within, took, quoted)
             with timed(took if ranked.is_fused(ranking) else None, "fuse"):
                 hits = ranked.best(k, ranking)
             results = now.collection.named(hits)
@@ -192,6 +195,11 @@ class Answers:
         return results
 
     asearch = awaitable(search)
+
+    def _quoted(self, now: Now, phrases: bool | None) -> list[str]:
+        """Return the fields in which phrases are looked for; none where quotes are text."""
+        is_kept = now.collection.kept is not None
+        return self._fields.on if phrases or (phrases is None and is_kept) else []
 
     def rankings(
         self, queries: Sequence[str], k: int = 10, option: FusionSettings = UNSAID

@@ -31,6 +31,7 @@ class Explains(Answers):
         fuse: Fuse | None = None,
         fuse_weight: float | None = None,
         filter: str | Mapping[str, Any] | None = None,
+        phrases: bool | None = None,
     ) -> Explanation:
         """Return why a document stands where it does for a query.
 
@@ -48,6 +49,7 @@ class Explains(Answers):
             fuse: Likewise.
             fuse_weight: Likewise.
             filter: Likewise.
+            phrases: Likewise.
 
         Raises:
             TypeError: If the query is no string.
@@ -74,7 +76,8 @@ class Explains(Answers):
             (number,) = now.collection.numbers([id])
             found = _document(now, int(number), document)
             self._check_document(now, int(number), id, document)
-            hits = now.collection.ranked([text], width, width, within, None, self._fields.on)
+            quoted = self._quoted(now, phrases)
+            hits = now.collection.ranked([text], width, width, within, None, quoted)
             asked = Asked(text, ranking, hits, width)
             return explain(now.collection, asked, int(number), found, self._fields.on)
 
