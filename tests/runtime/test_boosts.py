@@ -323,3 +323,17 @@ def test_an_index_with_boosts_is_migrated(
     argv = [*migrate, "--reranker", str(colbert), "--documents", str(file)]
     assert main(argv) == 0
     assert Search.load(index, threads=1).add(documents) == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["evaluate", "--retriever", "bm25", "--dataset", "nowhere"],
+        ["split", "nowhere.csv", "--documents", "nowhere.jsonl", "--out", "out"],
+    ],
+)
+def test_commands_that_make_one_text_refuse_boosts(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--on", "title^2,text"]) == 2
+    assert "--on: fields are boosted by `glane index` alone" in capsys.readouterr().err
