@@ -84,8 +84,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     where = filter_of(arguments)
     if (arguments.query is None) == (arguments.queries is None):
         raise UsageError("pass either a QUERY in quotes or --queries FILE")
-    queries = {"": arguments.query} if arguments.queries is None else None
-    queries = queries or read_queries(arguments.queries)
+    queries = {"": arguments.query}
+    if arguments.queries is not None:
+        queries = read_queries(arguments.queries)
     search = load_search(arguments)
     start = time.perf_counter()
     with telling("loading the model, and searching"):
