@@ -41,6 +41,10 @@ PROGRAMS = {
     "filters": ["--documents", "300", "--queries", "3", "--rounds", "1"],
     "fusion": ["MODEL", "OUT", "BEIR/:train", "--queries", "12", "--documents", "50"],
     "memory": ["short", "MODEL", "--documents", "50", "--threads", "1"],
+    "passages facts": ["facts", "BEIR", "MODEL", "--documents", "4", "--words", "100"],
+    "passages price": [
+        *("price", "BEIR", "MODEL", "--documents", "20", "--queries", "3", "--rounds", "1"),
+    ],
     "quantization": ["CHECKPOINT", "BEIR/corpus.jsonl", "--documents", "8"],
     "reading": ["--records", "500", "--index"],
     "scifact": [
@@ -60,6 +64,8 @@ FIGURES = {
     "filters": "| Splade | 50 % | ",
     "fusion": "mean gain on test of what is written, over 1:",
     "memory": "resident: loaded",
+    "passages facts": "| ColBERT, cut | ",
+    "passages price": "| a query, ms | ",
     "quantization": "per token (glane) |",
     "reading": "`glane index --retriever bm25`: ",
     "scifact": "over the untrained, standard error",
