@@ -159,7 +159,9 @@ def test_the_page_marks_the_matches_and_runs_nothing(
     (tmp_path / "q.txt").write_text("tea leaf <b>\nnothing of all this\n")
     argv = ["search", index, "--queries", str(tmp_path / "q.txt"), "--html", str(target)]
     assert main(argv) == 0
-    assert f"the page is {target}" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"the page is {target}" in told
+    assert "BM25" not in told  # which --explain asks for
     text = target.read_text(encoding="utf-8")
     found = Page(text)
     assert "script" not in found.tags

@@ -107,6 +107,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     ]
     if arguments.html is not None:
         write_file(Path(arguments.html), iter([page(arguments.index, answers).encode()]))
+        for hit in (hit for answer in answers if not arguments.explain for hit in answer["hits"]):
+            del hit["explanation"]  # it was for the page
     found = answers[0] if arguments.queries is None else {"queries": answers}
     return {
         "index": arguments.index,
