@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from glane import BM25, Analyzer, ColBERT, Search, SparseEmbed, Splade, TfIdf, TokenStorage
+from glane.analysis.locating import locate
 from glane.retrievers.explanation import Explanation, Part, Span
 from glane.retrievers.passages import plain
 
@@ -196,4 +197,37 @@ def test_the_page_on_explanations_says_what_is_so(capsys: pytest.CaptureFixture[
     assert told == [
         "plant (8, 14) [('text', 'Plants'), ('text', 'plant')]",
         "eat (15, 18) [('text', 'eat')]",
+    ]
+
+
+def test_an_excerpt_holds_what_matched_in_any_script_and_length() -> None:
+    search = made(BM25())
+    long = "\u8fd9\u662f\u5f88\u957f\u7684\u6587\u672c\uff0c"
+    search.add(
+        [
+            {
+                "id": "zh",
+                "title": "t",
+                "text": long * 90 + "\u7eff\u8336\u597d\u559d\uff0c" + long * 50,
+            },
+            {"id": "run", "title": "t", "text": "x" * 300 + " zebra " + "y" * 500},
+            {"id": "many", "title": "t", "text": "tea leaf sea. " * 8000},
+        ]
+    )
+    for query, id in (("\u7eff\u8336", "zh"), ("zebra", "run"), ("tea leaf", "many")):
+        (shown,) = search.excerpts(query, [id])
+        assert query.split()[0] in [shown.text[low:high] for low, high in shown.marks]
+
+
+def test_characters_that_are_folded_together_have_one_place() -> None:
+    text = "\uff83\uff9e\uff70\uff80\u338f"  # half-width kana with a mark, and a sign for kg
+    places = {place.term: text[place.start : place.stop] for place in locate(Analyzer(), text)}
+    assert places["kg"] == text
+
+
+def test_several_explanations_are_those_of_each() -> None:
+    search = made(BM25(), reranker=ColBERT.load(FIXTURES / "colbert", threads=1))
+    ids = search.search(["tea light"], k=5).ids[0]
+    assert search.explanations("tea light", ids, k=5) == [
+        search.explain("tea light", id, k=5) for id in ids
     ]

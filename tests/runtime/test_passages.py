@@ -51,6 +51,12 @@ def test_passages_hold_every_character_and_fit(text: str, name: str) -> None:
     if len(pieces) == 1:
         return
     assert PREPARERS[name].tokenize([text], "document").n_truncated == 1
+    assert PREPARERS[name].tokenize(pieces, "document").n_truncated == 0
+
+
+def test_white_space_without_end_is_parted_in_no_time() -> None:
+    text = "tea " * 40 + " " * 200_000 + "x"  # a pattern that looks back would take minutes
+    assert part(PREPARERS["colbert"], text)[-1, 1] == len(text)
 
 
 def test_a_text_that_the_model_reads_at_once_is_one_passage() -> None:

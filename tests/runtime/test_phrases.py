@@ -275,3 +275,20 @@ def test_the_examples_of_the_page_run() -> None:
     for block in blocks:
         exec(compile(block, page.name, "exec"), names)
     assert len(blocks) == 2
+
+
+def test_initials_before_a_script_without_spaces_are_no_hindrance() -> None:
+    search = made(
+        BM25(),
+        [
+            {
+                "title": "",
+                "text": "Q.\u6771\u4eac\u3068\u306f\u3002 A.\u6771\u4eac\u3067\u3059\u3002",
+            }
+        ],
+    )
+    for query in (
+        '"\u6771\u4eac"',
+        '"Q.\u6771\u4eac\u3068\u306f\u3002 A.\u6771\u4eac\u3067\u3059\u3002"',
+    ):
+        assert search.search([query]).ids == [[0]]

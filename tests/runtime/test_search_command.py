@@ -73,6 +73,9 @@ def test_queries_come_from_a_file_of_lines_or_of_records(
             zip(ids, ["tea", "sea"], strict=True)
         )
         assert [each["hits"] for each in found] == wanted
+    (tmp_path / "empty.jsonl").write_text('{"id": "", "text": "tea"}\n')
+    assert main(["search", index, "--queries", str(tmp_path / "empty.jsonl")]) == 0
+    capsys.readouterr()
     (tmp_path / "none.txt").write_text("\n \n")
     for argv, told in (
         (["--queries", str(tmp_path / "none.txt")], "expected a query a line"),

@@ -87,7 +87,8 @@ def _folded(text: str, language: str) -> _Folded:
     for start, stop in _pieces(text, language):
         made = fold(text[start:stop], language)
         characters.append(made)
-        plain = len(made) == stop - start
+        alike = text[start:stop].isascii() or stop - start == 1
+        plain = alike and len(made) == stop - start
         for place in range(len(made)):
             starts.append(start + place if plain else start)
             stops.append(start + place + 1 if plain else stop)

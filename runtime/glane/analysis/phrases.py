@@ -70,7 +70,9 @@ def needed(analyzer: Analyzer, phrase: str) -> list[str]:
     if analyzer.kind == "words":
         if analyzer.language == "auto" or analyzer.rules == 1:
             return []
-        units = (unit for unit in phrase.split() if len(unit) > 1 or IS_UNSPACED.match(unit))
+        # a single character may be in one word with the initials before it, as in "A.\u6771\u4eac"
+        alone = analyzer.language == "none"
+        units = (u for u in phrase.split() if len(u) > 1 or (alone and IS_UNSPACED.match(u)))
         return list(chain.from_iterable(map(analyzer.terms, units)))
     low = 2 if analyzer.kind == "bigrams" else analyzer.ngrams[0]
     runs = [phrase] if analyzer.kind == "char" else phrase.split(" ")

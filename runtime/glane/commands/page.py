@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from glane.commands.painting import whole_word
+from glane.commands.painting import matched_words
+from glane.commands.streams import JOINERS
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2329; --soft: #69727c; --line: #dfe3e7; --card: #fff;
@@ -153,7 +154,7 @@ def _table(part: Mapping[str, Any], query: str, fields: Mapping[str, str]) -> st
         asked = share["query"]
         word = share["term"] if asked is None else query[asked[0] : asked[1]]
         term = "" if asked is None or word.lower() == share["term"] else f" ({share['term']})"
-        found = ", ".join(dict.fromkeys(whole_word(span, fields) for span in share["spans"]))
+        found = ", ".join(matched_words(share, fields))
         rows.append(
             f'<tr><td>{share["score"]:.4f}<span class="bar" style="width:{width:.2f}rem"></span>'
             f"</td><td>{_safe(word + term)}</td><td>{_safe(found or share['matched'] or '')}</td>"
@@ -171,5 +172,6 @@ def _table(part: Mapping[str, Any], query: str, fields: Mapping[str, str]) -> st
 
 def _safe(text: object) -> str:
     """Return text as HTML shows it, what is not seen left out."""
-    plain = "".join(c if c in "\n\t" or c.isprintable() or c.isspace() else "" for c in str(text))
+    kept = "\n\t" + JOINERS
+    plain = "".join(c for c in str(text) if c in kept or c.isprintable() or c.isspace())
     return escape(plain.encode("utf-8", "replace").decode())

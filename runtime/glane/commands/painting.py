@@ -12,6 +12,12 @@ INDENT = " " * 6
 LINE = 92
 """Characters of a line of text, beside the indent."""
 
+LONGEST = 24
+"""Characters of a word that are shown at most before and behind what matched."""
+
+SPANS = 8
+"""Places of a share that are shown, the first ones."""
+
 MOST = 12
 """Shares of a stage that are shown; the weaker ones are counted."""
 
@@ -86,13 +92,19 @@ def _explained(explanation: Mapping[str, Any], paint: Paint) -> list[str]:
     return lines
 
 
-def whole_word(span: Mapping[str, Any], fields: Mapping[str, str]) -> str:
-    """Return the word, in lower case, that a piece of a field is a part of."""
+def matched_words(share: Mapping[str, Any], fields: Mapping[str, str]) -> list[str]:
+    """Return the words of a document that a share is of, each once, of the first places alone."""
+    return list(dict.fromkeys(_whole_word(span, fields) for span in share["spans"][:SPANS]))
+
+
+def _whole_word(span: Mapping[str, Any], fields: Mapping[str, str]) -> str:
+    """Return the word, in lower case, that a piece of a field is a part of; of a long run less."""
     text, start, stop = fields[span["field"]], span["start"], span["stop"]
     if text[start:stop].isalnum() and text[start:stop].isascii():
-        while start and text[start - 1].isalnum():
+        low, high = max(0, start - LONGEST), min(len(text), stop + LONGEST)
+        while start > low and text[start - 1].isalnum():
             start -= 1
-        while stop < len(text) and text[stop].isalnum():
+        while stop < high and text[stop].isalnum():
             stop += 1
     return text[start:stop].lower()
 
@@ -106,7 +118,7 @@ def _shares(
     lines = []
     for share in asked[:MOST]:
         low, high = share["query"]
-        found = dict.fromkeys(whole_word(span, explanation["fields"]) for span in share["spans"])
+        found = matched_words(share, explanation["fields"])
         own = ", ".join(map(visible, found)) or visible(share["matched"] or "")
         word = visible(explanation["query"][low:high])
         term = "" if share["term"] == word.lower() else f" ({visible(share['term'])})"

@@ -142,21 +142,21 @@ def _answer(
             shown = asdict(excerpt)
             hit |= {"document": document, "title": shown.pop("title"), "passage": shown}
     if arguments.explain or arguments.html is not None:
-        for hit in hits:
-            explanation = search.explain(
-                query,
-                hit["id"],
-                k=arguments.k + arguments.offset,
-                candidates=arguments.candidates,
-                fuse=arguments.fuse,
-                fuse_weight=arguments.fuse_weight,
-                filter=arguments.where,
-                phrases=True,
-            )
+        explanations = search.explanations(
+            query,
+            keys,
+            k=arguments.k + arguments.offset,
+            candidates=arguments.candidates,
+            fuse=arguments.fuse,
+            fuse_weight=arguments.fuse_weight,
+            filter=arguments.where,
+            phrases=True,
+        )
+        for hit, explanation in zip(hits, explanations, strict=True):
             hit["explanation"] = explanation.to_dict()
     terms = n_terms(search, query)
     return {
-        **({"id": id} if id else {}),
+        **({} if arguments.queries is None else {"id": id}),
         "query": query,
         "hits": hits,
         **({} if terms is None else {"n_query_terms": terms}),

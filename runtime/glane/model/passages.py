@@ -22,7 +22,7 @@ SLACK = 32
 
 SENTENCE = re.compile(
     "[.!?\u2026\u0589\u061f\u06d4\u0964\u0965\u1362\u17d4][\"'\u00bb\u2019\u201d)\\]]*\\s+"
-    '|[\u3002\uff01\uff1f\uff61][\u300d\u300f\uff09\u201d"]*\\s*|\\s*\\n\\s*'
+    '|[\u3002\uff01\uff1f\uff61][\u300d\u300f\uff09\u201d"]*\\s*|\\n\\s*'
 )
 """What ends a sentence: a full stop with white space behind it, that of scripts without spaces, or
 the end of a line."""
@@ -52,10 +52,15 @@ def part(preparer: TextPreparer, text: str) -> Spans:
     if len(tokens) <= room:
         return _whole(text)
     room -= len(tokens) - len(own)
-    cuts = _cuts(text, own, max(1, room - room // SLACK - 1))
-    begins = [0, *(int(own[begin, 0]) for _, begin in cuts)]
-    ends = [*(int(own[end, 0]) for end, _ in cuts), len(text)]
-    return np.array([begins, ends], np.int32).T
+    size = max(1, room - room // SLACK - 1)
+    while True:
+        cuts = _cuts(text, own, size)
+        begins = [0, *(int(own[begin, 0]) for _, begin in cuts)]
+        ends = [*(int(own[end, 0]) for end, _ in cuts), len(text)]
+        pieces = [text[begin:end] for begin, end in zip(begins, ends, strict=True)]
+        if size == 1 or not preparer.tokenize(pieces, "document").n_truncated:
+            return np.array([begins, ends], np.int32).T
+        size -= 1 + size // SLACK  # characters that become many tokens did so once more
 
 
 def _whole(text: str) -> Spans:
@@ -72,10 +77,18 @@ def _cuts(text: str, tokens: Ids, size: int) -> list[tuple[int, int]]:
         last = begin + size
         end = _last(sentences, begin + size // 2, last)
         end = end or _last(words, begin + size // 2, last) or last
+        end = _whole_character(tokens, end, begin)
         low = max(begin + 1, end - size // OVERLAP)
-        begin = _first(sentences, low, end) or _first(words, low, end) or low
+        following = _first(sentences, low, end) or _first(words, low, end) or low
+        begin = _whole_character(tokens, following, begin)
         cuts.append((end, begin))
     return cuts
+
+
+def _whole_character(tokens: Ids, token: int, above: int) -> int:
+    """Return the first token of the character that a token begins with, where it lies above."""
+    first = int(np.searchsorted(tokens[:, 0], tokens[token, 0]))
+    return first if first > above else token
 
 
 def _tokens_at(tokens: Ids, characters: Sequence[int]) -> Ids:

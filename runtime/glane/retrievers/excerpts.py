@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +22,9 @@ from glane.retrievers.shares import Piece
 
 WIDTH = 240
 """Characters of a text that are shown at most."""
+
+APART = 8
+"""Characters between two places where a piece may begin, at least."""
 
 TITLE = 120
 """Characters of a title that are shown at most."""
@@ -109,24 +114,39 @@ def _window(text: str, places: Sequence[Place], first: int, last: int) -> Piece:
     """Return the piece of a passage with most of the terms: at a sentence, then at a word."""
     if last - first <= WIDTH:
         return first, last
-    begins = [first, *(found.end() for found in SENTENCE.finditer(text, first, last))]
-    begins += [_word_before(text, place.start - WIDTH // 4, first) for place in places]
-    own = [place for place in places if first <= place.start < last]
+    own = sorted((place for place in places if first <= place.start < last), key=_start)
+    begins = _begins(text, own, first, last)
 
     def n_terms(begin: int) -> int:
-        end = begin + WIDTH
-        return len({place.term for place in own if begin <= place.start and place.stop <= end})
+        low, high = bisect_left(own, begin, key=_start), bisect_left(own, begin + WIDTH, key=_start)
+        return len({place.term for place in own[low:high] if place.stop <= begin + WIDTH})
 
-    order = np.argsort([-n_terms(begin) for begin in begins], kind="stable")
-    begin = begins[int(order[0])]
+    begin = max(begins, key=n_terms)
     end = min(last, begin + WIDTH)
     space = text.rfind(" ", begin + WIDTH // 2, end)
     return begin, space if end < last and space > 0 else end
 
 
+def _begins(text: str, places: Sequence[Place], first: int, last: int) -> list[int]:
+    """Return where a piece may begin, rising and not too close: at sentences, or before a place."""
+    begins = [found.end() for found in SENTENCE.finditer(text, first, last)]
+    begins += [_word_before(text, place.start, first) for place in places]
+    kept = [first]
+    for begin in sorted(begins):
+        if begin - kept[-1] >= APART:
+            kept.append(begin)
+    return kept
+
+
 def _word_before(text: str, place: int, first: int) -> int:
-    """Return where the word begins that a place lies in, not before `first`."""
-    return max(first, text.rfind(" ", 0, max(place, 0)) + 1)
+    """Return where a word begins some characters before a place; there where none begins."""
+    low = max(first, place - WIDTH // 4)
+    space = re.search(r"\s", text[low:place])
+    return low + space.end() if space and low > first else low
+
+
+def _start(place: Place) -> int:
+    return place.start
 
 
 def _inside(place: Place, begin: int, end: int) -> Piece:

@@ -66,20 +66,61 @@ class Explains(Answers):
         >>> [(share.term, share.spans[0].text) for share in found.retriever.shares]
         [('plant', 'Plants'), ('eat', 'eat')]
         """
-        (text,) = check_texts([query], "query")
         now = self._now
+        asked = self._asked(now, query, k, (candidates, fuse, fuse_weight), filter, phrases)
+        with damage_named(now):
+            (number,) = now.collection.numbers([id])
+            found = _document(now, int(number), document)
+            self._check_document(now, int(number), id, document)
+            return explain(now.collection, asked, int(number), found, self._fields.on)
+
+    def explanations(
+        self,
+        query: str,
+        ids: Iterable[Key],
+        *,
+        k: int = 10,
+        candidates: int | None = None,
+        fuse: Fuse | None = None,
+        fuse_weight: float | None = None,
+        filter: str | Mapping[str, Any] | None = None,
+        phrases: bool | None = None,
+    ) -> list[Explanation]:
+        """Return what `explain` does of several documents, searching once; arguments are its own.
+
+        Raises:
+            TypeError: If the query is no string, or `ids` holds something else than ids.
+            ValueError: If an id is unknown, or an option is wrong.
+            IndexDamaged: If files of the index turn out to be damaged.
+        """
+        now = self._now
+        asked = self._asked(now, query, k, (candidates, fuse, fuse_weight), filter, phrases)
+        with damage_named(now):
+            return [
+                explain(now.collection, asked, number, _document(now, number, None), self.on)
+                for number in now.collection.numbers(ids).tolist()
+            ]
+
+    def _asked(
+        self,
+        now: Now,
+        query: str,
+        k: int,
+        option: tuple[int | None, Fuse | None, float | None],
+        filter: str | Mapping[str, Any] | None,
+        phrases: bool | None,
+    ) -> Asked:
+        """Search once, for what is explained of it."""
+        (text,) = check_texts([query], "query")
+        candidates, fuse, fuse_weight = option
         ranking = self.ranking(FusionSettings(fuse, fuse_weight, candidates))
         _, width = widths(now, k, ranking)
         condition = None if filter is None else read_filter(filter)
         with damage_named(now):
             within = None if condition is None else now.collection.within(condition)
-            (number,) = now.collection.numbers([id])
-            found = _document(now, int(number), document)
-            self._check_document(now, int(number), id, document)
             quoted = self._quoted(now, phrases)
             hits = now.collection.ranked([text], width, width, within, None, quoted)
-            asked = Asked(text, ranking, hits, width)
-            return explain(now.collection, asked, int(number), found, self._fields.on)
+            return Asked(text, ranking, hits, width)
 
     def excerpts(self, query: str, keys: Iterable[Key]) -> list[Excerpt]:
         """Return of each document its title and what answers a query best, with the words marked.
