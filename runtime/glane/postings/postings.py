@@ -128,7 +128,8 @@ class Postings:
         }
         derived = self._derive(arrays, len(counts))
         arrays |= {name: whole(column) for name, column in derived.items()}
-        return self.rows.add(unshared(arrays, *forward), len(counts))
+        with self._lock:
+            return self.rows.add(unshared(arrays, *forward), len(counts))
 
     def delete(self, ids: Ids) -> None:
         """Forget documents; nothing is deleted where one is unknown.
@@ -136,7 +137,8 @@ class Postings:
         Raises:
             ValueError: If a number is not stored, or appears twice.
         """
-        self.rows.delete(ids)
+        with self._lock:
+            self.rows.delete(ids)
 
     def search(self, queries: SparseVectors, k: int, within: Mask | None = None) -> Hits:
         """Return the k documents of highest sum over shared terms of query value times weight.
