@@ -8,9 +8,7 @@ folder and is still the same is not written again.
 
 from __future__ import annotations
 
-import logging
 import os
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -23,16 +21,12 @@ from glane.model.model_files import ModelFiles
 from glane.model.progress import Bar, bar
 from glane.store import files
 from glane.store.lock import Lock
-from glane.store.manifest import DRAFT, MANIFEST, FileEntry, Manifest, read_manifest
-from glane.store.reading import State, check_file, has_entry, steadily
+from glane.store.manifest import MANIFEST, Counted, FileEntry, Manifest, read_manifest
+from glane.store.reading import State, blocks_of, check_file, has_entry, steadily
 from glane.store.segments import new_name
 from glane.store.stage import record_of
-from glane.store.sweeping import check_replaceable, refuse_links, sweep, undo
-from glane.store.writing import index_folder
-
-LOG = logging.getLogger("glane")
-
-BLOCK = 1 << 20
+from glane.store.sweeping import check_replaceable, refuse_links, undo
+from glane.store.writing import index_folder, put_in_place
 
 
 class Copied(NamedTuple):
@@ -165,12 +159,9 @@ def _checked(file: BinaryIO, path: Path, entry: FileEntry) -> Iterator[bytes]:
         IndexDamaged: At the end, if it was not what it must be.
     """
     file.seek(0)
-    n_bytes = checksum = 0
-    while block := file.read(BLOCK):
-        n_bytes += len(block)
-        checksum = zlib.crc32(block, checksum)
-        yield block
-    if FileEntry(n_bytes, checksum) != entry:
+    counted = Counted()
+    yield from counted.of(blocks_of(file))
+    if counted.entry != entry:
         raise IndexDamaged(f"{str(path)!r} is damaged: its checksum differs")
 
 
@@ -187,12 +178,7 @@ def _commit(lock: Lock, opened: _Opened, shown: Bar) -> Copied:
     except BaseException:
         undo(lock, copier.made)
         raise
-    files.replace(new_manifest, folder / MANIFEST)
-    if os.path.lexists(folder / DRAFT):  # it would have gone on from what is no longer there
-        files.remove(folder / DRAFT)
-    files.sync_folder(folder)
-    sweep(lock)
-    LOG.info("committed generation %d of %s", manifest.generation, folder)
+    put_in_place(lock, manifest, anew=True)
     return Copied(manifest, copier.n_written, opened.linked)
 
 
@@ -225,23 +211,19 @@ class _Copier:
 
     def write(self, path: Path, blocks: Iterable[bytes]) -> FileEntry:
         """Write and sync a file; what a stopped writer left there is removed."""
-        n_bytes = checksum = 0
-
-        def counted() -> Iterator[bytes]:
-            nonlocal n_bytes, checksum
-            for block in blocks:
-                n_bytes += len(block)
-                checksum = zlib.crc32(block, checksum)
-                self.shown.update(len(block))
-                yield block
-
+        counted = Counted()
         if os.path.lexists(path):
             files.remove(path)
         self.made.append(path)
-        files.write(path, counted())
+        files.write(path, self._shown(counted.of(blocks)))
         files.sync(path)
         self.folders.add(path.parent)
-        return FileEntry(n_bytes, checksum)
+        return counted.entry
+
+    def _shown(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        for block in blocks:
+            self.shown.update(len(block))
+            yield block
 
     def sync_folders(self) -> None:
         """Wait until what was written is named on the disk, from the inside out."""

@@ -7,10 +7,10 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from glane.errors import IndexDamaged
 
@@ -38,11 +38,34 @@ FILE = re.compile(
 """Where the files of an index lie: never outside of it."""
 
 
+Block = TypeVar("Block", bytes, memoryview, bytes | memoryview)
+
+
 class FileEntry(NamedTuple):
     """Length in bytes and checksum (zlib's CRC-32) of a file."""
 
     n_bytes: int
     crc32: int
+
+
+class Counted:
+    """Length and checksum of a content, counted as it goes by."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._n_bytes = self._crc32 = 0
+
+    @property
+    def entry(self) -> FileEntry:
+        """What has gone by so far."""
+        return FileEntry(self._n_bytes, self._crc32)
+
+    def of(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """Yield blocks, and count them."""
+        for block in blocks:
+            self._n_bytes += len(block)
+            self._crc32 = zlib.crc32(block, self._crc32)
+            yield block
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ from glane.errors import CheckpointError, IndexDamaged
 from glane.store.arrays import map_arrays, map_npy, read_arrays
 from glane.store.manifest import (
     MANIFEST,
+    Counted,
     FileEntry,
     Manifest,
     SegmentEntry,
@@ -31,6 +31,9 @@ TRIES = 100
 
 CHECKED_BYTES = 1 << 20
 """Files up to this length are compared with their checksum when they are opened."""
+
+BLOCK_BYTES = 1 << 20
+"""Bytes of a file that are read at once."""
 
 Made = TypeVar("Made")
 
@@ -264,12 +267,17 @@ def has_entry(path: Path, entry: FileEntry) -> bool:
 
 def _entry(path: Path) -> FileEntry | None:
     """Return length and checksum of a file, none where it cannot be read."""
-    n_bytes = checksum = 0
+    counted = Counted()
     try:
         with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                n_bytes += len(block)
-                checksum = zlib.crc32(block, checksum)
+            for _ in counted.of(blocks_of(file)):
+                pass
     except OSError:
         return None
-    return FileEntry(n_bytes, checksum)
+    return counted.entry
+
+
+def blocks_of(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the rest of an open file, a block at a time."""
+    while block := file.read(BLOCK_BYTES):
+        yield block

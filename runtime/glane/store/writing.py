@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-import zlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,6 +25,7 @@ from glane.store.lock import Lock, writing
 from glane.store.manifest import (
     DRAFT,
     MANIFEST,
+    Counted,
     FileEntry,
     Manifest,
     SegmentEntry,
@@ -147,16 +148,29 @@ def commit(lock: Lock, content: Content, seen: Manifest | None, name: str = MANI
                 error.errno, f"{error.strerror}; the index is as before", error.filename
             ) from None
         raise
-    files.replace(new_manifest, folder / name)
+    put_in_place(lock, new, name, anew=seen is None)
+    return new
+
+
+def put_in_place(lock: Lock, new: Manifest, name: str = MANIFEST, *, anew: bool = False) -> None:
+    """Let a manifest that is written and synced, as `NAME.new`, take its place: the commit.
+
+    Args:
+        lock: Of the index.
+        new: The manifest.
+        name: `MANIFEST`, or `DRAFT` for a state that readers do not see.
+        anew: Whether it does not go on from what was there; a draft, which did, is then removed.
+    """
+    folder = lock.folder
+    files.replace(folder / f"{name}.new", folder / name)
     files.sync_folder(folder)
-    if seen is None and name == MANIFEST and (folder / DRAFT).exists():
+    if anew and name == MANIFEST and os.path.lexists(folder / DRAFT):
         files.remove(folder / DRAFT)
     sweep(lock)
     if name == MANIFEST:
         LOG.info("committed generation %d of %s", new.generation, folder)
     else:
         LOG.debug("wrote a draft of generation %d of %s", new.generation, folder)
-    return new
 
 
 def _there(folder: Path, old: Manifest | None, name: str) -> Manifest:
@@ -267,20 +281,12 @@ class _Writer:
         self._file(path, content())
 
     def _file(self, path: Path, chunks: Iterator[bytes | memoryview]) -> None:
-        n_bytes = checksum = 0
-
-        def counted() -> Iterator[bytes | memoryview]:
-            nonlocal n_bytes, checksum
-            for chunk in chunks:
-                n_bytes += len(chunk)
-                checksum = zlib.crc32(chunk, checksum)
-                yield chunk
-
+        counted = Counted()
         self.made.append(path)
-        files.write(path, counted())
+        files.write(path, counted.of(chunks))
         files.sync(path)
         name = path.relative_to(self.folder).as_posix()
-        self.files[name] = FileEntry(n_bytes, checksum)
+        self.files[name] = counted.entry
         self.folders.add(path.parent)
 
     def _make_folder(self, path: Path) -> None:
