@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,18 +17,17 @@ from glane.collection.boosts import by_boost, read_boosts
 from glane.collection.records import read_records
 from glane.errors import GlaneError, IndexDamaged
 from glane.hits import Key
-from glane.model.progress import bar
 from glane.retrievers.answers import Fields, Now
 from glane.retrievers.awaiting import awaitable
 from glane.retrievers.bm25 import BM25
 from glane.retrievers.boosts import encode_boosted
 from glane.retrievers.collection import Collection, check_stages, content_hashes
 from glane.retrievers.contract import Reranker, Retriever
+from glane.retrievers.encoding import encode_documents
 from glane.retrievers.explaining import Explains
 from glane.retrievers.fusion import UNSAID, FusionSettings, check_reranks
 from glane.retrievers.lexical import Lexical
-from glane.retrievers.passage_vectors import PassageVectors
-from glane.retrievers.passages import in_passages, plain
+from glane.retrievers.passages import in_passages
 from glane.saved import Draft
 from glane.store.documents import Documents
 from glane.store.lock import Lock
@@ -38,15 +36,8 @@ from glane.store.names import Names
 from glane.store.values import Values, check_types
 from glane.threads import Guard
 from glane.types import Ids
-from glane.vectors import TermEmbeddings, TokenVectors
 
 LOG = logging.getLogger("glane")
-
-ENCODE_AT_ONCE = 512
-"""Documents encoded before their vectors are put into the precision they are stored in, ..."""
-
-ENCODE_CHARACTERS = 1 << 13
-"""... but not many more than have so many characters together: float32 is twice as large."""
 
 
 class Search(Explains):
@@ -440,33 +431,3 @@ def _is_there(folder: Path) -> bool:
     except IndexDamaged:
         return False
     return True
-
-
-def encode_documents(stage: Retriever, texts: Sequence[str], progress: bool) -> Any:  # noqa: ANN401
-    """Return what a stage stores of some texts, at least one.
-
-    Args:
-        stage: Whose `encode_documents` is called.
-        texts: Any strings.
-        progress: Whether a bar runs on standard error where that is a terminal.
-    """
-    parts, began = [], time.perf_counter()
-    with bar(len(texts), f"{type(plain(stage)).__name__} documents", progress) as shown:
-        for start, stop in _groups(texts):
-            vectors = stage.encode_documents(texts[start:stop])
-            halved = isinstance(vectors, TokenVectors | TermEmbeddings | PassageVectors)
-            parts.append(vectors.half() if halved else vectors)
-            shown.update(stop - start)
-    took = time.perf_counter() - began
-    LOG.debug("%s encoded %d documents in %.2f s", type(plain(stage)).__name__, len(texts), took)
-    return parts[0] if len(parts) == 1 else type(parts[0]).concatenate(parts)
-
-
-def _groups(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield where the texts begin and end that are encoded at once."""
-    start = n_characters = 0
-    for stop, text in enumerate(texts, 1):
-        n_characters += len(text)
-        if n_characters > ENCODE_CHARACTERS or stop - start == ENCODE_AT_ONCE or stop == len(texts):
-            yield start, stop
-            start, n_characters = stop, 0

@@ -14,10 +14,10 @@ from glane.collection.records import read_record
 from glane.collection.rows import Rows
 from glane.model.progress import bar
 from glane.retrievers.answers import Fields
-from glane.retrievers.collection import content_hashes
+from glane.retrievers.collection import content_hashes, stored_hashes
 from glane.store.documents import Documents
 from glane.store.names import Hashes, Name, Names
-from glane.store.segments import ids_left, places
+from glane.store.segments import ids_left
 from glane.types import Ids
 
 AT_ONCE = 512
@@ -67,7 +67,7 @@ def check_file(rows: Rows, fields: Fields, keys: Names) -> int:
         for lines, names, read in _read(rows, fields):
             numbers = find_ids(keys, names)
             there = np.flatnonzero(numbers >= 0)
-            own = contents(keys, numbers[there])
+            own = stored_hashes(keys, numbers[there])
             differ = (own != _hashes(read)[there]).any(axis=1)
             if differ.any():
                 row = int(there[differ][0])
@@ -126,7 +126,7 @@ def check_texts(keys: Names, numbers: Ids, read: Sequence[Read]) -> None:
     Raises:
         ValueError: If there is one; the message names the document.
     """
-    differ = (contents(keys, numbers) != _hashes(read)).any(axis=1)
+    differ = (stored_hashes(keys, numbers) != _hashes(read)).any(axis=1)
     if differ.any():
         (name,) = keys.names(numbers[differ][:1])
         raise ValueError(
@@ -137,9 +137,3 @@ def check_texts(keys: Names, numbers: Ids, read: Sequence[Read]) -> None:
 
 def _hashes(read: Sequence[Read]) -> Hashes:
     return content_hashes([each.content for each in read])
-
-
-def contents(keys: Names, numbers: Ids) -> Hashes:
-    """Return the hash of the text that was encoded of each document, shape (n, 2)."""
-    rows = [part.arrays["contents"][row] for part, row in places(keys.rows.parts, numbers)]
-    return np.array(rows, np.uint64).reshape(-1, 2)

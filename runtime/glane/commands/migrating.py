@@ -17,20 +17,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from glane.commands.indexed_texts import Read, Texts, check_texts, contents
+from glane.commands.documents import CHUNK_BYTES, CHUNK_SECONDS
+from glane.commands.indexed_texts import Read, Texts, check_texts
 from glane.errors import CheckpointError
 from glane.maxsim.index import TokenStorage
 from glane.model.checkpoint import Checkpoint
 from glane.model.encoder import Encoder
 from glane.model.progress import bar
 from glane.retrievers.colbert import ColBERT
-from glane.retrievers.collection import STAGES, Collection
+from glane.retrievers.collection import STAGES, Collection, stored_hashes
 from glane.retrievers.contract import Reranker, Retriever
+from glane.retrievers.encoding import encode_documents
 from glane.retrievers.opening import open_stage
 from glane.retrievers.passages import in_passages
 from glane.retrievers.registry import NEURAL, RERANKERS
 from glane.saved import Draft, drafting, emptied, fields_of
-from glane.search import encode_documents
 from glane.store.names import Names
 from glane.store.reading import State, open_state
 from glane.store.segments import ids_left
@@ -42,12 +43,6 @@ AT_ONCE = 64
 
 CHARACTERS = 1 << 16
 """... and no more once their texts have so many characters."""
-
-CHUNK_BYTES = 1 << 22
-"""What is encoded and not yet committed to the draft takes about so much memory at most, ..."""
-
-CHUNK_SECONDS = 10.0
-"""... and so long until it is committed."""
 
 
 class Migrated(NamedTuple):
@@ -216,7 +211,7 @@ def _is_part_of(stages: Sequence[Retriever], then: Names, now: Names) -> bool:
     held = [ids_left(rows.parts) for rows in (then.rows, *(s.tables()[""] for s in stages))]
     if others or any(len(np.setdiff1d(stored, ids)) for ids in held):
         return False
-    return np.array_equal(contents(then, stored), contents(now, stored))
+    return np.array_equal(stored_hashes(then, stored), stored_hashes(now, stored))
 
 
 def _changed(collection: Collection, changed: Sequence[str]) -> list[Retriever]:

@@ -244,9 +244,7 @@ class Collection:
         """Return which documents are not stored, or with another text."""
         is_new = np.ones(len(known), np.bool_)
         stored = np.flatnonzero(known >= 0)
-        found = places(self.keys.rows.parts, known[stored])
-        for place, (part, row) in zip(stored.tolist(), found, strict=True):
-            is_new[place] = (part.arrays["contents"][row] != hashes[place]).any()
+        is_new[stored] = (stored_hashes(self.keys, known[stored]) != hashes[stored]).any(axis=1)
         return is_new
 
     def _filtered(self, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -295,6 +293,17 @@ def content_hashes(contents: Sequence[str]) -> Hashes:
     """
     digests = [blake2b(clean(each).encode(), digest_size=HASH_BYTES).digest() for each in contents]
     return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
+
+
+def stored_hashes(keys: Names, numbers: Ids) -> Hashes:
+    """Return the `content_hashes` of stored documents, shape (n, 2).
+
+    Args:
+        keys: Of the collection.
+        numbers: Of the documents.
+    """
+    rows = [part.arrays["contents"][row] for part, row in places(keys.rows.parts, numbers)]
+    return np.array(rows, np.uint64).reshape(-1, 2)
 
 
 def check_stages(retriever: Retriever, reranker: Reranker | None) -> None:
