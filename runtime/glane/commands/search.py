@@ -93,11 +93,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         results = search.search(
             list(queries.values()),
             arguments.k + arguments.offset,
-            candidates=arguments.candidates,
-            fuse=arguments.fuse,
-            fuse_weight=arguments.fuse_weight,
-            filter=where,
-            phrases=True,
+            **_options(arguments),
             timings=arguments.timings,
         )
     milliseconds = round((time.perf_counter() - start) * 1e3, 3)
@@ -146,11 +142,7 @@ def _answer(
             query,
             keys,
             k=arguments.k + arguments.offset,
-            candidates=arguments.candidates,
-            fuse=arguments.fuse,
-            fuse_weight=arguments.fuse_weight,
-            filter=arguments.where,
-            phrases=True,
+            **_options(arguments),
         )
         for hit, explanation in zip(hits, explanations, strict=True):
             hit["explanation"] = explanation.to_dict()
@@ -160,6 +152,17 @@ def _answer(
         "query": query,
         "hits": hits,
         **({} if terms is None else {"n_query_terms": terms}),
+    }
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what a search, and what explains it, is asked for besides query and number."""
+    return {
+        "candidates": arguments.candidates,
+        "fuse": arguments.fuse,
+        "fuse_weight": arguments.fuse_weight,
+        "filter": arguments.where,
+        "phrases": True,
     }
 
 

@@ -18,7 +18,7 @@ from glane.model.preparation import check_texts
 from glane.retrievers.awaiting import awaitable
 from glane.retrievers.collection import Collection
 from glane.retrievers.contract import Reranker, Retriever
-from glane.retrievers.fusion import UNSAID, Fuse, FusionSettings, Ranking, decide
+from glane.retrievers.fusion import UNSAID, Fuse, FusionSettings, Ranked, Ranking, decide
 from glane.retrievers.timing import Timings, timed
 from glane.store.documents import Documents
 from glane.store.names import Names
@@ -177,17 +177,11 @@ class Answers:
         """
         texts = check_texts(queries, "queries")
         now = self._now
-        ranking = _ranking(now, FusionSettings(fuse, fuse_weight, candidates))
+        ranking = ranking_of(now, FusionSettings(fuse, fuse_weight, candidates))
         k, width = widths(now, k, ranking)
-        condition = None if filter is None else read_filter(filter)
         took: Timings | None = {} if timings else None
+        ranked = self._ranked(now, texts, (k, width), filter, phrases, took)
         with damage_named(now):
-            within = None
-            if condition is not None:
-                with timed(took, "filter"):
-                    within = now.collection.within(condition)
-            quoted = self._quoted(now, phrases)
-            ranked = now.collection.ranked(texts, k, width, within, took, quoted)
             with timed(took if ranked.is_fused(ranking) else None, "fuse"):
                 hits = ranked.best(k, ranking)
             results = now.collection.named(hits)
@@ -196,10 +190,34 @@ class Answers:
 
     asearch = awaitable(search)
 
-    def _quoted(self, now: Now, phrases: bool | None) -> list[str]:
-        """Return the fields in which phrases are looked for; none where quotes are text."""
+    def _ranked(
+        self,
+        now: Now,
+        texts: list[str],
+        sizes: tuple[int, int],
+        filter: str | Mapping[str, Any] | None,
+        phrases: bool | None,
+        took: Timings | None = None,
+    ) -> Ranked:
+        """Return what each stage says of some queries, as `search` takes them.
+
+        Args:
+            now: What is searched.
+            texts: The queries.
+            sizes: From `widths`.
+            filter: As `search` takes it.
+            phrases: Likewise.
+            took: What each stage takes is added to it.
+        """
+        condition = None if filter is None else read_filter(filter)
         is_kept = now.collection.kept is not None
-        return self._fields.on if phrases or (phrases is None and is_kept) else []
+        quoted = self._fields.on if phrases or (phrases is None and is_kept) else []
+        with damage_named(now):
+            within = None
+            if condition is not None:
+                with timed(took, "filter"):
+                    within = now.collection.within(condition)
+            return now.collection.ranked(texts, *sizes, within, took, quoted)
 
     def rankings(
         self, queries: Sequence[str], k: int = 10, option: FusionSettings = UNSAID
@@ -222,7 +240,7 @@ class Answers:
         """
         texts = check_texts(queries, "queries")
         now = self._now
-        ranking = _ranking(now, option)
+        ranking = ranking_of(now, option)
         k, width = widths(now, k, ranking)
         with damage_named(now):
             ways = now.collection.ranked(texts, k, width).ways(k, ranking)
@@ -237,7 +255,7 @@ class Answers:
         Raises:
             ValueError: If fusion is asked for without a reranker.
         """
-        return _ranking(self._now, option)
+        return ranking_of(self._now, option)
 
     def select(self, filter: str | Mapping[str, Any]) -> list[Key]:
         """Return the ids of all documents that keep a filter, in order of their numbers.
@@ -260,12 +278,7 @@ class Answers:
             TypeError: If `keys` is one string, or holds something else than ids.
             ValueError: If an id is unknown, or documents are not kept.
         """
-        now = self._now
-        if now.collection.kept is None:
-            raise ValueError("documents are not kept; pass keep_documents=True")
-        numbers = now.collection.numbers(keys)
-        with damage_named(now):
-            return now.collection.kept.get(numbers)
+        return documents_of(self._now, keys)
 
     def numbers(self, keys: Iterable[Key]) -> Ids:
         """Return the numbers of stored documents, which their stages know them by.
@@ -285,7 +298,8 @@ class Answers:
         return self._now.collection.n_unsaved_bytes()
 
 
-def _ranking(now: Now, option: FusionSettings) -> Ranking:
+def ranking_of(now: Now, option: FusionSettings) -> Ranking:
+    """Return how a search ranks; see `Answers.ranking`."""
     collection = now.collection
     return decide(option, collection.fusion, reranks=collection.reranker is not None)
 
@@ -295,6 +309,16 @@ def widths(now: Now, k: int, ranking: Ranking) -> tuple[int, int]:
     n_documents = max(1, len(now.collection.keys))
     k = min(check_k(k), n_documents)
     return k, min(max(k, ranking.candidates), n_documents)
+
+
+def documents_of(now: Now, keys: Iterable[Key]) -> list[dict[str, Any]]:
+    """Return documents as they were added; see `Answers.documents`."""
+    kept = now.collection.kept
+    if kept is None:
+        raise ValueError("documents are not kept; pass keep_documents=True")
+    numbers = now.collection.numbers(keys)
+    with damage_named(now):
+        return kept.get(numbers)
 
 
 @contextmanager

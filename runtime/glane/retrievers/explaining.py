@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 
 from glane.collection.records import read_record
-from glane.collection.where import read_filter
 from glane.hits import Key
 from glane.model.preparation import check_texts
-from glane.retrievers.answers import Answers, Now, damage_named, widths
+from glane.retrievers.answers import (
+    Answers,
+    Now,
+    damage_named,
+    documents_of,
+    ranking_of,
+    widths,
+)
 from glane.retrievers.excerpts import Excerpt, Excerpts
 from glane.retrievers.explanation import Asked, Explanation, explain
 from glane.retrievers.fusion import Fuse, FusionSettings
@@ -113,14 +119,10 @@ class Explains(Answers):
         """Search once, for what is explained of it."""
         (text,) = check_texts([query], "query")
         candidates, fuse, fuse_weight = option
-        ranking = self.ranking(FusionSettings(fuse, fuse_weight, candidates))
+        ranking = ranking_of(now, FusionSettings(fuse, fuse_weight, candidates))
         _, width = widths(now, k, ranking)
-        condition = None if filter is None else read_filter(filter)
-        with damage_named(now):
-            within = None if condition is None else now.collection.within(condition)
-            quoted = self._quoted(now, phrases)
-            hits = now.collection.ranked([text], width, width, within, None, quoted)
-            return Asked(text, ranking, hits, width)
+        ranked = self._ranked(now, [text], (width, width), filter, phrases)
+        return Asked(text, ranking, ranked, width)
 
     def excerpts(self, query: str, keys: Iterable[Key]) -> list[Excerpt]:
         """Return of each document its title and what answers a query best, with the words marked.
@@ -135,7 +137,7 @@ class Explains(Answers):
         """
         (text,) = check_texts([query], "query")
         now, names = self._now, list(keys)
-        found = self.documents(names)
+        found = documents_of(now, names)
         with damage_named(now):
             numbers = now.collection.numbers(names)
             shown = Excerpts(now.collection, text, self._fields.on)
