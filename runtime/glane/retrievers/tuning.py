@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import product
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from glane.hits import Hits, best
 from glane.model.progress import bar
 from glane.retrievers.bm25 import BM25
 from glane.retrievers.contract import Reranker, Retriever
-from glane.retrievers.fusion import DEFAULT_CANDIDATES, DEFAULT_WEIGHT, joined, standardised
+from glane.retrievers.fusion import DEFAULT_CANDIDATES, DEFAULT_WEIGHT, Scaled, joined, scaled
 from glane.types import Ids, Scores
 
 CUTOFF = 10
@@ -118,8 +119,10 @@ def measured(
             rows = [hits.row(number) for hits in found]
             second = None if again is None else again.scores(number, [ids for ids, _ in rows])
             for row, places in zip(rows, grid.values(), strict=True):
+                both = cache(partial(_both, row, second))  # for all weights alike
                 for place in places:
-                    ids = _ranked(row, second, settings[place])
+                    setting = settings[place]
+                    ids = _best(both(setting.candidates), row, setting.fuse_weight)
                     values[place, number] = query.ndcg(ids)
             shown.update(1)
     return values
@@ -157,13 +160,20 @@ def _weighed(retriever: Retriever, k1: float | None, b: float | None) -> Retriev
     return retriever.weighed(k1, b) if isinstance(retriever, BM25) else retriever
 
 
-def _ranked(row: tuple[Ids, Scores], second: tuple[Ids, Scores] | None, setting: Setting) -> Ids:
-    """Return the best documents of a query, as a search with this setting gives them."""
-    if second is None or setting.candidates is None or setting.fuse_weight is None:
+def _both(
+    row: tuple[Ids, Scores], second: tuple[Ids, Scores] | None, candidates: int | None
+) -> Scaled | None:
+    """Return what both stages say of a query's candidates; None where there is one stage alone."""
+    if second is None or candidates is None:
+        return None
+    ids, scores = row[0][:candidates], row[1][:candidates]
+    reranked = second[1][np.searchsorted(second[0], ids)]
+    return scaled((ids, scores), (ids, reranked), "relative")
+
+
+def _best(both: Scaled | None, row: tuple[Ids, Scores], weight: float | None) -> Ids:
+    """Return the best documents of a query, as a search with this weight gives them."""
+    if both is None or weight is None:
         return row[0]
-    ids, scores = row[0][: setting.candidates], row[1][: setting.candidates]
-    union = np.sort(ids)
-    reranked = second[1][np.searchsorted(second[0], union)]
-    one, other = standardised(ids, scores, union), standardised(union, reranked, union)
-    total = joined(one, other, setting.fuse_weight)
-    return union[best(total, union, CUTOFF + 1)]
+    total = joined(both.first, both.second, weight)
+    return both.ids[best(total, both.ids, CUTOFF + 1)]
