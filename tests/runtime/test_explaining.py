@@ -110,7 +110,7 @@ def test_a_token_of_colbert_is_matched_with_the_nearest_one() -> None:
     search.add([{"id": "leaf", "title": "", "text": text}])
     asked, stored = colbert.encode_queries(["light"]), colbert.encode_documents([text]).half()
     similar = asked.values @ np.asarray(stored.values, np.float32).T
-    names = colbert.encoder.preparer.counted(text, "document").names
+    names = colbert.encoder.preparer.read(text, "document").counted().names
     found = search.explain("light", "leaf").retriever
     assert [share.matched for share in found.shares] == [names[n] for n in similar.argmax(axis=1)]
     assert [share.score for share in found.shares] == pytest.approx(similar.max(axis=1), abs=1e-6)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from glane.commands.painting import matched_words
+from glane.commands.painting import label, matched_words
 from glane.commands.streams import JOINERS
 
 STYLE = """
@@ -151,14 +151,11 @@ def _table(part: Mapping[str, Any], query: str, fields: Mapping[str, str]) -> st
     rows = []
     for share in shares[:MOST]:
         width = max(0, share["score"]) / most * 5 if most > 0 else 0
-        asked = share["query"]
-        word = share["term"] if asked is None else query[asked[0] : asked[1]]
-        term = "" if asked is None or word.lower() == share["term"] else f" ({share['term']})"
         found = ", ".join(matched_words(share, fields))
         rows.append(
             f'<tr><td>{share["score"]:.4f}<span class="bar" style="width:{width:.2f}rem"></span>'
-            f"</td><td>{_safe(word + term)}</td><td>{_safe(found or share['matched'] or '')}</td>"
-            "</tr>"
+            f"</td><td>{_safe(label(share, query))}</td>"
+            f"<td>{_safe(found or share['matched'] or '')}</td></tr>"
         )
     if rest := shares[MOST:]:
         total = sum(share["score"] for share in rest)

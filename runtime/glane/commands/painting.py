@@ -92,6 +92,15 @@ def _explained(explanation: Mapping[str, Any], paint: Paint) -> list[str]:
     return lines
 
 
+def label(share: Mapping[str, Any], query: str) -> str:
+    """Return the word of the query that a share is of, and the term where that is another."""
+    if share["query"] is None:
+        return str(share["term"])
+    low, high = share["query"]
+    word = query[low:high]
+    return word if word.lower() == share["term"] else f"{word} ({share['term']})"
+
+
 def matched_words(share: Mapping[str, Any], fields: Mapping[str, str]) -> list[str]:
     """Return the words of a document that a share is of, each once, of the first places alone."""
     return list(dict.fromkeys(_whole_word(span, fields) for span in share["spans"][:SPANS]))
@@ -117,13 +126,11 @@ def _shares(
     asked = sorted(asked, key=lambda share: -share["score"])
     lines = []
     for share in asked[:MOST]:
-        low, high = share["query"]
         found = matched_words(share, explanation["fields"])
         own = ", ".join(map(visible, found)) or visible(share["matched"] or "")
-        word = visible(explanation["query"][low:high])
-        term = "" if share["term"] == word.lower() else f" ({visible(share['term'])})"
+        word = visible(label(share, explanation["query"]))
         shown = f" {paint.weak('with')} {paint.strong(own)}" if own else ""
-        lines.append(f"{share['score']:8.4f}  {word}{term}{shown}")
+        lines.append(f"{share['score']:8.4f}  {word}{shown}")
     rest = [share["score"] for share in shares if share["query"] is None]
     rest += [share["score"] for share in asked[MOST:]]
     if rest:

@@ -61,17 +61,27 @@ class Batch(NamedTuple):
     score_mask: Mask
 
 
-class Counted(NamedTuple):
-    """Tokens of one text whose vectors count.
+class Reading(NamedTuple):
+    """What a model is given of one text, token by token, markers and expansion included.
 
     Attributes:
-        names: Entries of the vocabulary, markers and expansion included.
+        ids: Shape (n_tokens,).
+        names: Entries of the vocabulary.
         places: Shape (n_tokens, 2), the first character and the one behind the last; -1 and -1 of
             a token that is not of the text.
+        counts: Shape (n_tokens,), true where a token vector counts.
     """
 
+    ids: Ids
     names: list[str]
     places: Ids
+    counts: Mask
+
+    def counted(self) -> Reading:
+        """Return the tokens whose vectors count."""
+        kept = np.flatnonzero(self.counts)
+        names = [self.names[token] for token in kept]
+        return Reading(self.ids[kept], names, self.places[kept], self.counts[kept])
 
     def piece(self, token: int) -> tuple[int, int] | None:
         """Return where a token lies, None where it is not of the text."""
@@ -191,8 +201,8 @@ class TextPreparer:
         found = np.array(offsets, np.int64).reshape(-1, 2)
         return frame.within(text, np.maximum.accumulate(found, axis=0))
 
-    def counted(self, text: str, role: Role) -> Counted:
-        """Return the tokens of a text whose vectors count, and where they lie in it.
+    def read(self, text: str, role: Role) -> Reading:
+        """Return what the model is given of a text, and where that lies in it.
 
         Args:
             text: Any string; of a long one the beginning that is read.
@@ -200,11 +210,12 @@ class TextPreparer:
         """
         frame = self.frames[role]
         batch = self.encode([text], role)
-        ids, mask = batch.input_ids[0], batch.score_mask[0]
+        ids = batch.input_ids[0]
         places = np.full((len(ids), 2), -1)
         own = self.places(text, role)[: frame.room]
         places[len(frame.before) : len(frame.before) + len(own)] = own
-        return Counted([self.token(int(id)) for id in ids[mask]], places[mask])
+        names = [self.token(id) for id in ids.tolist()]
+        return Reading(ids, names, places, batch.score_mask[0])
 
     def length(self, row: Ids, role: Role) -> int:
         """Return how many tokens of a row from `tokenize` the model is given."""

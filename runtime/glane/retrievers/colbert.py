@@ -76,8 +76,8 @@ class ColBERT(NeuralReranker[TokenVectors, MaxSimIndex]):
         similar = self.index.similarities(vectors, number)
         if not similar.shape[1]:
             return Matches(score, [])
-        asked = self.encoder.preparer.counted(query, "query")
-        tokens = None if text is None else self.encoder.preparer.counted(text, "document")
+        asked = self.encoder.preparer.read(query, "query").counted()
+        tokens = None if text is None else self.encoder.preparer.read(text, "document").counted()
         best = similar.argmax(axis=1)
         winners = best if text is None else self._winners(vectors, text, best, similar.shape[1])
         matches = []

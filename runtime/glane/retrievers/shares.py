@@ -12,7 +12,7 @@ from glane.analysis.locating import Place
 from glane.hits import NO_ID, Hits
 from glane.model.encoder import Encoder
 from glane.model.origins import origins
-from glane.model.preparation import Role
+from glane.model.preparation import Reading, Role
 from glane.types import Ids, Mask
 from glane.vectors import SparseVectors
 
@@ -144,22 +144,16 @@ class _Source(NamedTuple):
 
 def _sources(encoder: Encoder, text: str, role: Role, terms: Ids) -> list[_Source | None]:
     """Return the token that each term of a text comes from; None where that is not known."""
-    preparer = encoder.preparer
-    row = preparer.tokenize([text], role).rows[0]
+    reading = encoder.preparer.read(text, role)
     if role == "query" and encoder.checkpoint.inference_free:
-        tokens = [np.flatnonzero(row == term)[:1] for term in terms]
+        tokens = [np.flatnonzero(reading.ids == term)[:1] for term in terms]
         found = np.array([own[0] if len(own) else -1 for own in tokens], np.int64)
     else:
         told = origins(encoder, text, role, terms) if len(terms) else terms
         found = np.full(len(terms), -1) if told is None else told
-    n_before = len(preparer.frames[role].before)
-    places = preparer.places(text, role)
-    sources: list[_Source | None] = []
-    for token in found.tolist():
-        own = token - n_before
-        inside = 0 <= own < len(places) and own < preparer.frames[role].room and places[own, 0] >= 0
-        piece = (int(places[own, 0]), int(places[own, 1])) if inside else None
-        known = 0 <= token < len(row)
-        name = text[slice(*piece)] if piece else preparer.token(int(row[token])) if known else None
-        sources.append(None if name is None else _Source(name, piece))
-    return sources
+    return [None if token < 0 else _source(reading, text, token) for token in found.tolist()]
+
+
+def _source(reading: Reading, text: str, token: int) -> _Source:
+    piece = reading.piece(token)
+    return _Source(reading.names[token] if piece is None else text[slice(*piece)], piece)
