@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from glane.collection.rows import Rows
+from glane.commands.fusing import add_fusion_arguments, fusion_of
 from glane.commands.usage import UsageError
 from glane_export.texts import MIN_TEXTS
 from glane_trainer.interrupt import stopped_by_sigterm
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", default="dev", help="judgements of the dataset: qrels/SPLIT.tsv")
     parser.add_argument("--overwrite", action="store_true", help="replace a folder that is there")
+    add_fusion_arguments(parser, "left to the index, or ")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -83,6 +85,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             overwrite=arguments.overwrite,
             threads=arguments.threads,
             graph=arguments.graph,
+            fusion=fusion_of(arguments),
         )
         report = export_model(arguments.checkpoint, arguments.model, settings)
     return {"model": arguments.model, **report}

@@ -27,7 +27,7 @@ from glane_export.quantize import description, quantize
 from glane_export.roads import Probe
 from glane_export.rows import Row
 from glane_export.settings import ExportSettings
-from glane_export.small_files import write_small_files
+from glane_export.small_files import write_fusion, write_small_files
 from glane_export.texts import CANARIES
 from glane_trainer.model import Model
 from glane_trainer.models import open_model
@@ -148,6 +148,7 @@ def _export(
             bounds += _judged_loss(measured, fp32, folder, settings)
             parity.check(bounds)
         _write_canaries(folder, settings.threads)
+        write_fusion(settings.fusion, folder)
         report = _report(folder, bounds) | measured.record() | _graph_record(job.given)
         text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
         (folder / "parity.json").write_text(text, encoding="utf-8")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from glane.retrievers.fusion import UNSAID, FusionSettings
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSettings:
@@ -24,6 +26,8 @@ class ExportSettings:
         overwrite: Whether a folder that is there may be replaced.
         threads: Threads to compute with; by default what the process may use.
         graph: An ONNX file that takes the place of the encoder as it would be traced.
+        fusion: How a ranking of the model is fused with a retriever's, where neither a search nor
+            its index says; what is None in it is left to the default.
     """
 
     quantize: Literal["int8", "fp16", "none"] = "int8"
@@ -34,6 +38,7 @@ class ExportSettings:
     overwrite: bool = False
     threads: int | None = None
     graph: str | Path | None = None
+    fusion: FusionSettings = UNSAID
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together.

@@ -108,6 +108,7 @@ class Search(Explains):
             reranker = None if reranker is None else in_passages(reranker)
         check_reranks(fusion, reranks=reranker is not None)
         collection = Collection(retriever, reranker, Names(), kept, values, fusion)
+        collection.ranking(UNSAID)  # what its model says can be read
         self._begin(Fields(key, searched, types, boosts), Now(collection))
 
     def _begin(self, fields: Fields, now: Now, threads: int | None = None) -> None:

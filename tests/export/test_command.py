@@ -26,15 +26,19 @@ def test_export_prints_a_table_of_bounds(
     assert "mean overlap of the first 10" in output
     assert "A vector does not depend on its batch." in output
     assert "Parity is kept." in output
+    assert not (tmp_path / "model" / "fusion.json").exists()
 
 
 def test_export_prints_one_object(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = str(tmp_path / "model")
-    assert main(["export", str(checkpoint), model, "--quantize", "none", "--json"]) == 0
+    fused = ["--fuse", "rrf", "--fuse-weight", "0.4"]
+    assert main(["export", str(checkpoint), model, "--quantize", "none", *fused, "--json"]) == 0
     captured = capsys.readouterr()
     report = json.loads(captured.out)
+    said = json.loads((tmp_path / "model" / "fusion.json").read_text())
+    assert said == {"fuse": "rrf", "fuse_weight": 0.4}
     assert report["model"] == model
     assert report["precision"] == "fp32"
     assert captured.err == ""

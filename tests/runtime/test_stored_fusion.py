@@ -1,6 +1,7 @@
 """Fusion that belongs to an index: who says how a search ranks, and what is told of it."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from glane import BM25, ColBERT, FusionSettings, Search
 from glane.commands.main import main
+from glane.errors import CheckpointError
 from glane.retrievers.fusion import DEFAULT_CANDIDATES, DEFAULT_FUSE, DEFAULT_WEIGHT, UNSAID, decide
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -65,6 +67,66 @@ def test_an_option_goes_before_the_index_and_that_before_the_default(
     found = decide(FusionSettings(*option), FusionSettings(*index), reranks=True)
     assert found[:3] == ranking
     assert [found.sources[name] for name in ("fuse", "fuse_weight", "candidates")] == sources
+
+
+@pytest.mark.parametrize(
+    ("option", "index", "model", "ranking", "sources"),
+    [
+        ((), (), ("rrf", 0.4, 50), ("rrf", 0.4, 50), ["model"] * 3),
+        ((), (None, 0.3), ("rrf", 0.4), ("rrf", 0.3, 100), ["model", "index", "default"]),
+        ((), ("relative",), ("rrf", 0.4, 50), ("relative", 0.25, 50), ["index", "default"]),
+        (("rrf",), (None, 0.3), ("rrf", 0.4), ("rrf", 0.3, 100), ["option", "index", "default"]),
+        (("relative",), (None, 0.3), ("rrf", 0.4), ("relative", 0.25, 100), ["option"]),
+        ((), (None, None, 9), (None, 0.4, 7), ("relative", 0.4, 9), ["default", "model", "index"]),
+        ((), ("none",), ("rrf", 0.4), ("none", 0.4, 100), ["index", "model", "default"]),
+    ],
+)
+def test_the_model_goes_before_the_default_alone(
+    option: tuple[Any, ...],
+    index: tuple[Any, ...],
+    model: tuple[Any, ...],
+    ranking: tuple[Any, ...],
+    sources: list[str],
+) -> None:
+    said = (FusionSettings(*each) for each in (option, index, model))
+    found = decide(*said, reranks=True)
+    assert found[:3] == ranking
+    told = [found.sources[name] for name in ("fuse", "fuse_weight", "candidates")]
+    assert told[: len(sources)] == sources
+    assert decide(UNSAID, UNSAID, FusionSettings(*model), reranks=False).fuse == "none"
+
+
+def test_what_a_model_says_goes_with_it_into_an_index(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(MODEL, folder)
+    (folder / "fusion.json").write_text('{"fuse": "rrf", "fuse_weight": 0.9}')
+    search = Search(BM25(), reranker=ColBERT.load(folder, threads=1), key="_id")
+    search.add(DOCUMENTS)
+    wanted = made().search(QUERIES, k=5, fuse="rrf", fuse_weight=0.9)
+    assert search.search(QUERIES, k=5) == wanted != made().search(QUERIES, k=5)
+    for link in (False, True):
+        index = tmp_path / f"index-{link}"
+        search.save(index, link=link)
+        assert Search.load(index, threads=1).search(QUERIES, k=5) == wanted
+        info = answer(["info", str(index)], capsys)
+        assert (info["fuse"], info["fuse_weight"]) == ("rrf", 0.9)
+        assert info["ranking_from"] == {
+            "fuse": "model",
+            "fuse_weight": "model",
+            "candidates": "default",
+        }
+    assert answer(["info", str(folder)], capsys)["fusion"] == {"fuse": "rrf", "fuse_weight": 0.9}
+
+
+@pytest.mark.parametrize("said", ["[]", "{", '{"fuse": "mean"}', '{"fuse_weight": 2}', '{"k": 1}'])
+def test_a_model_that_says_what_cannot_be_said_is_refused(said: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(MODEL, folder)
+    (folder / "fusion.json").write_text(said)
+    with pytest.raises(CheckpointError, match=r"fusion\.json"):
+        Search(BM25(), reranker=ColBERT.load(folder, threads=1))
 
 
 def test_a_search_without_a_reranker_fuses_nothing() -> None:

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "input",
     )
     add_stage_arguments(parser, required=False)
-    add_fusion_arguments(parser, "the index's, or ")
+    add_fusion_arguments(parser, "the index's or the model's, or ")
     parser.add_argument(
         "--metrics", default=",".join(DEFAULT_METRICS), help=f"default {','.join(DEFAULT_METRICS)}"
     )

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("index", metavar="INDEX", help="folder to write")
     add_documents_argument(parser)
     add_stage_arguments(parser)
-    add_fusion_arguments(parser)
+    add_fusion_arguments(parser, "the model's, or ")
     add_field_arguments(parser)
     parser.add_argument(
         "--fields",

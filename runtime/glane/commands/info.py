@@ -13,11 +13,11 @@ from glane.commands.streams import visible
 from glane.errors import CheckpointError
 from glane.model.checkpoint import CHECKPOINT_FILES, Checkpoint, ModelInfo, fingerprint
 from glane.model.foreign import advice
-from glane.model.model_files import PROOF, ModelFiles
+from glane.model.model_files import FUSION, PROOF, ModelFiles
 from glane.model.progress import telling
 from glane.retrievers.canary import verify_canaries
 from glane.retrievers.collection import STAGES
-from glane.retrievers.fusion import UNSAID, decide, read_fusion
+from glane.retrievers.fusion import UNSAID, decide, read_fusion, read_model_fusion
 from glane.retrievers.neural import Neural
 from glane.retrievers.passages import plain
 from glane.retrievers.registry import NEURAL
@@ -133,7 +133,7 @@ def _contents(folder: Path, manifest: Manifest) -> dict[str, Any]:
             for name in ("boosts", "fields")
             if isinstance(search, dict) and name in search
         },
-        **_ranking(search, folder, reranks=STAGES[1] in stages),
+        **_ranking(manifest, folder, reranks=STAGES[1] in stages),
         "n_documents": n_rows - n_deleted,
         "n_deleted": n_deleted,
         "deleted_share": round(n_deleted / n_rows, 4) if n_rows else 0.0,
@@ -147,11 +147,16 @@ def _contents(folder: Path, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _ranking(search: Any, folder: Path, *, reranks: bool) -> dict[str, Any]:  # noqa: ANN401 (JSON)
+def _ranking(manifest: Manifest, folder: Path, *, reranks: bool) -> dict[str, Any]:
     """Return how a search of an index with a reranker ranks, and who said it."""
+    search, models = manifest.settings.get("search"), manifest.settings.get("models")
     if not isinstance(search, dict) or not reranks:
         return {}
-    return told_ranking(decide(UNSAID, read_fusion(search.get("fusion", {}), folder), reranks=True))
+    index, model = read_fusion(search.get("fusion", {}), folder), UNSAID
+    if isinstance(models, dict) and isinstance(named := models.get(STAGES[1]), str):
+        said = folder / named / FUSION
+        model = read_model_fusion(said.read_bytes() if said.is_file() else None, folder / named)
+    return told_ranking(decide(UNSAID, index, model, reranks=True))
 
 
 def _stages(folder: Path, manifest: Manifest) -> dict[str, dict[str, Any]]:
@@ -214,6 +219,7 @@ def _exported(folder: Path, *, verify: bool) -> dict[str, Any]:
         "bytes": _bytes(folder),
         "checkpoint": asdict(checkpoint),
         "model": asdict(info),
+        **_said(files),
         "batch": (
             f"a vector depends on its batch, by up to {info.batch_effect:.4f} in cosine; "
             "glane therefore encodes one text at a time"
@@ -223,6 +229,12 @@ def _exported(folder: Path, *, verify: bool) -> dict[str, Any]:
         **canary,
         **({"verified": len(files.contents())} if verify else {}),
     }
+
+
+def _said(files: ModelFiles) -> dict[str, Any]:
+    """Return what a model says of fusion, where it says anything."""
+    said = read_model_fusion(files.small.get(FUSION), files.folder).said()
+    return {"fusion": said} if said else {}
 
 
 def _bytes(folder: Path, pattern: str = "**/*") -> int:

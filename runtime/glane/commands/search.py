@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="show the milliseconds of each stage: filter, encode, retrieve, rerank, fuse; what is "
         "loaded at a first query is in them",
     )
-    add_fusion_arguments(parser, "the index's, or ")
+    add_fusion_arguments(parser, "the index's or the model's, or ")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -20,7 +20,10 @@ TEXT = "text.json"
 CANARY = "canary.json"
 """Some texts, and what the model made of them where it was exported."""
 
-OTHERS = (QUERY_WEIGHTS, PROOF, TEXT, CANARY)
+FUSION = "fusion.json"
+"""How its maker says that its ranking is fused with a retriever's (`docs/fusion.md`)."""
+
+OTHERS = (QUERY_WEIGHTS, PROOF, TEXT, CANARY, FUSION)
 """Small files that a folder may lack."""
 
 

@@ -18,7 +18,7 @@ from glane.model.preparation import check_texts
 from glane.retrievers.awaiting import awaitable
 from glane.retrievers.collection import Collection
 from glane.retrievers.contract import Reranker, Retriever
-from glane.retrievers.fusion import UNSAID, Fuse, FusionSettings, Ranked, Ranking, decide
+from glane.retrievers.fusion import UNSAID, Fuse, FusionSettings, Ranked, Ranking
 from glane.retrievers.timing import Timings, timed
 from glane.store.documents import Documents
 from glane.store.names import Names
@@ -153,11 +153,12 @@ class Answers:
             queries: Any strings.
             k: Documents wanted per query, at least 1.
             candidates: Documents that the retriever hands to the reranker, at least 1; k where
-                that is more. None stands for the index's, or 100.
+                that is more. None stands for the index's, else the reranker's model's, else 100.
             fuse: How the scores of retriever and reranker are joined; "none" takes the
-                reranker's alone. None stands for the index's way, or "relative".
-            fuse_weight: Share of the retriever's score, in [0, 1]. None stands for the index's
-                where that is for this way of fusing, or 0.25.
+                reranker's alone. None stands for the index's way, else the model's, else
+                "relative".
+            fuse_weight: Share of the retriever's score, in [0, 1]. None stands for the index's,
+                else the model's, where that is for this way of fusing, else 0.25.
             filter: Which documents may be found, by the fields that can be filtered by: in words
                 such as `year >= 2020 and lang in ("de", "en")` (`glane.collection.where`), or as
                 an object such as `{"year": {">=": 2020}, "lang": ["de", "en"]}`. Every stage
@@ -177,7 +178,7 @@ class Answers:
         """
         texts = check_texts(queries, "queries")
         now = self._now
-        ranking = ranking_of(now, FusionSettings(fuse, fuse_weight, candidates))
+        ranking = now.collection.ranking(FusionSettings(fuse, fuse_weight, candidates))
         k, width = widths(now, k, ranking)
         took: Timings | None = {} if timings else None
         ranked = self._ranked(now, texts, (k, width), filter, phrases, took)
@@ -240,7 +241,7 @@ class Answers:
         """
         texts = check_texts(queries, "queries")
         now = self._now
-        ranking = ranking_of(now, option)
+        ranking = now.collection.ranking(option)
         k, width = widths(now, k, ranking)
         with damage_named(now):
             ways = now.collection.ranked(texts, k, width).ways(k, ranking)
@@ -255,7 +256,7 @@ class Answers:
         Raises:
             ValueError: If fusion is asked for without a reranker.
         """
-        return ranking_of(self._now, option)
+        return self._now.collection.ranking(option)
 
     def select(self, filter: str | Mapping[str, Any]) -> list[Key]:
         """Return the ids of all documents that keep a filter, in order of their numbers.
@@ -296,12 +297,6 @@ class Answers:
     def n_unsaved_bytes(self) -> int:
         """Return the bytes of what was stored and lies in memory alone."""
         return self._now.collection.n_unsaved_bytes()
-
-
-def ranking_of(now: Now, option: FusionSettings) -> Ranking:
-    """Return how a search ranks; see `Answers.ranking`."""
-    collection = now.collection
-    return decide(option, collection.fusion, reranks=collection.reranker is not None)
 
 
 def widths(now: Now, k: int, ranking: Ranking) -> tuple[int, int]:

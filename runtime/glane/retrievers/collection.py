@@ -13,9 +13,17 @@ from glane.collection.conditions import Condition
 from glane.collection.fields import chosen
 from glane.collection.records import check_keys
 from glane.hits import Hits, Key, Results
+from glane.model.model_files import FUSION
 from glane.model.preparation import clean
 from glane.retrievers.contract import Reranker, Retriever
-from glane.retrievers.fusion import UNSAID, FusionSettings, Ranked
+from glane.retrievers.fusion import (
+    UNSAID,
+    FusionSettings,
+    Ranked,
+    Ranking,
+    decide,
+    read_model_fusion,
+)
 from glane.retrievers.lexical import Lexical
 from glane.retrievers.passages import store_again
 from glane.retrievers.phrases import Quoting
@@ -55,6 +63,23 @@ class Collection:
     kept: Documents | None
     values: Values | None = None
     fusion: FusionSettings = UNSAID
+
+    def ranking(self, option: FusionSettings) -> Ranking:
+        """Return how a search ranks, and who said it.
+
+        Args:
+            option: What is asked of this search.
+
+        Raises:
+            ValueError: If fusion is asked for without a reranker.
+            CheckpointError: If the reranker's model says what cannot be said of fusion.
+        """
+        if self.reranker is None:
+            return decide(option, self.fusion, reranks=False)
+        encoder, model = self.reranker.encoder, UNSAID
+        if encoder is not None:
+            model = read_model_fusion(encoder.files.small.get(FUSION), encoder.folder)
+        return decide(option, self.fusion, model, reranks=True)
 
     def stages(self) -> dict[str, Retriever]:
         """Return the stages that there are, by their place."""

@@ -15,7 +15,6 @@ from glane.retrievers.answers import (
     Now,
     damage_named,
     documents_of,
-    ranking_of,
     widths,
 )
 from glane.retrievers.excerpts import Excerpt, Excerpts
@@ -119,7 +118,7 @@ class Explains(Answers):
         """Search once, for what is explained of it."""
         (text,) = check_texts([query], "query")
         candidates, fuse, fuse_weight = option
-        ranking = ranking_of(now, FusionSettings(fuse, fuse_weight, candidates))
+        ranking = now.collection.ranking(FusionSettings(fuse, fuse_weight, candidates))
         _, width = widths(now, k, ranking)
         ranked = self._ranked(now, [text], (width, width), filter, phrases)
         return Asked(text, ranking, ranked, width)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from glane.errors import IndexDamaged
+from glane.errors import CheckpointError, IndexDamaged
 from glane.hits import Hits, check_k
+from glane.model.model_files import FUSION
+from glane.model.schema import parse_json
 from glane.model.scoring import NO_TOKENS_SCORE
 from glane.types import Floats, Ids, Mask, Scores
 
 Fusion = Literal["rrf", "relative"]
 Fuse = Literal["none", "rrf", "relative"]
-Source = Literal["option", "index", "default"]
+Source = Literal["option", "index", "model", "default"]
 
 DEFAULT_FUSE: Fusion = "relative"
 DEFAULT_WEIGHT = 0.25
@@ -180,6 +182,26 @@ def read_fusion(record: Any, folder: Path) -> FusionSettings:  # noqa: ANN401 (p
         raise IndexDamaged(f"{str(folder)!r} is damaged: {said}") from None
 
 
+def read_model_fusion(content: bytes | None, folder: Path) -> FusionSettings:
+    """Return what a reranker's model says of fusion.
+
+    Args:
+        content: Of its `fusion.json`; None where it has none.
+        folder: Of the model, for errors.
+
+    Raises:
+        CheckpointError: If it is not what can be said of it.
+    """
+    if content is None:
+        return UNSAID
+    path = folder / FUSION
+    record = parse_json(content, str(path))
+    try:
+        return FusionSettings(**record)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{str(path)!r} says {record!r:.200}: {error}") from None
+
+
 class Ranking(NamedTuple):
     """How a search ranks.
 
@@ -231,14 +253,22 @@ class Ranked(NamedTuple):
         return found
 
 
-def decide(option: FusionSettings, index: FusionSettings, *, reranks: bool) -> Ranking:
-    """Return how a search ranks: as its options say, else as its index does, else by default.
+def decide(
+    option: FusionSettings,
+    index: FusionSettings,
+    model: FusionSettings = UNSAID,
+    *,
+    reranks: bool,
+) -> Ranking:
+    """Return how a search ranks: as its options say, else its index, else its model, else default.
 
-    A weight belongs to a method: the index's is not taken where the options ask for another.
+    A weight belongs to a method: that of an index or a model is not taken where another method
+    holds than the one it was said for.
 
     Args:
         option: What is asked of this search.
         index: What belongs to the index.
+        model: What the reranker's model says.
         reranks: Whether there is a reranker.
 
     Raises:
@@ -248,13 +278,19 @@ def decide(option: FusionSettings, index: FusionSettings, *, reranks: bool) -> R
     ('relative', 0.4, 100)
     """
     check_reranks(option, reranks=reranks)
-    fuse = option.fuse or index.fuse or DEFAULT_FUSE
-    if fuse not in ("none", index.fuse or DEFAULT_FUSE):
-        index = FusionSettings(index.fuse, None, index.candidates)
-    default = FusionSettings(DEFAULT_FUSE, DEFAULT_WEIGHT, DEFAULT_CANDIDATES)
-    told: dict[Source, FusionSettings] = {"default": default, "index": index, "option": option}
+    told: dict[Source, FusionSettings] = {
+        "default": FusionSettings(DEFAULT_FUSE, DEFAULT_WEIGHT, DEFAULT_CANDIDATES),
+        "model": model,
+        "index": index,
+        "option": option,
+    }
     if not reranks:
         told = {"default": FusionSettings("none", DEFAULT_WEIGHT, DEFAULT_CANDIDATES)}
+    own: Fuse = DEFAULT_FUSE  # the method that a source's weight is for
+    methods = {source: (own := settings.fuse or own) for source, settings in told.items()}
+    for source in ("model", "index"):
+        if source in told and own not in ("none", methods[source]):
+            told[source] = replace(told[source], fuse_weight=None)
     values: dict[str, Any] = {}
     sources: dict[str, Source] = {}
     for source, settings in told.items():
