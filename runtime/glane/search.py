@@ -336,6 +336,41 @@ class Search(Explains):
                 search._lock = None
 
     @contextmanager
+    def editing(self, *, wait: float = 0) -> Iterator[Self]:
+        """Change the index that this was loaded from, as its only writer, from its newest state on.
+
+        This search goes on answering from what is committed, and takes the new state when the block
+        ends without an error; after one it, and the index, are what they were.
+
+        Args:
+            wait: Seconds to wait for another writer, at least 0.
+
+        Yields:
+            Another search, of the newest state, which shares the models of this one; it is saved at
+            the end.
+
+        Raises:
+            ValueError: If this was neither loaded nor saved, or changed since: save it first.
+            CheckpointError: If the index is missing or damaged.
+            LockedError: If somebody else is still writing to it.
+        """
+        now = self._now
+        if now.origin is None or not now.is_saved:
+            raise ValueError("only a search that is as its index was can edit it; save it")
+        folder = now.origin.folder
+        with saved.editing(folder, wait) as lock:
+            writer = type(self).__new__(type(self))
+            writer._begin(self._fields, now, self._threads)
+            writer.refresh()
+            writer._lock = lock
+            try:
+                yield writer
+                writer.save(folder)
+            finally:
+                writer._lock = None
+        self.refresh()
+
+    @contextmanager
     def building(
         self, folder: str | Path, *, overwrite: bool = False, link: bool = False, wait: float = 0
     ) -> Iterator[bool]:

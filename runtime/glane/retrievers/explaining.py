@@ -25,6 +25,12 @@ from glane.retrievers.fusion import Fuse, FusionSettings
 class Explains(Answers):
     """A search that explains its answers; safe from many threads."""
 
+    def view(self) -> Explains:
+        """Return what answers as this does now, whatever this becomes: all of one state."""
+        made = Explains()
+        made._fields, made._now = self._fields, self._now
+        return made
+
     def explain(
         self,
         query: str,
