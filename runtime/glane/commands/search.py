@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from glane.collection.dataset import read_queries
 from glane.commands.documents import filter_of
 from glane.commands.fusing import add_fusion_arguments
+from glane.commands.hits import shown_hits
 from glane.commands.page import page
 from glane.commands.painting import COLOURS, PLAIN, Paint, hit_lines
 from glane.commands.run_file import write_file
@@ -128,24 +128,11 @@ def _answer(
     scores: Sequence[float],
 ) -> dict[str, Any]:
     """Return a query's hits with what is shown of them."""
-    keys, scores = keys[arguments.offset :], scores[arguments.offset :]
-    hits: list[dict[str, Any]] = [
-        {"id": key, "score": score} for key, score in zip(keys, scores, strict=True)
-    ]
-    if search.kept is not None:
-        documents, excerpts = search.documents(keys), search.excerpts(query, keys)
-        for hit, document, excerpt in zip(hits, documents, excerpts, strict=True):
-            shown = asdict(excerpt)
-            hit |= {"document": document, "title": shown.pop("title"), "passage": shown}
+    explained = None
     if arguments.explain or arguments.html is not None:
-        explanations = search.explanations(
-            query,
-            keys,
-            k=arguments.k + arguments.offset,
-            **_options(arguments),
-        )
-        for hit, explanation in zip(hits, explanations, strict=True):
-            hit["explanation"] = explanation.to_dict()
+        explained = {"k": arguments.k + arguments.offset, **_options(arguments)}
+    first = arguments.offset
+    hits = shown_hits(search, query, keys[first:], scores[first:], explained)
     terms = n_terms(search, query)
     return {
         **({} if arguments.queries is None else {"id": id}),
