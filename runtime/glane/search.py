@@ -12,11 +12,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from glane import saved
 from glane.collection.boosts import by_boost, read_boosts
 from glane.collection.records import read_records
 from glane.errors import GlaneError, IndexDamaged
 from glane.hits import Key
+from glane.retrievers import saved
 from glane.retrievers.answers import Fields, Now
 from glane.retrievers.awaiting import awaitable
 from glane.retrievers.bm25 import BM25
@@ -28,7 +28,7 @@ from glane.retrievers.explaining import Explains
 from glane.retrievers.fusion import UNSAID, FusionSettings, check_reranks
 from glane.retrievers.lexical import Lexical
 from glane.retrievers.passages import in_passages
-from glane.saved import Draft
+from glane.retrievers.saved import Draft
 from glane.store.documents import Documents
 from glane.store.lock import Lock
 from glane.store.manifest import read_manifest

@@ -13,8 +13,8 @@ SOURCE = Path(glane.__file__).parent
 FLOORS = (
     ("__main__",),
     ("__init__", "commands"),
+    ("integrations",),
     ("search",),
-    ("saved",),
     ("retrievers",),
     ("postings",),
     ("analysis", "evaluation", "maxsim"),

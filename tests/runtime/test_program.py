@@ -478,4 +478,4 @@ def test_every_public_name_is_found_and_others_are_not() -> None:
     assert glane.__version__
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         getattr(glane, "nonsense")  # noqa: B009
-    assert getattr(glane, "saved").__name__ == "glane.saved"  # noqa: B009
+    assert getattr(glane, "saved").__name__ == "glane.retrievers.saved"  # noqa: B009

@@ -25,7 +25,7 @@ from glane.commands.stages import (
 )
 from glane.commands.told import cut_texts, empty_texts, parted, passages, truncated
 from glane.model.progress import writing_to
-from glane.saved import check_free
+from glane.retrievers.saved import check_free
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

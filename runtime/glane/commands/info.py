@@ -21,7 +21,7 @@ from glane.retrievers.fusion import UNSAID, decide, read_fusion, read_model_fusi
 from glane.retrievers.neural import Neural
 from glane.retrievers.passages import plain
 from glane.retrievers.registry import NEURAL
-from glane.saved import load
+from glane.retrievers.saved import load
 from glane.store.manifest import DRAFT, MANIFEST, Manifest, read_manifest
 from glane.store.reading import State, damaged_files, open_state
 from glane.store.stage import record_of

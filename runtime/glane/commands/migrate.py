@@ -15,7 +15,7 @@ from glane.commands.usage import UsageError
 from glane.model.progress import telling
 from glane.retrievers.answers import Fields
 from glane.retrievers.passages import plain
-from glane.saved import fields_of
+from glane.retrievers.saved import fields_of
 from glane.store.documents import Documents
 from glane.store.names import Names
 from glane.store.reading import State, open_state

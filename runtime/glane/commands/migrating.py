@@ -31,7 +31,7 @@ from glane.retrievers.encoding import encode_documents
 from glane.retrievers.opening import open_stage
 from glane.retrievers.passages import in_passages
 from glane.retrievers.registry import NEURAL, RERANKERS
-from glane.saved import Draft, drafting, emptied, fields_of
+from glane.retrievers.saved import Draft, drafting, emptied, fields_of
 from glane.store.names import Names
 from glane.store.reading import State, open_state
 from glane.store.segments import ids_left
