@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # not from `typing`, which takes longer to load than all of t
     from glane.retrievers.fusion import FusionSettings, fuse
     from glane.retrievers.sparse_embed import SparseEmbed
     from glane.retrievers.splade import Splade
+    from glane.retrievers.text_reranker import TextReranker
     from glane.retrievers.tfidf import TfIdf
     from glane.search import Search
     from glane.vectors import SparseVectors, TermEmbeddings, TokenVectors
@@ -52,6 +53,7 @@ __all__ = [
     "SparseVectors",
     "Splade",
     "TermEmbeddings",
+    "TextReranker",
     "TfIdf",
     "TokenStorage",
     "TokenVectors",
@@ -76,6 +78,7 @@ _PLACES = {
     **dict.fromkeys(("Reranker", "Retriever"), "retrievers.contract"),
     **dict.fromkeys(("SparseEmbed",), "retrievers.sparse_embed"),
     **dict.fromkeys(("Splade",), "retrievers.splade"),
+    **dict.fromkeys(("TextReranker",), "retrievers.text_reranker"),
     **dict.fromkeys(("TfIdf",), "retrievers.tfidf"),
     **dict.fromkeys(("Search",), "search"),
     **dict.fromkeys(("SparseVectors", "TermEmbeddings", "TokenVectors"), "vectors"),

@@ -1,7 +1,7 @@
 """Search and reranking as the classes of other frameworks; this itself imports none of them.
 
-`glane.integrations.langchain`, `llama_index` and `haystack` each need their framework, and say which
-package to install where it is missing.
+`glane.integrations.langchain`, `llama_index` and `haystack` need theirs, and say which package to
+install where it is missing.
 """
 
 from __future__ import annotations
