@@ -1,0 +1,210 @@
+"""`glane serve`: an index or a model over HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from glane.commands.usage import Bounded, UsageError
+from glane.model.progress import telling
+from glane.threads import check_threads
+from glane_serve.settings import MEBIBYTE, Limits, ServeSettings
+
+TOKEN = "GLANE_TOKEN"
+"""Of the environment: the token, where no file names it."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    own = Limits()
+    parser.add_argument("index", metavar="INDEX", nargs="?", help="folder written by `glane index`")
+    parser.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="folder of a model that reranks and encodes texts sent to it; default the index's own",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument(
+        "--port",
+        type=int,
+        action=Bounded,
+        least=0,
+        most=65535,
+        default=8080,
+        metavar="N",
+        help="port to listen on; 0 takes a free one",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        action=Bounded,
+        least=1,
+        default=1,
+        metavar="N",
+        help="processes that answer",
+    )
+    parser.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="file of the token that clients must send as `Authorization: Bearer TOKEN`; default "
+        f"what {TOKEN} says, else none, which is for this machine's own clients alone",
+    )
+    parser.add_argument(
+        "--read-only", action="store_true", help="refuse to add and to delete documents"
+    )
+    parser.add_argument(
+        "--cors-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="site whose pages may ask, such as https://example.org; may be given again; default "
+        "none",
+    )
+    limits = parser.add_argument_group("limits")
+    limits.add_argument(
+        "--max-body",
+        type=int,
+        action=Bounded,
+        least=1,
+        default=own.body // MEBIBYTE,
+        metavar="MIB",
+        help="of a request's body",
+    )
+    limits.add_argument(
+        "--max-requests",
+        type=int,
+        action=Bounded,
+        least=1,
+        default=own.concurrent,
+        metavar="N",
+        help="at work or waiting at once in one process",
+    )
+    limits.add_argument(
+        "--max-connections",
+        type=int,
+        action=Bounded,
+        least=1,
+        default=own.connections,
+        metavar="N",
+        help="open at once in one process",
+    )
+    limits.add_argument(
+        "--max-texts",
+        type=int,
+        action=Bounded,
+        least=1,
+        default=own.texts,
+        metavar="N",
+        help="to rerank, or documents to write, in one request",
+    )
+    limits.add_argument(
+        "--max-k",
+        type=int,
+        action=Bounded,
+        least=1,
+        default=own.k,
+        metavar="N",
+        help="hits asked for, those passed over included",
+    )
+    limits.add_argument(
+        "--timeout",
+        type=float,
+        action=Bounded,
+        least=0.1,
+        default=own.seconds,
+        metavar="SECONDS",
+        help="that a request may take",
+    )
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Load what is served, and answer until stopped."""
+    settings = _settings(arguments)
+    try:
+        import uvicorn
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"glane serve needs {error.name}: pip install 'glane[serve]'", name=error.name
+        ) from error
+
+    from glane_serve.app import application
+    from glane_serve.connections import OPTIONS
+    from glane_serve.logs import log_to_stderr
+    from glane_serve.metrics import SHARED
+    from glane_serve.service import Service
+
+    log_to_stderr()
+    options = {**OPTIONS, "host": arguments.host, "port": arguments.port}
+    with ExitStack() as stack:
+        if arguments.workers == 1:
+            with telling("loading what is served"):
+                app: Any = application(Service(settings))
+        else:
+            os.environ[SHARED] = stack.enter_context(tempfile.TemporaryDirectory())
+            settings.to_environment()
+            app = "glane_serve.app:from_environment"
+            options |= {"factory": True, "workers": arguments.workers}
+        uvicorn.run(app, **options)
+    return {"host": arguments.host, "port": arguments.port}
+
+
+def show(result: dict[str, Any]) -> str:
+    """Return the result as text for a person."""
+    return f"stopped serving at {result['host']}:{result['port']}"
+
+
+def _settings(arguments: argparse.Namespace) -> ServeSettings:
+    """Return what is to be served, checked before anything is loaded."""
+    if arguments.index is None and arguments.model is None:
+        raise UsageError("pass an INDEX, or --model MODEL, or both")
+    token = _token(arguments.token_file)
+    if token is None and not _is_loopback(arguments.host):
+        raise UsageError(
+            f"--host {arguments.host} can be reached from elsewhere; pass --token-file, or set "
+            f"{TOKEN}, so that it answers to those alone who know the token"
+        )
+    limits = Limits(
+        body=arguments.max_body * MEBIBYTE,
+        texts=arguments.max_texts,
+        k=arguments.max_k,
+        concurrent=arguments.max_requests,
+        seconds=arguments.timeout,
+        connections=arguments.max_connections,
+    )
+    return ServeSettings(
+        index=arguments.index,
+        model=arguments.model,
+        token=token,
+        read_only=arguments.read_only,
+        origins=tuple(arguments.cors_origin),
+        threads=check_threads(arguments.threads),
+        limits=limits,
+    )
+
+
+def _token(file: str | None) -> str | None:
+    """Return the token, of a file or of the environment.
+
+    Raises:
+        UsageError: If it is empty, or has characters that a header cannot have.
+    """
+    token = os.environ.get(TOKEN) if file is None else Path(file).read_text("utf-8").strip()
+    if token is None:
+        return None
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise UsageError("the token must be printable ASCII without spaces, and not empty")
+    return token
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,92 @@
+"""What is answered where a request is refused: one shape, which the clients of others know too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from fastapi.responses import Response
+
+from glane.errors import GlaneError, LockedError
+
+KINDS = {
+    400: "Validation",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    408: "Timeout",
+    413: "Validation",
+    422: "Validation",
+    424: "Backend",
+    429: "Overloaded",
+    503: "Unhealthy",
+}
+"""Names of errors by their status, those that text-embeddings-inference has where it has one."""
+
+
+class Refused(Exception):
+    """A request that is not done.
+
+    Attributes:
+        status: HTTP status.
+        message: What was wrong, in one line.
+        headers: That the answer has besides.
+        kind: Name of the error; by default that of the status.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        kind: str | None = None,
+    ) -> None:
+        """Hold what is answered."""
+        super().__init__(message)
+        self.status = status
+        self.message = " ".join(message.split())
+        self.headers = dict(headers or {})
+        self.kind = kind or KINDS.get(status, "Error")
+
+    def response(self, request_id: str | None = None) -> Json:
+        """Return the answer, with the request's id.
+
+        TEI's clients read `error` and `error_type` of it, Cohere's `message`.
+        """
+        content = {
+            "error": self.message,
+            "error_type": self.kind,
+            "message": self.message,
+            **({} if request_id is None else {"request_id": request_id}),
+        }
+        return Json(content, self.status, self.headers)
+
+
+class Json(Response):
+    """JSON in ASCII, so that any string can be in it."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:  # noqa: ANN401 (anything that JSON holds)
+        """Return the bytes."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+@contextmanager
+def asked() -> Iterator[None]:
+    """Turn what the library says of wrong arguments into a refusal.
+
+    Raises:
+        Refused: With 422; with 503 where somebody else writes to the index.
+    """
+    try:
+        yield
+    except LockedError as error:
+        raise Refused(503, str(error), {"Retry-After": "1"}) from error
+    except GlaneError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise Refused(422, str(error)) from error

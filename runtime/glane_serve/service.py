@@ -1,0 +1,143 @@
+"""What answers behind the routes: an index and its model, read by threads, written by one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, Self, TypeVar
+
+from glane.errors import GlaneError
+from glane.retrievers.contract import Retriever
+from glane.retrievers.neural import Neural
+from glane.retrievers.passages import plain
+from glane.retrievers.text_reranker import TextReranker
+from glane.search import Search
+from glane_serve.metrics import Metrics
+from glane_serve.refusals import Refused
+from glane_serve.settings import ServeSettings
+from glane_serve.writing import Writer
+
+LOG = logging.getLogger("glane.serve")
+
+WARMING = "warm"
+
+T = TypeVar("T")
+
+
+class Service:
+    """An index, a model that reranks or encodes texts, or both.
+
+    Attributes:
+        settings: What it was told.
+        search: Of the index, or None.
+        models: Models that texts can be given to, by their kind.
+        writer: Of the index; None where nothing is written.
+        metrics: What is counted.
+        trouble: Why it cannot answer, or None.
+    """
+
+    def __init__(self, settings: ServeSettings) -> None:
+        """Load what is served; the models are loaded too, by a first query.
+
+        Raises:
+            CheckpointError: If something is missing or damaged.
+        """
+        self.settings = settings
+        self.metrics = Metrics()
+        self.trouble: str | None = None
+        self.search: Search | None = None
+        self.writer: Writer | None = None
+        self.models: dict[str, Neural[Any, Any]] = {}
+        self._reranker: TextReranker | None = None
+        if settings.index is not None:
+            self.search = Search.load(settings.index, threads=1)
+        self._take_models()
+        self._warm()
+        self._computing = ThreadPoolExecutor(settings.threads, "computing")
+        self._refreshing: asyncio.Task[None] | None = None
+
+    def _take_models(self) -> None:
+        """Take the models of the index, as it is now, and the one that was named besides."""
+        stages: list[Retriever] = []
+        if self.settings.model is not None:
+            given = self._reranker or TextReranker.load(self.settings.model, threads=1)
+            stages, self._reranker = [given.stage], given
+        if self.search is not None:
+            own = list(reversed(self.search.stages().values()))
+            stages += [stage for stage in own if stage.encoder is not None]
+            if self.settings.model is None and stages and self._is_another(stages[0]):
+                self._reranker = TextReranker(stages[0])
+        models = [plain(stage) for stage in reversed(stages)]
+        self.models = {stage.kind: stage for stage in models if isinstance(stage, Neural)}
+
+    def _is_another(self, stage: Retriever) -> bool:
+        """Return whether texts are not reranked by the model of a stage yet."""
+        return self._reranker is None or self._reranker.stage.encoder is not stage.encoder
+
+    def _warm(self) -> None:
+        """Load models and caches now, not at the first request."""
+        if self.search is not None:
+            self.search.search([WARMING], k=1)
+        for model in self.models.values():
+            model.encode_queries([WARMING])
+
+    async def __aenter__(self) -> Self:
+        """Begin to write and to refresh."""
+        if self.search is not None:
+            if not self.settings.read_only:
+                self.writer = Writer(self.search, wait=self.settings.limits.seconds)
+            self._refreshing = asyncio.create_task(self._keep_fresh(self.search))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End; what was taken is finished."""
+        self.trouble = "the server is stopping"
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._refreshing
+        if self.writer is not None:
+            await asyncio.to_thread(self.writer.close)
+        self._computing.shutdown()
+
+    async def compute(self, call: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401
+        """Run what computes in a thread, when one is free."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._computing, call, *arguments)
+
+    def index(self) -> Search:
+        """Return the search of the index.
+
+        Raises:
+            Refused: If a model alone is served.
+        """
+        if self.search is None:
+            raise Refused(404, "no index is served here, but a model alone: see /info")
+        return self.search
+
+    def reranker(self) -> TextReranker:
+        """Return what texts are reranked by.
+
+        Raises:
+            Refused: If no model is served.
+        """
+        if self._reranker is None:
+            raise Refused(424, "no model is served here that could rerank texts; pass --model")
+        return self._reranker
+
+    async def _keep_fresh(self, search: Search) -> None:
+        """Take new states of the index that others commit."""
+        while True:
+            await asyncio.sleep(self.settings.refresh)
+            try:
+                if await asyncio.to_thread(search.refresh):
+                    self._take_models()
+            except (GlaneError, OSError) as error:
+                if self.trouble is None:
+                    LOG.error("the index cannot be refreshed: %s", error)
+                self.trouble = str(error)
+            else:
+                self.trouble = None
