@@ -21,6 +21,7 @@ from glane.errors import GlaneError
 from glane_serve import documents, embed, rerank, searching
 from glane_serve.connections import LIMITS
 from glane_serve.gate import Gate
+from glane_serve.logs import log_to_stderr
 from glane_serve.refusals import Json, Refused
 from glane_serve.service import Service
 from glane_serve.settings import Limits, ServeSettings
@@ -32,6 +33,7 @@ PAGE = Path(__file__).parent / "page.html"
 
 def from_environment() -> FastAPI:
     """Return the application of a worker, which its parent left the settings to."""
+    log_to_stderr()
     return application(Service(ServeSettings.from_environment()))
 
 

@@ -162,6 +162,8 @@ def _settings(arguments: argparse.Namespace) -> ServeSettings:
     """Return what is to be served, checked before anything is loaded."""
     if arguments.index is None and arguments.model is None:
         raise UsageError("pass an INDEX, or --model MODEL, or both")
+    if arguments.workers > 1 and arguments.port == 0:
+        raise UsageError("--port 0 is for one worker; name the port that several listen on")
     token = _token(arguments.token_file)
     if token is None and not _is_loopback(arguments.host):
         raise UsageError(
