@@ -1,6 +1,7 @@
 """What doctests and tests share."""
 
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,20 @@ from hypothesis import settings
 
 settings.register_profile("glane", deadline=None)  # no test asserts a time
 settings.load_profile("glane")
+
+NEEDED = {
+    "runtime/glane/integrations/haystack.py": "haystack",
+    "runtime/glane/integrations/langchain.py": "langchain_core",
+    "runtime/glane/integrations/llama_index.py": "llama_index",
+    "runtime/glane_serve/*": "fastapi",
+    "runtime/glane_serve/mcp_*": "mcp",
+}
+"""What modules of the runtime need beyond the base install, to be imported for their examples."""
+
+_ROOT = Path(__file__).parent
+collect_ignore_glob = [
+    str(_ROOT / files) for files, module in NEEDED.items() if find_spec(module) is None
+]
 
 # A shell lets what it starts in the background ignore Ctrl-C, and what that starts would, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +56,7 @@ def test_a_model_folder_is_loaded_as_the_kind_that_it_is() -> None:
 @pytest.mark.parametrize("name", LOADED)
 def test_texts_rank_and_score_as_in_a_search_of_them(name: str, passages: bool) -> None:
     search = Search(LOADED[name](), passages=passages)
-    reranker = TextReranker(search.retriever)
+    reranker = TextReranker(LOADED[name](), passages=passages)
     search.add([{"id": place, "text": text} for place, text in enumerate(TEXTS)])
     for query in QUERIES:
         found = search.search([query], k=len(TEXTS))
@@ -204,3 +206,10 @@ def test_a_cache_without_room_keeps_nothing_and_answers_the_same(colbert: TextRe
     for _ in range(2):
         assert reranker.rerank("tea", TEXTS) == colbert.rerank("tea", TEXTS)
     assert (reranker._cache._n_bytes, reranker._cache._rows) == (0, {})
+
+
+def test_it_is_copied_and_sent_to_other_processes(colbert: TextReranker) -> None:
+    ranked = colbert.rerank("tea", TEXTS)
+    for again in (deepcopy(colbert), pickle.loads(pickle.dumps(colbert))):
+        assert again.rerank("tea", TEXTS) == ranked
+        assert again.folder == colbert.folder == FIXTURES / "colbert"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from glane.integrations import missing
+
 ROOT = Path(__file__).parents[2]
 
 HEAVY = {"accelerate", "matplotlib", "onnx", "optimum", "pandas", "scipy", "torch", "transformers"}
@@ -21,7 +23,10 @@ FORBIDDEN = {
     "export": set[str](),
 }
 
-LATE = {"huggingface_hub", "onnxruntime"}
+FRAMEWORKS = {"haystack", "langchain_core", "llama_index", "mcp", "pydantic"}
+"""What the classes for other frameworks are made of, which are imported by name alone."""
+
+LATE = {"huggingface_hub", "onnxruntime"} | FRAMEWORKS
 """What `import glane` alone may not load, though the runtime needs it or brings it along."""
 
 BASE = {"numpy", "onnxruntime", "snowballstemmer", "tokenizers", "tqdm"}
@@ -80,6 +85,34 @@ def loaded_by(statement: str) -> set[str]:
 
 def test_import_glane_loads_nothing_heavy() -> None:
     assert loaded_by("import glane") & (HEAVY | LATE) == set()
+
+
+def test_integrations_load_no_framework_until_one_is_named() -> None:
+    assert loaded_by("import glane.integrations.found") & (HEAVY | LATE - {"onnxruntime"}) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "package"),
+    [
+        ("langchain", "langchain_core", "langchain-core"),
+        ("llama_index", "llama_index", "llama-index-core"),
+        ("haystack", "haystack", "haystack-ai"),
+    ],
+)
+def test_a_framework_that_is_missing_is_named(name: str, module: str, package: str) -> None:
+    absent = f"import sys; sys.modules[{module!r}] = None; import glane.integrations.{name}"
+    done = subprocess.run(
+        [sys.executable, "-c", absent], capture_output=True, text=True, check=False, timeout=60
+    )
+    line = f"this part of glane.integrations needs {package}: pip install {package}"
+    assert done.stderr.splitlines()[-1] == f"ModuleNotFoundError: {line}"
+
+
+def test_what_a_framework_misses_itself_is_told_as_it_is() -> None:
+    error = ModuleNotFoundError("No module named 'yaml'", name="yaml")
+    assert missing("haystack-ai", "haystack", error) is error
+    other = ModuleNotFoundError("No module named 'haystack_x'", name="haystack_x")
+    assert missing("haystack-ai", "haystack", other) is other
 
 
 def test_what_is_loaded_is_seen() -> None:

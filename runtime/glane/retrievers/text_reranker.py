@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,11 +43,15 @@ class TextReranker:
     [(0, ...)]
     """
 
-    def __init__(self, stage: Retriever, *, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self, stage: Retriever, *, passages: bool = True, cache_bytes: int = CACHE_BYTES
+    ) -> None:
         """Score by a stage; what it holds is not looked at, and it is not changed.
 
         Args:
-            stage: As a search has it (`Search.reranker`): its model, and how it stores, are taken.
+            stage: As a search takes or has it (`Search.reranker`): its model, and how it stores,
+                are taken.
+            passages: Whether a text that is longer than a model reads is parted, as by `Search`.
             cache_bytes: Bytes of encoded texts to keep, as they would be stored, at least 0.
 
         Raises:
@@ -60,7 +65,8 @@ class TextReranker:
             )
         if cache_bytes < 0:
             raise ValueError(f"cache_bytes must be at least 0, got {cache_bytes}")
-        self._empty: Retriever = type(stage).from_record(stage.record(), stage.encoder)
+        empty = type(stage).from_record(stage.record(), stage.encoder)
+        self._empty: Retriever = in_passages(empty) if passages else empty
         self._cache = _Cache(cache_bytes)
 
     @classmethod
@@ -85,7 +91,17 @@ class TextReranker:
             ValueError: If `threads` is below 1, or `cache_bytes` below 0.
         """
         stage = NEURAL[Checkpoint.read(model).kind].load(model, threads=threads, device=device)
-        return cls(in_passages(stage), cache_bytes=cache_bytes)
+        return cls(stage, cache_bytes=cache_bytes)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        made = partial(type(self), passages=False, cache_bytes=self._cache.most_bytes)
+        return made, (self._empty,)
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder of the model; None of a stage that has no model."""
+        encoder = self._empty.encoder
+        return None if encoder is None else encoder.folder
 
     @property
     def stage(self) -> Retriever:
@@ -156,7 +172,7 @@ class _Cache:
     """Encoded texts by their content, each made once, also where many threads ask for it."""
 
     def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
         self._n_bytes = 0
         self._rows: dict[bytes, Future[Any]] = {}
         self._sizes: dict[bytes, int] = {}  # of those that are made, the last used last
@@ -209,7 +225,7 @@ class _Cache:
                         row.cancel()
 
     def _drop(self) -> None:
-        while self._n_bytes > self._most_bytes:
+        while self._n_bytes > self.most_bytes:
             key = next(iter(self._sizes))
             self._n_bytes -= self._sizes.pop(key)
             del self._rows[key]
