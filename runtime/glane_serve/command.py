@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import resource
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,9 @@ from glane.commands.usage import Bounded, UsageError
 from glane.model.progress import telling
 from glane.threads import check_threads
 from glane_serve.settings import MEBIBYTE, Limits, ServeSettings
+
+MOST_FILES = 65_536
+FILES_LEFT = 1024
 
 TOKEN = "GLANE_TOKEN"
 """Of the environment: the token, where no file names it."""
@@ -89,9 +93,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         action=Bounded,
         least=1,
-        default=own.connections,
         metavar="N",
-        help="open at once in one process",
+        help="open at once in one process; default what the limit of open files leaves",
     )
     limits.add_argument(
         "--max-texts",
@@ -176,7 +179,7 @@ def _settings(arguments: argparse.Namespace) -> ServeSettings:
         k=arguments.max_k,
         concurrent=arguments.max_requests,
         seconds=arguments.timeout,
-        connections=arguments.max_connections,
+        connections=arguments.max_connections or _connections(),
     )
     return ServeSettings(
         index=arguments.index,
@@ -187,6 +190,17 @@ def _settings(arguments: argparse.Namespace) -> ServeSettings:
         threads=check_threads(arguments.threads),
         limits=limits,
     )
+
+
+def _connections() -> int:
+    """Raise the limit of open files, and return how many connections it leaves.
+
+    Files that an index opens when it is refreshed have to be left, too.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(1, most - FILES_LEFT)
 
 
 def _token(file: str | None) -> str | None:

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
-from glane.commands.hits import shown_hits
 from glane.hits import Key
 from glane.retrievers.explaining import Explains
+from glane_serve.answer import Wanted, answered, of_index
 from glane_serve.bodies import Ranked, SearchBody
 from glane_serve.documents import EXAMPLE, example, known
 from glane_serve.refusals import Json, Refused, asked
@@ -90,23 +90,14 @@ def _options(body: Ranked, service: Service) -> dict[str, Any]:
 
 def _found(service: Service, view: Explains, body: SearchBody, queries: list[str]) -> Any:  # noqa: ANN401 (JSON)
     """Search, and return the answer."""
-    options, k = _options(body, service), body.k + body.offset
+    wanted = Wanted(body.k, body.offset, _options(body, service), body.explain, body.documents)
     with asked():
-        results = view.search(queries, k, **options, timings=True)
-    service.metrics.stages(results.timings or {})
-    explained = {"k": k, **options} if body.explain else None
-    answers = []
-    for query, keys, scores in zip(queries, results.ids, results.scores, strict=True):
-        hits = shown_hits(view, query, keys[body.offset :], scores[body.offset :], explained)
-        for hit in hits if not body.documents else ():
-            hit.pop("document", None)
-        answers.append({"query": query, "hits": hits})
-    origin = view.origin
+        answers, timings = answered(view, queries, wanted)
+    service.metrics.stages(timings)
     return {
         **(answers[0] if body.query is not None else {"queries": answers}),
-        "n_documents": len(view),
-        **({} if origin is None else {"generation": origin.manifest.generation}),
-        **({"timings": results.timings} if body.timings else {}),
+        **of_index(view),
+        **({"timings": timings} if body.timings else {}),
     }
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from glane import BM25, Search
+
 pytestmark = pytest.mark.benchmarks
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +41,7 @@ PROGRAMS = {
         *("--threads", "1"),
     ],
     "filters": ["--documents", "300", "--queries", "3", "--rounds", "1"],
+    "function": ["MODEL", "BEIR", "OUT", "--documents", "20", "--rounds", "1"],
     "fusion": ["MODEL", "OUT", "BEIR/:train", "--queries", "12", "--documents", "50"],
     "memory": ["short", "MODEL", "--documents", "50", "--threads", "1"],
     "passages facts": ["facts", "BEIR", "MODEL", "--documents", "4", "--words", "100"],
@@ -51,6 +54,9 @@ PROGRAMS = {
         *("--data", "BEIR", "--base", "BASE", "--out", "OUT", "--seeds", "0"),
         *("--precisions", "fp32", "--", "--dim", "8", "--max-steps", "2", "--threads", "1"),
     ],
+    "serving idle": ["idle", "INDEX", "--connections", "20"],
+    "serving load": ["load", "INDEX", "BEIR", "--seconds", "2", "--connections", "2"],
+    "serving rerank": ["rerank", "MODEL", "BEIR", "--texts", "3", "--rounds", "1"],
     "store": ["BEIR", "OUT", "--n-documents", "300", "--n-new", "20", "--rounds", "1"],
     "token_vectors": ["MODEL", "BEIR", "OUT", "--queries", "6"],
 }
@@ -62,6 +68,7 @@ FIGURES = {
     "encoding": "texts/s",
     "exporting": "| int8 | ",
     "filters": "| Splade | 50 % | ",
+    "function": "could not write: True",
     "fusion": "mean gain on test of what is written, over 1:",
     "memory": "resident: loaded",
     "passages facts": "| ColBERT, cut | ",
@@ -69,6 +76,9 @@ FIGURES = {
     "quantization": "per token (glane) |",
     "reading": "`glane index --retriever bm25`: ",
     "scifact": "over the untrained, standard error",
+    "serving idle": "closed by the server",
+    "serving load": "private memory: first minute",
+    "serving rerank": "| glane, the same texts again |",
     "store": "bytes of a document",
     "token_vectors": "bytes of outlines a document",
 }
@@ -77,7 +87,7 @@ FIGURES = {
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A collection, an encoder, an untrained checkpoint of it, and an exported model."""
+    """A collection, an index, an encoder, an untrained checkpoint of it, and an exported model."""
     import torch
     from transformers import BertConfig, BertModel
 
@@ -98,7 +108,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     BertModel(config, add_pooling_layer=False).save_pretrained(root / "base")
     shutil.copyfile(FIXTURES / "colbert" / "tokenizer.json", root / "base" / "tokenizer.json")
     ColBERT.from_base(root / "base", dim=8, document_length=64).save(root / "checkpoint")
+    search = Search(BM25())
+    search.add([{"id": f"d{n}", "text": f"tea {n}"} for n in range(N_DOCUMENTS)])
+    search.save(root / "index")
     return {
+        "INDEX": str(root / "index"),
         "BEIR": str(root / "beir"),
         "BASE": str(root / "base"),
         "CHECKPOINT": str(root / "checkpoint"),
