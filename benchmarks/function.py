@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 from glane import BM25, Search, read_beir
-from glane.maxsim.quantization import TokenStorage
+from glane.maxsim.index import TokenStorage
 from glane.retrievers.passages import plain
 from glane.retrievers.registry import load_reranker
 
