@@ -68,7 +68,7 @@ def main() -> None:
     index = bundle / "index"
     documents, query = texts(arguments)
     stage = load_reranker(arguments.model)
-    plain(stage).store_as(TokenStorage("int8"))
+    plain(stage).store_as(TokenStorage(kind="int8"))
     search = Search(BM25(), reranker=stage, keep_documents=True)
     search.add(documents)
     search.save(index)

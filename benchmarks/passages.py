@@ -6,9 +6,9 @@ Usage: python benchmarks/passages.py facts BEIR MODEL... [--split train] [--docu
 
 `facts` strings abstracts together to documents of so many words, each with one that a query of the
 collection's split asks for in its last tenth, others in each round, and counts the queries whose
-document is among the first ten: by BM25 over the whole text, and by each model (a ColBERT, a SPLADE) in passages and
-cut at its length. `price` indexes the collection with BM25 and the model as reranker, in passages
-and cut, and compares bytes and milliseconds a query, in turns.
+document is among the first ten: by BM25 over the whole text, and by each model (a ColBERT, a
+SPLADE) in passages and cut at its length. `price` indexes the collection with BM25 and the model as
+reranker, in passages and cut, and compares bytes and milliseconds a query, in turns.
 """
 
 from __future__ import annotations

@@ -27,9 +27,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CHECKPOINT",
         help="folder written by `glane train`, or a finished model of PyLate, "
         "sentence-transformers, Stanford's ColBERT or neural-cherche: a folder, or a name on the "
-        "Hugging Face hub",
+        "Hugging Face hub; with --web an index",
     )
     parser.add_argument("model", metavar="MODEL", help="folder to write")
+    parser.add_argument(
+        "--web",
+        action="store_true",
+        help="write static files that search an index in a browser, without a server; of the "
+        "options below --runtime and --overwrite are for it",
+    )
+    parser.add_argument(
+        "--runtime",
+        metavar="FOLDER",
+        help="with --web: a copy of the npm package onnxruntime-web; default fetched by npm, where "
+        "the index has a reranker",
+    )
     parser.add_argument(
         "--quantize",
         choices=("int8", "fp16", "none"),
@@ -66,7 +78,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Load torch, export and return the report."""
+    """Load torch, export and return the report; or write files for a browser, without torch."""
+    if arguments.web:
+        return _run_web(arguments)
+    if arguments.runtime is not None:
+        raise UsageError("--runtime is what runs a model in a browser; it goes with --web")
     if arguments.dataset is not None and arguments.quantize == "none":
         raise UsageError("--dataset measures what int8 costs; --quantize none has no use for it")
     if arguments.range == "7bit" and arguments.quantize != "int8":
@@ -91,8 +107,27 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"model": arguments.model, **report}
 
 
+def _run_web(arguments: argparse.Namespace) -> dict[str, Any]:
+    from glane_export.web import WebSettings, export_web
+
+    settings = WebSettings(arguments.runtime, arguments.overwrite, arguments.threads)
+    return export_web(arguments.checkpoint, arguments.model, settings)
+
+
+def _show_web(result: dict[str, Any]) -> str:
+    sizes = result["files"].values()
+    stages = " + ".join(filter(None, (result["retriever"], result["reranker"])))
+    return (
+        f"Made {result['folder']}: {result['documents']:,} documents by {stages}, {len(sizes)} "
+        f"files, {sum(sizes) / 1e6:.1f} MB. Serve it by any web server, as by `python -m "
+        f"http.server -d {result['folder']}`."
+    )
+
+
 def show(result: dict[str, Any]) -> str:
     """Return the report as text for a person."""
+    if "files" in result:
+        return _show_web(result)
     rows = [f"{'compared':32s}{'measure':34s}{'figure':>10s}  bound"]
     rows += [
         f"{bound['compared']:32s}{bound['measure']:34s}{bound['figure']:10.3g}  "

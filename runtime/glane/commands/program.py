@@ -34,6 +34,7 @@ HEAVY = {
     "train": "fine-tune a model on pairs, triples or a judged collection",
     "export": "turn a checkpoint into an ONNX model that is proved to rank the same",
     "serve": "answer over HTTP: search, explain, rerank, encode, write; with a page to search on",
+    "mcp": "give an index to agents as tools: search, explain, rerank",
     "save-as": "hand a checkpoint over to PyLate, sentence-transformers or colbert-ai",
 }
 """Found by the entry-point group `glane.commands`; only the one that is called is imported."""
