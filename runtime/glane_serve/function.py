@@ -1,0 +1,110 @@
+"""A function for events of an HTTP gateway (AWS's API Gateway and function URLs, both versions).
+
+It needs the base install alone, and an index, which may lie on a file system that cannot be written
+to: `GLANE_INDEX` names it. The index and its models are loaded when the module is.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from glane.errors import GlaneError
+from glane.search import Search
+from glane_serve.answer import Wanted, answered, of_index
+
+INDEX = "GLANE_INDEX"
+"""Of the environment: the folder of the index; "index" beside where it runs by default."""
+
+MOST = 1000
+"""Hits that may be asked for, those that are passed over included."""
+
+OPTIONS = ("filter", "fuse", "fuse_weight", "candidates")
+KNOWN = {"query", "k", "offset", "explain", "documents", *OPTIONS}
+
+SEARCH = Search.load(os.environ.get(INDEX, "index"), threads=1)
+SEARCH.search(["warm"], k=1)
+
+
+def handler(event: Mapping[str, Any], _: object = None) -> dict[str, Any]:
+    """Answer one event: POST /search with the server's body, or GET /health.
+
+    Returns:
+        Status, headers and body, as the gateway has them; 4xx tells in `error` what was wrong.
+    """
+    http = event.get("requestContext", {}).get("http", {})
+    method = event.get("httpMethod") or http.get("method")
+    path = "/" + str(event.get("path") or event.get("rawPath") or "").strip("/").rpartition("/")[2]
+    if (method, path) == ("GET", "/health"):
+        return _answer(200, {"status": "ok", **of_index(SEARCH.view())})
+    if (method, path) != ("POST", "/search"):
+        return _answer(404, {"error": f"{method} {path}: expected POST /search or GET /health"})
+    try:
+        return _answer(200, _found(_body(event)))
+    except GlaneError as error:
+        return _answer(503, {"error": str(error)})
+    except (TypeError, ValueError) as error:
+        return _answer(422, {"error": " ".join(str(error).split())})
+
+
+def _body(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the event's body says.
+
+    Raises:
+        ValueError: If it is no JSON object, or has names that are not known.
+    """
+    text = event.get("body") or ""
+    content = base64.b64decode(text) if event.get("isBase64Encoded") else text
+    try:
+        body = json.loads(content)
+    except RecursionError:
+        raise ValueError("the body is nested too deeply") from None
+    if not isinstance(body, dict):
+        raise ValueError(f"the body must be a JSON object, got {type(body).__name__}")
+    if unknown := sorted(body.keys() - KNOWN):
+        raise ValueError(f"unknown names {unknown}; known are {sorted(KNOWN)}")
+    if not isinstance(body.get("query"), str):
+        raise ValueError("query must be a string")
+    return body
+
+
+def _found(body: dict[str, Any]) -> dict[str, Any]:
+    k, offset = (_number(body, name, least, given) for name, least, given in _NUMBERS)
+    if k + offset > MOST:
+        raise ValueError(f"k and offset may be {MOST} at most, got {k + offset}")
+    options = {name: body[name] for name in OPTIONS if name in body}
+    wanted = Wanted(
+        k, offset, options, _flag(body, "explain", False), _flag(body, "documents", True)
+    )
+    view = SEARCH.view()
+    (answer,), _ = answered(view, [body["query"]], wanted)
+    return {**answer, **of_index(view)}
+
+
+_NUMBERS = (("k", 1, 10), ("offset", 0, 0))
+
+
+def _number(body: dict[str, Any], name: str, least: int, default: int) -> int:
+    value = body.get(name, default)
+    if type(value) is not int or value < least:
+        raise ValueError(f"{name} must be an integer, at least {least}, got {value!r:.100}")
+    return value
+
+
+def _flag(body: dict[str, Any], name: str, default: bool) -> bool:
+    value = body.get(name, default)
+    if type(value) is not bool:
+        raise ValueError(f"{name} must be true or false, got {value!r:.100}")
+    return value
+
+
+def _answer(status: int, content: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "statusCode": status,
+        "headers": {"content-type": "application/json"},
+        "body": json.dumps(content),
+        "isBase64Encoded": False,
+    }
