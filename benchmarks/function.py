@@ -95,10 +95,10 @@ def main() -> None:
 
 
 def install(bundle: Path) -> None:
-    """Install the base of this checkout, without what only Python's own tools need."""
+    """Install the base of this checkout."""
     shutil.rmtree(bundle, ignore_errors=True)
     constraints = ["-c", str(ROOT / "constraints.txt")]
-    argv = [sys.executable, "-m", "pip", "install", "-q", *constraints, "--no-compile"]
+    argv = [sys.executable, "-m", "pip", "install", "-q", *constraints]
     subprocess.run([*argv, "--target", str(bundle), str(ROOT)], check=True)
     shutil.rmtree(bundle / "bin", ignore_errors=True)
 

@@ -64,7 +64,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cors-origin",
         action="append",
-        default=[],
         metavar="ORIGIN",
         help="site whose pages may ask, such as https://example.org; may be given again; default "
         "none",
@@ -186,7 +185,7 @@ def _settings(arguments: argparse.Namespace) -> ServeSettings:
         model=arguments.model,
         token=token,
         read_only=arguments.read_only,
-        origins=tuple(arguments.cors_origin),
+        origins=tuple(arguments.cors_origin or ()),
         threads=check_threads(arguments.threads),
         limits=limits,
     )

@@ -1,7 +1,7 @@
 """A function for events of an HTTP gateway (AWS's API Gateway and function URLs, both versions).
 
 It needs the base install alone, and an index, which may lie on a file system that cannot be written
-to: `GLANE_INDEX` names it. The index and its models are loaded when the module is.
+to: `GLANE_INDEX` names it, and then it is loaded when the module is.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import base64
 import json
 import os
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from glane.errors import GlaneError
@@ -25,8 +26,17 @@ MOST = 1000
 OPTIONS = ("filter", "fuse", "fuse_weight", "candidates")
 KNOWN = {"query", "k", "offset", "explain", "documents", *OPTIONS}
 
-SEARCH = Search.load(os.environ.get(INDEX, "index"), threads=1)
-SEARCH.search(["warm"], k=1)
+
+@cache
+def _loaded() -> Search:
+    """Load the index and its models, once."""
+    search = Search.load(os.environ.get(INDEX, "index"), threads=1)
+    search.search(["warm"], k=1)
+    return search
+
+
+if INDEX in os.environ:
+    _loaded()  # while the function is set up, not at its first event
 
 
 def handler(event: Mapping[str, Any], _: object = None) -> dict[str, Any]:
@@ -39,7 +49,7 @@ def handler(event: Mapping[str, Any], _: object = None) -> dict[str, Any]:
     method = event.get("httpMethod") or http.get("method")
     path = "/" + str(event.get("path") or event.get("rawPath") or "").strip("/").rpartition("/")[2]
     if (method, path) == ("GET", "/health"):
-        return _answer(200, {"status": "ok", **of_index(SEARCH.view())})
+        return _answer(200, {"status": "ok", **of_index(_loaded().view())})
     if (method, path) != ("POST", "/search"):
         return _answer(404, {"error": f"{method} {path}: expected POST /search or GET /health"})
     try:
@@ -79,7 +89,7 @@ def _found(body: dict[str, Any]) -> dict[str, Any]:
     wanted = Wanted(
         k, offset, options, _flag(body, "explain", False), _flag(body, "documents", True)
     )
-    view = SEARCH.view()
+    view = _loaded().view()
     (answer,), _ = answered(view, [body["query"]], wanted)
     return {**answer, **of_index(view)}
 
