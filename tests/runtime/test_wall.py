@@ -57,6 +57,12 @@ def test_no_part_imports_across_the_wall() -> None:
     assert breaches(ROOT) == []
 
 
+def test_the_library_knows_nothing_of_what_serves_it() -> None:
+    serving = {"glane_serve", "fastapi", "starlette", "uvicorn", "prometheus_client"}
+    for path in sorted((ROOT / "runtime" / "glane").rglob("*.py")):
+        assert not imported(path.read_text(encoding="utf-8")) & serving, path
+
+
 @pytest.mark.parametrize(
     ("part", "line"),
     [
