@@ -19,6 +19,8 @@ from glane_serve.settings import MEBIBYTE, Limits, ServeSettings
 MOST_FILES = 65_536
 FILES_LEFT = 1024
 
+CONNECTIONS = "open at once in one process; default what the limit of open files leaves"
+
 TOKEN = "GLANE_TOKEN"
 """Of the environment: the token, where no file names it."""
 
@@ -69,50 +71,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "none",
     )
     limits = parser.add_argument_group("limits")
-    limits.add_argument(
-        "--max-body",
-        type=int,
-        action=Bounded,
-        least=1,
-        default=own.body // MEBIBYTE,
-        metavar="MIB",
-        help="of a request's body",
-    )
-    limits.add_argument(
-        "--max-requests",
-        type=int,
-        action=Bounded,
-        least=1,
-        default=own.concurrent,
-        metavar="N",
-        help="at work or waiting at once in one process",
-    )
-    limits.add_argument(
-        "--max-connections",
-        type=int,
-        action=Bounded,
-        least=1,
-        metavar="N",
-        help="open at once in one process; default what the limit of open files leaves",
-    )
-    limits.add_argument(
-        "--max-texts",
-        type=int,
-        action=Bounded,
-        least=1,
-        default=own.texts,
-        metavar="N",
-        help="to rerank, or documents to write, in one request",
-    )
-    limits.add_argument(
-        "--max-k",
-        type=int,
-        action=Bounded,
-        least=1,
-        default=own.k,
-        metavar="N",
-        help="hits asked for, those passed over included",
-    )
+    for name, value, metavar, told in (
+        ("--max-body", own.body // MEBIBYTE, "MIB", "of a request's body"),
+        ("--max-requests", own.concurrent, "N", "at work or waiting at once in one process"),
+        ("--max-connections", None, "N", CONNECTIONS),
+        ("--max-texts", own.texts, "N", "to rerank, or documents to write, in one request"),
+        ("--max-k", own.k, "N", "hits asked for, those passed over included"),
+    ):
+        limits.add_argument(
+            name, type=int, action=Bounded, least=1, default=value, metavar=metavar, help=told
+        )
     limits.add_argument(
         "--timeout",
         type=float,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
@@ -38,7 +37,7 @@ class Writer:
     """
 
     def __init__(self, search: Search, *, wait: float) -> None:
-        """Begin to wait for changes.
+        """Wait for changes.
 
         Args:
             search: Loaded from the index; it takes every new state.
@@ -46,9 +45,8 @@ class Writer:
         """
         self._search = search
         self._wait = wait
-        self._queue: SimpleQueue[_Asked | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="writer")
-        self._thread.start()
+        self._queue: SimpleQueue[_Asked] = SimpleQueue()
+        self._thread = ThreadPoolExecutor(1, "writer")
 
     def store(self, documents: Sequence[Mapping[str, Any]]) -> Future[int]:
         """Store documents; the future has how many are new or differ, once they are on disk."""
@@ -68,52 +66,41 @@ class Writer:
 
     def close(self) -> None:
         """Make what waits, and end."""
-        self._queue.put(None)
-        self._thread.join()
-
-    @property
-    def n_waiting(self) -> int:
-        """How many changes wait."""
-        return self._queue.qsize()
+        self._thread.shutdown()
 
     def _ask(self, change: Change, size: int) -> Future[Any]:
         answer: Future[Any] = Future()
         self._queue.put(_Asked(change, size, answer))
+        self._thread.submit(self._commit)
         return answer
 
-    def _work(self) -> None:
-        goes_on = True
-        while goes_on:
-            group, goes_on = self._next()
-            if group:
-                self._commit(group)
-
-    def _next(self) -> tuple[list[_Asked], bool]:
-        """Wait for changes; return those that are there, and whether more may come."""
+    def _waiting(self) -> list[_Asked]:
+        """Return the changes that wait, in their order; none where an earlier commit took them."""
         group: list[_Asked] = []
         size = 0
-        while not group or (size < MOST and not self._queue.empty()):
-            asked = self._queue.get()
-            if asked is None:
-                return group, False
-            group.append(asked)
-            size += asked.size
-        return group, True
+        while size < MOST and not self._queue.empty():
+            group.append(self._queue.get())
+            size += group[-1].size
+        return group
 
-    def _commit(self, group: list[_Asked]) -> None:
-        """Make a group of changes and commit them; answer each."""
+    def _commit(self) -> None:
+        """Make the changes that wait and commit them together; answer each."""
+        if not (group := self._waiting()):
+            return
         made: list[tuple[_Asked, Any]] = []
+        trouble: Exception = RuntimeError("a change failed for a reason that was not foreseen")
         try:
             with self._search.editing(wait=self._wait) as writer:
                 made += [(asked, result) for asked in group for result in _changed(asked, writer)]
+            for asked, result in made:
+                asked.answer.set_result(result)
         except (GlaneError, OSError, MemoryError) as error:
             LOG.error("a commit failed: %s", error)
+            trouble = error
+        finally:  # nobody waits for ever
             for asked in group:
                 if not asked.answer.done():
-                    asked.answer.set_exception(error)
-            return
-        for asked, result in made:
-            asked.answer.set_result(result)
+                    asked.answer.set_exception(trouble)
 
 
 def _changed(asked: _Asked, writer: Search) -> list[Any]:

@@ -165,6 +165,21 @@ def test_a_failed_commit_is_told_and_the_service_goes_on(
     assert "lost" not in Search.load(index, threads=1)
 
 
+def test_an_unforeseen_error_answers_and_the_next_change_is_made(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("unforeseen")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Search, "save", broken)
+        answer = store(served.client, {"id": "lost", "title": "", "text": "x"})
+        assert (answer.status_code, answer.json()["error_type"]) == (500, "Error")
+    with httpx.Client(base_url=served.url, timeout=60) as client:  # that connection was closed
+        assert store(client, {"id": "kept", "title": "", "text": "x"}).status_code == 200
+        assert client.get("/documents/lost").status_code == 404
+
+
 def test_what_was_taken_is_finished_when_the_server_stops(index: str) -> None:
     with process(index) as (url, server):
         statuses: list[int] = []
