@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from glane.analysis.analyzer import IN, Analyzer
 from glane.analysis.folding import FOLDED_APART, fold
 from glane.analysis.words import IS_UNSPACED
 
-CHUNK = re.compile(r"\s+|\S+")
+CHUNK = re.compile(r"(?:[\x00-\x7f]+(?=\s))|\s+|\S+")
+"""A text in pieces that are folded apart: ASCII up to a space, other words, other spaces."""
 
 
 class Place(NamedTuple):
@@ -28,7 +29,16 @@ class Place(NamedTuple):
     stop: int
 
 
-def locate(analyzer: Analyzer, text: str) -> list[Place]:
+Known = dict[str, list[str]]
+"""Terms of words that were met before, by the same analyzer."""
+
+
+def locate(
+    analyzer: Analyzer,
+    text: str,
+    wanted: Collection[str] | None = None,
+    known: Known | None = None,
+) -> list[Place]:
     """Return where each term of a document stands, by place, as often as it is found.
 
     A term that is a part of a word, as a stem is, has the place of the word; an n-gram has its own.
@@ -36,6 +46,8 @@ def locate(analyzer: Analyzer, text: str) -> list[Place]:
     Args:
         analyzer: How the text became terms.
         text: Any string.
+        wanted: The terms that are asked for; None for all.
+        known: Terms of words that other texts had, to be added to.
 
     >>> locate(Analyzer(), "Caf\u00e9s & plants")
     [Place(term='caf\u00e9', start=0, stop=5), Place(term='plant', start=8, stop=14)]
@@ -54,12 +66,19 @@ def locate(analyzer: Analyzer, text: str) -> list[Place]:
             continue
         begin = at + len(plain)
         places.append((at, begin))
-    if analyzer.kind == "words":
-        for word, (start, stop) in zip(runs, places, strict=True):
-            if stop:
-                found += _of_word(analyzer, word, folded, start, stop)
-        return found
-    return sorted(_of_runs(analyzer, runs, folded, places), key=lambda place: place[1:])
+    if analyzer.kind != "words":
+        found = sorted(_of_runs(analyzer, runs, folded, places), key=lambda place: place[1:])
+        return [place for place in found if wanted is None or place.term in wanted]
+    known = {} if known is None else known
+    for word, (start, stop) in zip(runs, places, strict=True):
+        if word not in known:
+            known[word] = list(dict.fromkeys(analyzer.terms(word)))
+        terms = known[word]
+        if wanted is not None:
+            terms = [term for term in terms if term in wanted]
+        if stop and terms:
+            found += _of_word(terms, word, folded, start, stop)
+    return found
 
 
 class _Folded(NamedTuple):
@@ -72,8 +91,8 @@ class _Folded(NamedTuple):
     """
 
     text: str
-    starts: list[int]
-    stops: list[int]
+    starts: Sequence[int]
+    stops: Sequence[int]
 
     def place(self, term: str, start: int, stop: int) -> Place:
         """Return the place of some of its characters, at least one."""
@@ -81,6 +100,8 @@ class _Folded(NamedTuple):
 
 
 def _folded(text: str, language: str) -> _Folded:
+    if text.isascii() and len(made := fold(text, language)) == len(text):
+        return _Folded(made, range(len(text)), range(1, len(text) + 1))
     characters: list[str] = []
     starts: list[int] = []
     stops: list[int] = []
@@ -126,9 +147,8 @@ def _language(analyzer: Analyzer, words: list[str]) -> str:
 
 
 def _of_word(
-    analyzer: Analyzer, word: str, folded: _Folded, start: int, stop: int
+    terms: Sequence[str], word: str, folded: _Folded, start: int, stop: int
 ) -> Iterator[Place]:
-    terms = dict.fromkeys(analyzer.terms(word))
     if not IS_UNSPACED.match(word):
         yield from (folded.place(term, start, stop) for term in terms)
         return

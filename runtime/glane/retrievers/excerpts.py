@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from glane.analysis.analyzer import Analyzer
-from glane.analysis.locating import Place, locate
+from glane.analysis.locating import Known, Place, locate
 from glane.collection.fields import joined_fields
 from glane.model.passages import SENTENCE
 from glane.retrievers.collection import Collection
@@ -74,6 +74,7 @@ class Excerpts:
         own = collection.retriever
         words = isinstance(own, Lexical) and own.analyzer.kind in ("words", "bigrams")
         self._analyzer = own.analyzer if isinstance(own, Lexical) and words else WORDS
+        self._known: Known = {}
         self._terms = {term for terms in self._analyzer.readings(query) for term in terms}
 
     def of(self, number: int, document: Mapping[str, Any]) -> Excerpt:
@@ -90,7 +91,7 @@ class Excerpts:
         title = " ".join(text[: max(0, start - 1)].split())
         first, last = self._passage(number, len(text))
         first, last = (max(first, start), last) if last > start else (start, len(text))
-        places = [p for p in locate(self._analyzer, text) if p.term in self._terms]
+        places = locate(self._analyzer, text, self._terms, self._known)
         begin, end = _window(text, places, first, last)
         shown, marks = _single_spaced(text[begin:end], [_inside(p, begin, end) for p in places])
         return Excerpt(_cut(title, TITLE), shown, marks, begin > start, end == len(text))
