@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from glane.analysis import folding, languages, words
 from glane.analysis.analyzer import IN, RULES, STEMMED_LENGTH, STOPPED, Analyzer
 from glane.analysis.stopwords import STOP_WORDS
+from glane.types import Mask
 from glane_export.web.patterns import Patterns, where
 from glane_export.web.refusing import NotForBrowsers
 
@@ -78,20 +79,29 @@ def _patterns(patterns: Patterns) -> dict[str, str]:
 
 def _characters(patterns: Patterns) -> dict[str, Any]:
     """Return what Python's Unicode says of characters, as far as folding asks."""
+    found = _properties()
+    changed = map(chr, np.flatnonzero(found["changed"]).tolist())
+    digits = map(chr, np.flatnonzero(found["digits"]).tolist())
     return {
-        "assigned": patterns.of(where(lambda one: unicodedata.category(one) != "Cn")),
-        "combining": patterns.of(where(unicodedata.combining)),
-        "alphabetic": patterns.of(where(str.isalpha)),
-        "casefold": {one: one.casefold() for one in _where(lambda one: one != one.casefold())},
-        "digits": {one: unicodedata.decimal(one) for one in _where(str.isdecimal)},
+        **{name: patterns.of(found[name]) for name in ("assigned", "combining", "alphabetic")},
+        "casefold": {one: one.casefold() for one in changed},
+        "digits": {one: unicodedata.decimal(one) for one in digits},
         "letters": folding.LETTERS,
         "turkish": _translation(folding.TURKISH),
         "persian": _translation(folding.TO_PERSIAN),
     }
 
 
-def _where(holds: Callable[[str], object]) -> list[str]:
-    return list(map(chr, np.flatnonzero(where(holds)).tolist()))
+@cache
+def _properties() -> dict[str, Mask]:
+    """Return by code point which characters have a property."""
+    return {
+        "assigned": where(lambda one: unicodedata.category(one) != "Cn"),
+        "combining": where(unicodedata.combining),
+        "alphabetic": where(str.isalpha),
+        "changed": where(lambda one: one != one.casefold()),
+        "digits": where(str.isdecimal),
+    }
 
 
 def _translation(table: dict[int, Any]) -> dict[str, str]:
