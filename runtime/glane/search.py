@@ -365,7 +365,8 @@ class Search(Explains):
             writer._lock = lock
             try:
                 yield writer
-                writer.save(folder)
+                if not writer._now.is_saved:
+                    writer.save(folder)
             finally:
                 writer._lock = None
         self.refresh()

@@ -63,7 +63,7 @@ def application(service: Service) -> FastAPI:
     app.include_router(rerank.routes(service))
     app.include_router(embed.routes(service))
     settings = service.settings
-    app.add_middleware(Gate, limits=settings.limits, token=settings.token, metrics=service.metrics)
+    app.add_middleware(Gate, settings=settings, metrics=service.metrics)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,

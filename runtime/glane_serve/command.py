@@ -6,6 +6,7 @@ import argparse
 import ipaddress
 import os
 import resource
+import socket
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -108,6 +109,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     from glane_serve.metrics import SHARED
     from glane_serve.service import Service
 
+    _check_port(arguments.host, arguments.port)
     log_to_stderr()
     options = {**OPTIONS, "host": arguments.host, "port": arguments.port}
     with ExitStack() as stack:
@@ -115,6 +117,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             with telling("loading what is served"):
                 app: Any = application(Service(settings))
         else:
+            Service(settings)  # what cannot be loaded is told here, once
             os.environ[SHARED] = stack.enter_context(tempfile.TemporaryDirectory())
             settings.to_environment()
             app = "glane_serve.app:from_environment"
@@ -151,12 +154,28 @@ def _settings(arguments: argparse.Namespace) -> ServeSettings:
     return ServeSettings(
         index=arguments.index,
         model=arguments.model,
+        host=arguments.host,
         token=token,
         read_only=arguments.read_only,
         origins=tuple(arguments.cors_origin or ()),
         threads=check_threads(arguments.threads),
         limits=limits,
     )
+
+
+def _check_port(host: str, port: int) -> None:
+    """Refuse a port that is taken, before anything is loaded.
+
+    Raises:
+        UsageError: If nobody can listen there.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(found[0], found[1]) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(found[4])
+    except OSError as error:
+        raise UsageError(f"--host {host} --port {port}: {error.strerror}; pass another") from None
 
 
 def _connections() -> int:
@@ -176,7 +195,12 @@ def _token(file: str | None) -> str | None:
     Raises:
         UsageError: If it is empty, or has characters that a header cannot have.
     """
-    token = os.environ.get(TOKEN) if file is None else Path(file).read_text("utf-8").strip()
+    token = os.environ.get(TOKEN)
+    if file is not None:
+        try:
+            token = Path(file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--token-file {file} must be a text file: {error}") from None
     if token is None:
         return None
     if not token or not token.isascii() or not token.isprintable() or " " in token:

@@ -23,6 +23,9 @@ INDEX = "GLANE_INDEX"
 MOST = 1000
 """Hits that may be asked for, those that are passed over included."""
 
+LONGEST = 10_000
+"""Characters of a query, and of a filter."""
+
 OPTIONS = ("filter", "fuse", "fuse_weight", "candidates")
 KNOWN = {"query", "k", "offset", "explain", "documents", *OPTIONS}
 
@@ -45,17 +48,19 @@ def handler(event: Mapping[str, Any], _: object = None) -> dict[str, Any]:
     Returns:
         Status, headers and body, as the gateway has them; 4xx tells in `error` what was wrong.
     """
-    http = event.get("requestContext", {}).get("http", {})
+    http = (event.get("requestContext") or {}).get("http") or {}
     method = event.get("httpMethod") or http.get("method")
     path = "/" + str(event.get("path") or event.get("rawPath") or "").strip("/").rpartition("/")[2]
-    if (method, path) == ("GET", "/health"):
-        return _answer(200, {"status": "ok", **of_index(_loaded().view())})
-    if (method, path) != ("POST", "/search"):
+    if (method, path) not in (("POST", "/search"), ("GET", "/health")):
         return _answer(404, {"error": f"{method} {path}: expected POST /search or GET /health"})
     try:
+        if method == "GET":
+            return _answer(200, {"status": "ok", **of_index(_loaded().view())})
         return _answer(200, _found(_body(event)))
     except GlaneError as error:
         return _answer(503, {"error": str(error)})
+    except RecursionError:
+        return _answer(422, {"error": "what was asked is nested too deeply"})
     except (TypeError, ValueError) as error:
         return _answer(422, {"error": " ".join(str(error).split())})
 
@@ -76,15 +81,18 @@ def _body(event: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"the body must be a JSON object, got {type(body).__name__}")
     if unknown := sorted(body.keys() - KNOWN):
         raise ValueError(f"unknown names {unknown}; known are {sorted(KNOWN)}")
-    if not isinstance(body.get("query"), str):
-        raise ValueError("query must be a string")
+    if not isinstance(query := body.get("query"), str) or len(query) > LONGEST:
+        raise ValueError(f"query must be a string of at most {LONGEST} characters")
+    if len(json.dumps(body.get("filter"))) > LONGEST:
+        raise ValueError(f"filter must have at most {LONGEST} characters")
     return body
 
 
 def _found(body: dict[str, Any]) -> dict[str, Any]:
-    k, offset = (_number(body, name, least, given) for name, least, given in _NUMBERS)
-    if k + offset > MOST:
-        raise ValueError(f"k and offset may be {MOST} at most, got {k + offset}")
+    k, offset, width = (_number(body, name, least, given) for name, least, given in _NUMBERS)
+    for name, number in (("k and offset", k + offset), ("candidates", width)):
+        if number > MOST:
+            raise ValueError(f"{name} may be {MOST} at most, got {number}")
     options = {name: body[name] for name in OPTIONS if name in body}
     wanted = Wanted(
         k, offset, options, _flag(body, "explain", False), _flag(body, "documents", True)
@@ -94,7 +102,7 @@ def _found(body: dict[str, Any]) -> dict[str, Any]:
     return {**answer, **of_index(view)}
 
 
-_NUMBERS = (("k", 1, 10), ("offset", 0, 0))
+_NUMBERS = (("k", 1, 10), ("offset", 0, 0), ("candidates", 1, 1))
 
 
 def _number(body: dict[str, Any], name: str, least: int, default: int) -> int:

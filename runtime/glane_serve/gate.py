@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from glane_serve.logs import REQUEST
 from glane_serve.metrics import Metrics
 from glane_serve.refusals import Refused
-from glane_serve.settings import Limits
+from glane_serve.settings import ServeSettings
 
 LOG = logging.getLogger("glane.serve")
 
@@ -28,6 +28,9 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 OPEN = ("/", "/health", "/ready")
 """Paths that ask for no token: they tell nothing of what is served."""
 
+MOST_BYTES = 256 << 20
+"""Bytes of all bodies that are being received."""
+
 UNCOUNTED = (*OPEN, "/metrics", "/info", "/openapi.json")
 """Paths that are answered however busy the server is."""
 
@@ -35,13 +38,15 @@ UNCOUNTED = (*OPEN, "/metrics", "/info", "/openapi.json")
 class Gate:
     """Around the application: refuses what is beyond a limit, before anything is done for it."""
 
-    def __init__(self, app: ASGIApp, limits: Limits, token: str | None, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, settings: ServeSettings, metrics: Metrics) -> None:
         """Stand before an application; without a token only for clients of this machine."""
         self.app = app
-        self.limits = limits
-        self.token = None if token is None else token.encode()
+        self.limits = settings.limits
+        self.token = None if settings.token is None else settings.token.encode()
+        self.hosts = (*LOCAL, settings.host.lower())
         self.metrics = metrics
         self.n_at_work = 0
+        self.n_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let it pass."""
@@ -53,17 +58,22 @@ class Gate:
             await self._let_in(scope, receive, passing)
         except Refused as refused:
             await passing.refuse(refused, scope, receive)
+        except BaseException:
+            passing.failed()
+            raise
         finally:
             passing.told(self.metrics)
 
     async def _let_in(self, scope: Scope, receive: Receive, passing: _Passing) -> None:
         path = scope["path"]
-        self._check_host(scope["headers"])
         if path not in OPEN:
+            self._check_host(scope["headers"])
             self._check_token(scope["headers"])
         if path in UNCOUNTED:
             await self.app(scope, receive, passing.send)
             return
+        _check_type(scope)
+        body = await self._body(scope, receive)
         if self.n_at_work >= self.limits.concurrent:
             raise Refused(
                 429,
@@ -73,7 +83,6 @@ class Gate:
         self.n_at_work += 1
         self.metrics.at_work(1)
         try:
-            body = await self._body(scope, receive)
             await self._in_time(scope, body, receive, passing)
         finally:
             self.n_at_work -= 1
@@ -93,14 +102,15 @@ class Gate:
     def _check_host(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Refuse what a page of another name was led to send here, where no token is asked for."""
         host = dict(headers).get(b"host", b"").decode("latin-1")
-        if self.token is None and PORT.sub("", host).strip("[]").lower() not in LOCAL:
-            raise Refused(403, f"the server answers to {', '.join(LOCAL)}, got {host!r:.100}")
+        if self.token is None and PORT.sub("", host).strip("[]").lower() not in self.hosts:
+            raise Refused(403, f"the server answers to {', '.join(self.hosts)}, got {host!r:.100}")
 
     def _check_token(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         if self.token is None:
             return
-        given = dict(headers).get(b"authorization", b"")
-        if not hmac.compare_digest(given, b"Bearer " + self.token):
+        scheme, _, given = dict(headers).get(b"authorization", b"").partition(b" ")
+        is_known = hmac.compare_digest(given.strip(), self.token)
+        if scheme.lower() != b"bearer" or not is_known:
             raise Refused(
                 401,
                 "send the header Authorization: Bearer TOKEN with the server's token",
@@ -120,13 +130,26 @@ class Gate:
                     message = await receive()
                     if message["type"] != "http.request":
                         raise Refused(400, "the client left before its request was there")
-                    body += message.get("body", b"")
+                    part = message.get("body", b"")
+                    body += part
+                    self.n_bytes += len(part)
                     if len(body) > most:
                         raise Refused(413, f"the body has more than {most} bytes")
+                    if self.n_bytes > MOST_BYTES:
+                        raise Refused(429, "too much is being sent at once", {"Retry-After": "1"})
                     if not message.get("more_body"):
                         return bytes(body)
         except TimeoutError:
             raise Refused(408, f"the request was not there in {self.limits.sending:g} s") from None
+        finally:
+            self.n_bytes -= len(body)
+
+
+def _check_type(scope: Scope) -> None:
+    """Refuse a body of another type than JSON: a page of another site could send one unasked."""
+    given = dict(scope["headers"]).get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if scope["method"] == "POST" and given != b"application/json":
+        raise Refused(415, "send the header Content-Type: application/json")
 
 
 class _Passing:
@@ -155,6 +178,10 @@ class _Passing:
         """Answer with a refusal, where nothing was answered yet."""
         if not self._status:
             await refused.response(self.id)(scope, receive, self.send)
+
+    def failed(self) -> None:
+        """Count it as an error of the server's own, where nothing was answered yet."""
+        self._status = self._status or 500
 
     def told(self, metrics: Metrics) -> None:
         """Count the request, and write its line of the log."""

@@ -19,6 +19,7 @@ KINDS = {
     405: "MethodNotAllowed",
     408: "Timeout",
     413: "Validation",
+    415: "Validation",
     422: "Validation",
     424: "Backend",
     429: "Overloaded",
@@ -90,3 +91,5 @@ def asked() -> Iterator[None]:
         raise
     except (TypeError, ValueError) as error:
         raise Refused(422, str(error)) from error
+    except RecursionError as error:
+        raise Refused(422, "what was asked is nested too deeply") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -13,7 +14,7 @@ from glane_serve.bodies import Ranked, SearchBody
 from glane_serve.documents import EXAMPLE, example, known
 from glane_serve.refusals import Json, Refused, asked
 from glane_serve.service import Service
-from glane_serve.strict import StrictRoute
+from glane_serve.strict import StrictRoute, parse
 
 HIT = {
     "id": "leaf",
@@ -45,8 +46,9 @@ def routes(service: Service) -> APIRouter:
         candidates: Annotated[int | None, Query(ge=1)] = None,
         k: Annotated[int, Query(ge=1)] = 10,
     ) -> Json:
+        said = parse(filter.encode()) if filter and filter.startswith("{") else filter
         asked_for = Ranked(
-            k=k, offset=0, filter=filter, fuse=fuse, fuse_weight=fuse_weight, candidates=candidates
+            k=k, offset=0, filter=said, fuse=fuse, fuse_weight=fuse_weight, candidates=candidates
         )
         _check_query(query, service)
         view = service.index().view()
@@ -65,6 +67,10 @@ def _queries(body: SearchBody, service: Service) -> list[str]:
         raise Refused(413, f"got {len(queries)} queries; at most {limits.queries} are taken")
     for query in queries:
         _check_query(query, service)
+    n_hits = len(queries) * (body.k + body.offset)
+    for most, name in ((limits.k, "asked for"), (limits.explained, "explained")):
+        if n_hits > most and (name != "explained" or body.explain):
+            raise Refused(422, f"{n_hits} hits of all queries; at most {most} may be {name}")
     return queries
 
 
@@ -80,6 +86,10 @@ def _options(body: Ranked, service: Service) -> dict[str, Any]:
     for name, number in (("k and offset", body.k + body.offset), ("candidates", body.candidates)):
         if number is not None and number > most:
             raise Refused(422, f"{name} may be {most} at most, got {number}")
+    given = body.filter if isinstance(body.filter, str) else json.dumps(body.filter or "")
+    most = service.settings.limits.filter
+    if len(given) > most:
+        raise Refused(413, f"the filter has {len(given)} characters; at most {most} are taken")
     return {
         "candidates": body.candidates,
         "fuse": body.fuse,

@@ -24,6 +24,9 @@ LOG = logging.getLogger("glane.serve")
 
 WARMING = "warm"
 
+STOPPING = 25
+"""Seconds that the writer has to end when the server stops."""
+
 T = TypeVar("T")
 
 
@@ -68,7 +71,9 @@ class Service:
         if self.search is not None:
             own = list(reversed(self.search.stages().values()))
             stages += [stage for stage in own if stage.encoder is not None]
-            if self.settings.model is None and stages and self._is_another(stages[0]):
+            if self.settings.model is None and not stages:
+                self._reranker = None
+            elif self.settings.model is None and self._is_another(stages[0]):
                 self._reranker = TextReranker(stages[0])
         models = [plain(stage) for stage in reversed(stages)]
         self.models = {stage.kind: stage for stage in models if isinstance(stage, Neural)}
@@ -100,8 +105,8 @@ class Service:
             with suppress(asyncio.CancelledError):
                 await self._refreshing
         if self.writer is not None:
-            await asyncio.to_thread(self.writer.close)
-        self._computing.shutdown()
+            await self.writer.close(STOPPING)
+        self._computing.shutdown(wait=False, cancel_futures=True)
 
     async def compute(self, call: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401
         """Run what computes in a thread, when one is free."""
@@ -133,8 +138,8 @@ class Service:
         while True:
             await asyncio.sleep(self.settings.refresh)
             try:
-                if await asyncio.to_thread(search.refresh):
-                    self._take_models()
+                await asyncio.to_thread(search.refresh)
+                self._take_models()  # the writer may have seen the new state first
             except (GlaneError, OSError) as error:
                 if self.trouble is None:
                     LOG.error("the index cannot be refreshed: %s", error)

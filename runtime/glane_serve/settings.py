@@ -26,7 +26,9 @@ class Limits:
         texts: Texts to rerank, or documents to write, in one request.
         inputs: Texts to encode in one request.
         text: Characters of one text.
-        k: Hits asked for, those that are passed over included.
+        k: Hits asked for, of all queries, those that are passed over included.
+        explained: Hits that are explained in one answer.
+        filter: Characters of a filter.
         concurrent: Requests at work or waiting at once, beyond which others are told to come again.
         seconds: Time that a request may take.
         sending: Seconds that a client may take to send its request.
@@ -37,9 +39,11 @@ class Limits:
     queries: int = 64
     query: int = 10_000
     texts: int = 1000
-    inputs: int = 256
+    inputs: int = 32
     text: int = 1_000_000
     k: int = 1000
+    explained: int = 100
+    filter: int = 10_000
     concurrent: int = 256
     seconds: float = 30.0
     sending: float = 10.0
@@ -53,6 +57,7 @@ class ServeSettings:
     Attributes:
         index: Folder of the index; None where a model alone is served.
         model: Folder of a model that reranks or encodes texts; None for the index's own.
+        host: Name that it listens to, besides those of this machine, where there is no token.
         token: What a client must send as `Authorization: Bearer`; None asks for nothing.
         read_only: Whether nothing can be written.
         origins: Whose pages may ask from a browser, besides the server's own.
@@ -63,6 +68,7 @@ class ServeSettings:
 
     index: str | None = None
     model: str | None = None
+    host: str = "localhost"
     token: str | None = None
     read_only: bool = False
     origins: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -47,6 +48,7 @@ class Writer:
         self._wait = wait
         self._queue: SimpleQueue[_Asked] = SimpleQueue()
         self._thread = ThreadPoolExecutor(1, "writer")
+        self._last: Future[None] | None = None
 
     def store(self, documents: Sequence[Mapping[str, Any]]) -> Future[int]:
         """Store documents; the future has how many are new or differ, once they are on disk."""
@@ -64,14 +66,17 @@ class Writer:
 
         return self._ask(change, 1)
 
-    def close(self) -> None:
-        """Make what waits, and end."""
-        self._thread.shutdown()
+    async def close(self, seconds: float) -> None:
+        """Make what waits, and end; what takes longer than so many seconds is not waited for."""
+        self._thread.shutdown(wait=False)
+        if self._last is not None:
+            await asyncio.wait([asyncio.wrap_future(self._last)], timeout=seconds)
 
     def _ask(self, change: Change, size: int) -> Future[Any]:
         answer: Future[Any] = Future()
         self._queue.put(_Asked(change, size, answer))
-        self._thread.submit(self._commit)
+        self._last = self._thread.submit(self._commit)
+        self._last.add_done_callback(_told)
         return answer
 
     def _waiting(self) -> list[_Asked]:
@@ -79,8 +84,10 @@ class Writer:
         group: list[_Asked] = []
         size = 0
         while size < MOST and not self._queue.empty():
-            group.append(self._queue.get())
-            size += group[-1].size
+            asked = self._queue.get()
+            if asked.answer.set_running_or_notify_cancel():  # somebody still waits for it
+                group.append(asked)
+                size += asked.size
         return group
 
     def _commit(self) -> None:
@@ -101,6 +108,12 @@ class Writer:
             for asked in group:
                 if not asked.answer.done():
                     asked.answer.set_exception(trouble)
+
+
+def _told(ran: Future[None]) -> None:
+    """Tell of an error that nobody foresaw."""
+    if (error := ran.exception()) is not None:
+        LOG.error("a commit failed", exc_info=error)
 
 
 def _changed(asked: _Asked, writer: Search) -> list[Any]:

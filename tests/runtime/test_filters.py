@@ -130,6 +130,17 @@ def test_a_filter_that_cannot_be_is_refused(filter: str | dict[str, Any], messag
         search_of(DOCUMENTS).search(["tea"], filter=filter)
 
 
+def test_filters_lie_in_one_another_a_hundred_deep_at_most() -> None:
+    assert read_filter("not " * 99 + "year = 1")
+    nested: dict[str, Any] = {"year": 1}
+    for _ in range(99):
+        nested = {"not": nested}
+    assert read_filter(nested)
+    for deep in ("not " * 100 + "year = 1", "(" * 9999 + "year = 1", {"not": nested}):
+        with pytest.raises(ValueError, match="nested 100 deep at most"):
+            read_filter(deep)
+
+
 def test_a_search_without_fields_says_how_to_have_some() -> None:
     made = Search(BM25())
     made.add([{"id": "a", "text": "tea"}])

@@ -16,7 +16,16 @@ from glane_serve.logs import JsonLines
 from glane_serve.settings import Limits, ServeSettings
 
 LIMITS = Limits(
-    body=4096, query=50, queries=3, texts=3, k=20, seconds=5, sending=0.5, connections=40
+    body=4096,
+    query=50,
+    queries=3,
+    texts=3,
+    k=20,
+    explained=2,
+    filter=100,
+    seconds=5,
+    sending=0.5,
+    connections=40,
 )
 
 
@@ -46,7 +55,11 @@ def raw(served: Served, sent: bytes) -> bytes:
     [
         ("/search", {"query": "x" * 51}, 413, "the query has 51 characters; at most 50"),
         ("/search", {"queries": ["x"] * 4}, 413, "got 4 queries; at most 3"),
-        ("/search", {"query": "x", "k": 21}, 422, "k and offset may be 20 at most"),
+        ("/search", {"query": "x", "k": 21}, 422, "21 hits of all queries; at most 20"),
+        ("/search", {"queries": ["x"] * 3, "k": 7}, 422, "21 hits of all queries; at most 20"),
+        ("/search", {"query": "x", "k": 3, "explain": True}, 422, "at most 2 may be explained"),
+        ("/search", {"query": "x", "filter": "a" * 101}, 413, "the filter has 101 characters"),
+        ("/search", {"query": "x", "filter": {"a": "b" * 101}}, 413, "the filter has 110"),
         ("/search", {"query": "x", "offset": 5000, "filter": "a" * 5000}, 413, "the body has"),
         ("/documents", {"documents": [{"id": "a"}] * 4}, 413, "got 4 documents; at most 3"),
     ],
@@ -64,7 +77,8 @@ def test_a_body_without_a_length_is_counted_as_it_comes(tight: Served) -> None:
         for _ in range(100):
             yield b" " * 1000
 
-    answer = tight.client.post("/search", content=endless())
+    header = {"content-type": "application/json"}
+    answer = tight.client.post("/search", content=endless(), headers=header)
     assert (answer.status_code, answer.json()["error_type"]) == (413, "Validation")
     assert goes_on(tight)
 
@@ -141,6 +155,17 @@ def test_requests_beyond_the_limit_are_told_to_come_again(index: str) -> None:
         assert answers[0].status_code == 200
 
 
+def test_those_who_send_slowly_take_no_place_of_others(index: str) -> None:
+    limits = Limits(concurrent=2, sending=2)
+    with serving(ServeSettings(index=index, limits=limits)) as served, ExitStack() as stack:
+        host, port = served.url.removeprefix("http://").split(":")
+        head = b"POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        for _ in range(5):
+            slow = stack.enter_context(socket.create_connection((host, int(port)), timeout=20))
+            slow.sendall(head + b"Content-Length: 100\r\n\r\n{")
+        assert goes_on(served)
+
+
 def test_an_answer_that_takes_too_long_is_a_refusal(index: str) -> None:
     limits = Limits(seconds=0.2)
     with serving(ServeSettings(index=index, threads=1, limits=limits)) as served:
@@ -200,7 +225,7 @@ def test_a_simple_request_of_another_page_cannot_write(served: Served) -> None:
     body = json.dumps({"documents": [{"id": "planted", "text": "x"}]})
     for header in ({"content-type": "text/plain"}, {}):
         answer = served.client.post("/documents", content=body, headers=header)
-        assert answer.status_code == 422
+        assert answer.status_code == 415
     assert served.client.get("/documents/planted").status_code == 404
 
 

@@ -129,6 +129,8 @@ def test_filters_are_offered_by_field(browser: Browser, served: Served) -> None:
     wanted = asked(served, query="tea", filter="year >= 2001 and year <= 2010")
     expect(page.locator("#hits > li")).to_have_count(len(wanted))
     assert ids(page) == wanted
+    page.get_by_role("button", name="Why?").first.click()
+    expect(page.locator(".why table").first).to_be_visible()
     page.get_by_label("year from").fill("soon")
     expect(page.get_by_role("alert")).to_contain_text("year")
     page.get_by_label("year from").fill("")

@@ -81,6 +81,8 @@ def test_explain_takes_the_options_of_a_search(served: Served, index: str) -> No
     answer = served.client.get("/explain", params=asked)
     wanted = search.explain("tea", "leaf", fuse="none", filter="year < 2005", k=3)
     assert answer.json() == json.loads(json.dumps(wanted.to_dict()))
+    again = served.client.get("/explain", params={**asked, "filter": '{"year": {"<": 2005}}'})
+    assert again.json() == answer.json()
     assert served.client.get("/explain", params={"query": "x", "id": "no"}).status_code == 404
 
 
@@ -122,7 +124,9 @@ def test_tricks_in_paths_find_nothing(served: Served, path: str) -> None:
         ({"query": "a", "k": True}, "body.k"),
         ({"query": "a", "offset": -1}, "body.offset"),
         ({"query": "a", "size": 3}, "body.size"),
-        ({"query": "a", "k": 600, "offset": 600}, "k and offset may be 1000 at most, got 1200"),
+        ({"query": "a", "k": 600, "offset": 600}, "1200 hits of all queries; at most 1000"),
+        ({"query": "a", "filter": "(" * 4000 + "year = 1"}, "nested 100 deep at most"),
+        ({"query": "a", "filter": "not " * 2000 + "year = 1"}, "nested 100 deep at most"),
         ({"query": "a", "candidates": 10**30}, "candidates may be 1000 at most"),
         ({"query": "a", "filter": "year >"}, "year"),
         ({"query": "a", "filter": "colour = 'red'"}, "colour"),
@@ -130,7 +134,7 @@ def test_tricks_in_paths_find_nothing(served: Served, path: str) -> None:
         ({"query": "a", "fuse": "mean"}, "body.fuse"),
         ({"query": "a", "fuse_weight": 2}, "body.fuse_weight"),
         ([], "body"),
-        (None, "body"),
+        ("query", "body"),
     ],
 )
 def test_wrong_searches_are_refused_in_one_shape(

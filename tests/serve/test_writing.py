@@ -17,10 +17,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.serve.conftest import DOCUMENTS, Served, serving
+from tests.serve.conftest import DOCUMENTS, FIXTURES, Served, serving
 
-from glane import BM25, LockedError, Search
-from glane_serve.settings import ServeSettings
+from glane import BM25, LockedError, Search, Splade
+from glane_serve.settings import Limits, ServeSettings
 
 KILLS = int(os.environ.get("GLANE_SERVE_KILLS", "4"))
 """How often a server is killed while it writes."""
@@ -141,8 +141,6 @@ def test_what_others_commit_is_seen(served: Served, index: str) -> None:
 
 
 def test_a_writer_elsewhere_is_waited_for_and_then_told_of(index: str) -> None:
-    from glane_serve.settings import Limits
-
     settings = ServeSettings(index=index, limits=Limits(seconds=1))
     with serving(settings) as served, Search.edit(index, threads=1):
         answer = store(served.client, {"id": "late", "title": "", "text": "x"})
@@ -178,6 +176,64 @@ def test_an_unforeseen_error_answers_and_the_next_change_is_made(
     with httpx.Client(base_url=served.url, timeout=60) as client:  # that connection was closed
         assert store(client, {"id": "kept", "title": "", "text": "x"}).status_code == 200
         assert client.get("/documents/lost").status_code == 404
+
+
+def test_what_nobody_waits_for_spoils_nothing_of_the_others(index: str) -> None:
+    settings = ServeSettings(index=index, limits=Limits(seconds=1.5))
+    with serving(settings) as served:
+
+        def late(text: object) -> int:
+            with httpx.Client(base_url=served.url, timeout=60) as client:
+                return store(client, {"id": "late", "title": "", "text": text}).status_code
+
+        with ThreadPoolExecutor(3) as pool:
+            with Search.edit(index, threads=1):  # so that all of them wait
+                asked = [pool.submit(late, text) for text in ("x", 5, "y")]
+                assert [each.result() for each in asked] == [503, 503, 503]
+            assert store(served.client, {"id": "b", "title": "", "text": "c"}).status_code == 200
+        assert served.client.get("/documents/b").status_code == 200
+
+
+def test_a_change_that_changes_nothing_commits_nothing(served: Served) -> None:
+    search = served.service.search
+    assert search is not None
+    assert search.origin is not None
+    before = search.origin.manifest.generation
+    assert served.client.delete("/documents/nobody").status_code == 404
+    assert store(served.client).json() == {"n_stored": 0}
+    assert store(served.client, DOCUMENTS[0]).json() == {"n_stored": 0}
+    assert search.origin.manifest.generation == before
+
+
+def test_another_model_is_taken_also_where_the_writer_saw_it_first(
+    served: Served, index: str
+) -> None:
+    assert "colbert" in served.client.get("/info").json()["models"]
+    splade = Search(Splade.load(FIXTURES / "splade", threads=1), on=["title", "text"])
+    splade.save(index)
+    assert store(served.client, {"id": "a", "title": "", "text": "b"}).status_code == 200
+    until = time.monotonic() + 20
+    while set(served.client.get("/info").json()["models"]) != {"splade"}:
+        assert time.monotonic() < until
+    assert served.client.post("/embed_sparse", json={"inputs": "a"}).status_code == 200
+    Search(BM25(), on=["title", "text"]).save(index)
+    while served.client.post("/rerank", json={"query": "a", "texts": ["b"]}).status_code != 424:
+        assert time.monotonic() < until
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_cannot_be_served_is_told_once(workers: str, tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "glane", "serve", str(tmp_path), "--port", "9", "--workers"]
+    ran = subprocess.run([*argv, workers], capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode != 0
+    assert len(ran.stderr.strip().splitlines()) == 1, ran.stderr
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_loaded(served: Served) -> None:
+    port = served.url.rpartition(":")[2]
+    argv = [sys.executable, "-m", "glane", "serve", "nowhere", "--port", port]
+    ran = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert (ran.returncode, f"--port {port}" in ran.stderr) == (2, True), ran.stderr
 
 
 def test_what_was_taken_is_finished_when_the_server_stops(index: str) -> None:

@@ -124,20 +124,36 @@ class Either:
         return kept
 
 
-def condition_of(record: object) -> Condition:
+DEEPEST = 100
+"""How deep conditions may lie in one another."""
+
+
+def check_depth(depth: int) -> None:
+    """Refuse a condition that lies too deep in others.
+
+    Raises:
+        ValueError: If it does.
+    """
+    if depth > DEEPEST:
+        raise ValueError(f"a filter may be nested {DEEPEST} deep at most")
+
+
+def condition_of(record: object, depth: int = 1) -> Condition:
     """Return the condition that a JSON object spells.
 
     Args:
         record: Such as `{"year": {">=": 2020, "<": 2025}, "lang": ["de", "en"], "not": {"tags":
             "draft"}}`: entries are all to be kept. A value is equality, a list one of its values,
             an object comparisons and `exists`; `and` and `or` have lists of objects, `not` one.
+        depth: How deep it lies in others, from 1.
 
     Raises:
         ValueError: If it is not of this form.
     """
     if not isinstance(record, Mapping):
         raise ValueError(f"a filter must be text or an object, got {type(record).__name__}")
-    return _together([_entry(name, value) for name, value in record.items()])
+    check_depth(depth)
+    return _together([_entry(name, value, depth) for name, value in record.items()])
 
 
 def _check_field(field: str, values: Values) -> None:
@@ -149,14 +165,14 @@ def _check_field(field: str, values: Values) -> None:
     raise ValueError(f"no field {field!r} to filter by; there are {known}{hint}")
 
 
-def _entry(name: object, value: object) -> Condition:
+def _entry(name: object, value: object, depth: int) -> Condition:
     match name, value:
         case "and", [*several]:
-            return All(tuple(condition_of(each) for each in several))
+            return All(tuple(condition_of(each, depth + 1) for each in several))
         case "or", [*several]:
-            return Either(tuple(condition_of(each) for each in several))
+            return Either(tuple(condition_of(each, depth + 1) for each in several))
         case "not", Mapping():
-            return Not(condition_of(value))
+            return Not(condition_of(value, depth + 1))
         case (("and" | "or" | "not"), _):
             wanted = "an object" if name == "not" else "a list of objects"
             raise ValueError(f"`{name}` in a filter must have {wanted}, got {value!r:.60}")

@@ -24,6 +24,7 @@ from glane.collection.conditions import (
     Exists,
     Not,
     OneOf,
+    check_depth,
     condition_of,
 )
 
@@ -67,6 +68,7 @@ class _Reader:
         self.text = text
         self.tokens = list(_tokens(text))
         self.next = 0
+        self.depth = 0
 
     def whole(self) -> Condition:
         condition = self._either()
@@ -92,6 +94,13 @@ class _Reader:
         return parts[0] if len(parts) == 1 else kind(tuple(parts))
 
     def _not(self) -> Condition:
+        self.depth += 1
+        check_depth(self.depth)
+        condition = self._negated()
+        self.depth -= 1
+        return condition
+
+    def _negated(self) -> Condition:
         if self._takes("not"):
             return Not(self._not())
         if self._takes("("):
@@ -168,7 +177,8 @@ class _Reader:
 
 def _tokens(text: str) -> list[Token]:
     found, place = [], 0
-    while text[place:].strip():
+    end = len(text.rstrip())
+    while place < end:
         match = TOKEN.match(text, place)
         if match is None:
             start = place + len(text[place:]) - len(text[place:].lstrip())

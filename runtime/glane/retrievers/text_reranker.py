@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -157,15 +158,19 @@ class TextReranker:
         return scores
 
     def _encoded(self, texts: Sequence[str]) -> list[tuple[Any, int]]:
-        """Return what would be stored of each text, in memory of its own, and its bytes."""
+        """Return what is encoded of each text, in memory of its own, and its bytes."""
         vectors, made = encode_documents(self._empty, texts, progress=False), []
         for place in range(len(texts)):
             row = type(vectors).concatenate([vectors[place : place + 1]])
-            stage = self._empty.snapshot()
-            stage.add(row)
-            parts = [part for rows in stage.tables().values() for part in rows.parts]
-            made.append((row, ENTRY_BYTES + sum(part.unsaved_bytes for part in parts)))
+            made.append((row, ENTRY_BYTES + _n_bytes(row)))
         return made
+
+
+def _n_bytes(row: Any) -> int:  # noqa: ANN401 (rows, and what they are made of)
+    """Return the bytes of the arrays of a row."""
+    if isinstance(row, np.ndarray):
+        return row.nbytes
+    return sum(_n_bytes(getattr(row, part.name)) for part in fields(row))
 
 
 class _Cache:
