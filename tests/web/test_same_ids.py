@@ -101,14 +101,18 @@ def test_colbert_orders_as_python_does(kind: CodeKind, searched: Find, ort_web: 
         assert len(set(each["ids"]) & set(ids)) >= 0.9 * len(ids)
 
 
+def lines(path: Path) -> list[str]:
+    return path.read_text("utf-8").rstrip("\n").split("\n")
+
+
 @pytest.mark.data
 def test_test_queries_of_scifact_have_the_same_hits(searched: Find, data_folder: Path) -> None:
     folder = data_folder / "scifact"
-    rows = [json.loads(line) for line in (folder / "queries.jsonl").open(encoding="utf-8")]
+    rows = [json.loads(line) for line in lines(folder / "queries.jsonl")]
     judged = (folder / "qrels" / "test.tsv").read_text("utf-8").splitlines()[1:]
     asked = {line.split("\t")[0] for line in judged}
     queries = [row["text"] for row in rows if row["_id"] in asked]
-    corpus = [json.loads(line) for line in (folder / "corpus.jsonl").open(encoding="utf-8")]
+    corpus = [json.loads(line) for line in lines(folder / "corpus.jsonl")]
     search = Search(BM25(), key="_id", on=["title", "text"])
     search.add([{name: row[name] for name in ("_id", "title", "text")} for row in corpus])
     assert len(queries) == 300
