@@ -6,8 +6,8 @@ Usage: python benchmarks/serving.py load INDEX BEIR [--seconds 100] [--connectio
 
 `load` serves a copy of INDEX and asks the test queries of BEIR over so many connections, one number
 of them after the other, while ten texts a second of at most 64 tokens replace documents; memory is
-what is the process's own (`smaps_rollup`), in the first and the last minute, and the processor time
-of the load itself is told. `rerank` sends texts never seen before to a server of one thread, in
+what is the process's own (`Anonymous` of `smaps_rollup`: pages of mapped files belong to the
+system), in the first and the last minute, and the processor time of the load itself is told. `rerank` sends texts never seen before to a server of one thread, in
 turns with a cross-encoder of MiniLM's size on torch, whose weights are random: its time alone
 counts. `idle` opens connections that send nothing, and searches meanwhile.
 """
@@ -64,9 +64,9 @@ class Server(NamedTuple):
     pid: int
 
     def private(self) -> float:
-        """Return the MB of memory that are the process's own."""
+        """Return the MB of memory that are the process's own, and not pages of mapped files."""
         told = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
-        return sum(int(kb) for kb in re.findall(r"Private_\w+:\s+(\d+)", told)) / 1e3
+        return sum(int(kb) for kb in re.findall(r"Anonymous:\s+(\d+)", told)) / 1e3
 
     def seconds(self) -> float:
         """Return the processor time that it took so far."""
