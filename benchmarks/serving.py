@@ -5,11 +5,12 @@ Usage: python benchmarks/serving.py load INDEX BEIR [--seconds 100] [--connectio
        python benchmarks/serving.py idle INDEX [--connections 10000]
 
 `load` serves a copy of INDEX and asks the test queries of BEIR over so many connections, one number
-of them after the other, while ten texts a second of at most 64 tokens replace documents; memory is
+of them after the other, while ten texts a second of at most 64 tokens replace documents. Memory is
 what is the process's own (`Anonymous` of `smaps_rollup`: pages of mapped files belong to the
-system), in the first and the last minute, and the processor time of the load itself is told. `rerank` sends texts never seen before to a server of one thread, in
-turns with a cross-encoder of MiniLM's size on torch, whose weights are random: its time alone
-counts. `idle` opens connections that send nothing, and searches meanwhile.
+system), in the first and the last minute; the processor time of the load itself is told. `rerank`
+sends texts never seen before to a server of one thread, in turns with a cross-encoder of MiniLM's
+size on torch, whose weights are random: its time alone counts. `idle` opens connections that send
+nothing, and searches meanwhile.
 """
 
 from __future__ import annotations
