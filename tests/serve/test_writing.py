@@ -37,20 +37,21 @@ def process(*arguments: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     argv = [sys.executable, "-m", "glane", "serve", *arguments, "--port", port, "--threads", "1"]
     server = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
     assert server.stderr is not None
+    reading = threading.Thread(target=server.stderr.read)
     try:
         for line in server.stderr:
             if found := RUNNING.search(line):
                 break
         else:
             raise AssertionError("the server did not start")
-        reading = threading.Thread(target=server.stderr.read)
         reading.start()
         yield found[1], server
     finally:
         if server.poll() is None:
             server.terminate()
         server.wait(60)
-        reading.join()
+        if reading.ident is not None:  # it was started
+            reading.join()
         server.stderr.close()
 
 
