@@ -8,7 +8,7 @@ import cohere
 import httpx
 import numpy as np
 import pytest
-from huggingface_hub import InferenceClient
+from huggingface_hub import InferenceClient, constants
 from tests.serve.conftest import FIXTURES, MODEL, Served, serving
 
 from glane import ColBERT, Search, Splade, TextReranker
@@ -86,7 +86,8 @@ def test_coheres_client_gives_the_token() -> None:
             unknown.rerank(**asked)
 
 
-def test_hugging_faces_client_encodes(model: Served) -> None:
+def test_hugging_faces_client_encodes(model: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # which refuses this machine, too
     client = InferenceClient(model=f"{model.url}/embed_all")
     vectors = client.feature_extraction(TEXTS[0])
     wanted = ColBERT.load(MODEL, threads=1).encode_documents([TEXTS[0]]).values
