@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from glane import BM25, Search
+from glane.commands.main import main
 
 pytestmark = pytest.mark.benchmarks
 
@@ -34,6 +35,7 @@ if NEEDED:
 PROGRAMS = {
     "bm25": ["BEIR", "--rounds", "1"],
     "bm25 --synthetic": ["--synthetic", "300", "--terms", "2000", "--rounds", "1"],
+    "browser": ["INDEX", "WEB", "BEIR"],
     "distillation": ["--data", "BEIR", "--reranker", "MODEL", "--out", "OUT", "--negatives", "3"],
     "encoding": ["MODEL", "--documents", "BEIR/corpus.jsonl", "--turns", "1"],
     "exporting": [
@@ -65,6 +67,7 @@ PROGRAMS = {
 FIGURES = {
     "bm25": "| NDCG@10 |",
     "bm25 --synthetic": "| one query at a time, ms |",
+    "browser": "ids in the same order; overlap 1.0000",
     "encoding": "texts/s",
     "exporting": "| int8 | ",
     "filters": "| Splade | 50 % | ",
@@ -111,7 +114,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     search = Search(BM25())
     search.add([{"id": f"d{n}", "text": f"tea {n}"} for n in range(N_DOCUMENTS)])
     search.save(root / "index")
+    assert main(["export", "--web", str(root / "index"), str(root / "web")]) == 0
     return {
+        "WEB": str(root / "web"),
         "INDEX": str(root / "index"),
         "BEIR": str(root / "beir"),
         "BASE": str(root / "base"),
