@@ -43,9 +43,7 @@ def answered(
     answers = []
     for query, keys, scores in zip(queries, results.ids, results.scores, strict=True):
         left = keys[wanted.offset :], scores[wanted.offset :]
-        hits = shown_hits(view, query, *left, explained)
-        for hit in hits if not wanted.documents else ():
-            hit.pop("document", None)
+        hits = shown_hits(view, query, *left, explained, documents=wanted.documents)
         answers.append({"query": query, "hits": hits})
     return answers, results.timings or {}
 

@@ -68,9 +68,11 @@ def _queries(body: SearchBody, service: Service) -> list[str]:
     for query in queries:
         _check_query(query, service)
     n_hits = len(queries) * (body.k + body.offset)
-    for most, name in ((limits.k, "asked for"), (limits.explained, "explained")):
-        if n_hits > most and (name != "explained" or body.explain):
-            raise Refused(422, f"{n_hits} hits of all queries; at most {most} may be {name}")
+    if n_hits > limits.k:
+        raise Refused(422, f"{n_hits} hits of all queries; at most {limits.k} may be asked for")
+    if body.explain and n_hits > limits.explained:
+        most = limits.explained
+        raise Refused(422, f"{n_hits} hits of all queries; at most {most} may be explained")
     return queries
 
 

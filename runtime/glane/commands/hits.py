@@ -16,6 +16,8 @@ def shown_hits(
     keys: Sequence[Key],
     scores: Sequence[float],
     explained: Mapping[str, Any] | None = None,
+    *,
+    documents: bool = True,
 ) -> list[dict[str, Any]]:
     """Return hits with document, title and best passage, where documents are kept.
 
@@ -26,15 +28,18 @@ def shown_hits(
         scores: Score of each.
         explained: How it was searched, as `Search.explanations` takes it, to add why each hit was
             found; None adds nothing.
+        documents: Whether the documents themselves are wanted.
     """
     hits: list[dict[str, Any]] = [
         {"id": key, "score": score} for key, score in zip(keys, scores, strict=True)
     ]
     if search.kept is not None:
-        documents, excerpts = search.documents(keys), search.excerpts(query, keys)
-        for hit, document, excerpt in zip(hits, documents, excerpts, strict=True):
+        if documents:
+            for hit, document in zip(hits, search.documents(keys), strict=True):
+                hit["document"] = document
+        for hit, excerpt in zip(hits, search.excerpts(query, keys), strict=True):
             shown = asdict(excerpt)
-            hit |= {"document": document, "title": shown.pop("title"), "passage": shown}
+            hit |= {"title": shown.pop("title"), "passage": shown}
     if explained is not None:
         explanations = search.explanations(query, keys, **explained)
         for hit, explanation in zip(hits, explanations, strict=True):
