@@ -6,7 +6,6 @@ import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from glane.retrievers.collection import Collection
 from glane.retrievers.lexical import Lexical
 from glane.retrievers.passages import Passages
 from glane.retrievers.shares import Piece
+from glane.types import Ids
 
 WIDTH = 240
 """Characters of a text that are shown at most."""
@@ -56,21 +56,23 @@ class Excerpt:
 class Excerpts:
     """What to show of stored documents for one query.
 
-    Of a long document that is a piece of its best passage, where a model scored passages; within
-    it the piece that holds most of the query's terms.
+    Of a long document that is a piece of its best passage, by the last stage that scores passages;
+    within it the piece that holds most of the query's terms.
     """
 
-    def __init__(self, collection: Collection, query: str, on: Sequence[str]) -> None:
-        """Find out what is looked for; the query is encoded where a passage is asked for first.
+    def __init__(
+        self, collection: Collection, query: str, on: Sequence[str], numbers: Ids
+    ) -> None:
+        """Find out what is looked for, and the best passages.
 
         Args:
             collection: Holds the documents.
             query: Any string.
             on: The fields that are searched.
+            numbers: Of the documents that `of` will be asked for.
         """
-        self._query, self._on = query, on
-        stages = (collection.reranker, collection.retriever)
-        self._parted = next((stage for stage in stages if isinstance(stage, Passages)), None)
+        self._on = on
+        self._passages = _best_passages(collection, query, numbers)
         own = collection.retriever
         words = isinstance(own, Lexical) and own.analyzer.kind in ("words", "bigrams")
         self._analyzer = own.analyzer if isinstance(own, Lexical) and words else WORDS
@@ -81,7 +83,7 @@ class Excerpts:
         """Return what to show of a document.
 
         Args:
-            number: Of the document.
+            number: Of the document, one of those that were told.
             document: The document.
         """
         fields = joined_fields(document, self._on)
@@ -89,26 +91,28 @@ class Excerpts:
         titled = len(self._on) > 1 and len(fields) > 1 and fields[0].name == self._on[0]
         start = fields[1].start if titled else 0
         title = " ".join(text[: max(0, start - 1)].split())
-        first, last = self._passage(number, len(text))
+        first, last = self._passages.get(number, (0, len(text)))
         first, last = (max(first, start), last) if last > start else (start, len(text))
         places = locate(self._analyzer, text, self._terms, self._known)
         begin, end = _window(text, places, first, last)
         shown, marks = _single_spaced(text[begin:end], [_inside(p, begin, end) for p in places])
         return Excerpt(_cut(title, TITLE), shown, marks, begin > start, end == len(text))
 
-    def _passage(self, number: int, length: int) -> Piece:
-        """Return the best passage by the last stage that scores passages, else the whole text."""
-        if self._parted is None:
-            return 0, length
-        spans = self._parted.spans(number)
-        place = self._parted.best(self._asked, number)[1] if len(spans) > 1 else 0
-        first, last = spans[place].tolist()
-        return first, last
 
-    @cached_property
-    def _asked(self) -> Any:  # noqa: ANN401 (the stage's own representation)
-        assert self._parted is not None
-        return self._parted.encode_queries([self._query])
+def _best_passages(collection: Collection, query: str, numbers: Ids) -> dict[int, Piece]:
+    """Return where the best passage of each document lies, where a stage scores passages."""
+    stages = (collection.reranker, collection.retriever)
+    parted = next((stage for stage in stages if isinstance(stage, Passages)), None)
+    if parted is None:
+        return {}
+    rising = np.unique(numbers)
+    spans = [parted.spans(number) for number in rising.tolist()]
+    places = np.zeros(len(rising), np.int64)
+    if any(len(each) > 1 for each in spans):
+        _, places = parted.best(parted.encode_queries([query]), rising)
+    pairs = zip(spans, places.tolist(), strict=True)
+    pieces = (each[place].tolist() for each, place in pairs)
+    return {number: (first, last) for number, (first, last) in zip(rising.tolist(), pieces)}
 
 
 def _window(text: str, places: Sequence[Place], first: int, last: int) -> Piece:

@@ -145,7 +145,7 @@ class Explains(Answers):
         found = documents_of(now, names)
         with damage_named(now):
             numbers = now.collection.numbers(names)
-            shown = Excerpts(now.collection, text, self._fields.on)
+            shown = Excerpts(now.collection, text, self._fields.on, numbers)
             pairs = zip(numbers.tolist(), found, strict=True)
             return [shown.of(number, document) for number, document in pairs]
 

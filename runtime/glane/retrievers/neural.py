@@ -16,6 +16,7 @@ from glane.model.checkpoint import Kind
 from glane.model.devices import Device
 from glane.model.encoder import Encoder
 from glane.model.preparation import Role, check_texts
+from glane.retrievers.recent import Recent
 from glane.store.reading import open_state
 from glane.store.segments import Segments
 from glane.store.stage import load_tables, record_of, save_retriever
@@ -87,6 +88,7 @@ class Neural(ABC, Generic[V, I]):
         """
         self.encoder = encoder
         self.index: I = self._new_index(encoder)
+        self._recent: Recent[V] = Recent()
 
     @classmethod
     def load(
@@ -196,7 +198,10 @@ class Neural(ABC, Generic[V, I]):
         Raises:
             TypeError: If `queries` is one string, or holds something else than strings.
         """
-        return self._encode(check_texts(queries, "queries"), "query", progress)
+        texts = check_texts(queries, "queries")
+        if len(texts) == 1:
+            return self._recent.of(texts[0], lambda text: self._encode([text], "query", progress))
+        return self._encode(texts, "query", progress)
 
     def encode_documents(self, documents: Sequence[str], *, progress: bool = False) -> V:
         """Return the vectors of documents.

@@ -78,12 +78,21 @@ class Placement(NamedTuple):
     firsts: Ids
     counts: Ids
 
-    def passages(self, ids: Ids) -> Ids:
-        """Return the numbers of all passages of some documents, rising where these do."""
+    def rows(self, ids: Ids) -> Ids:
+        """Return at which places some documents stand.
+
+        Raises:
+            ValueError: If one is not left.
+        """
         rows = np.searchsorted(self.ids, ids)
         known = np.append(self.ids, NO_ID)[rows] == ids
         if not known.all():
             raise ValueError(f"unknown document {ids[~known][0]}; it is not stored")
+        return rows
+
+    def passages(self, ids: Ids) -> Ids:
+        """Return the numbers of all passages of some documents, rising where these do."""
+        rows = self.rows(ids)
         counts = self.counts[rows]
         shift = np.repeat(self.firsts[rows] - join_lengths(counts)[:-1], counts)
         return np.arange(int(counts.sum())) + shift

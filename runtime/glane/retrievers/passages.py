@@ -157,24 +157,27 @@ class Passages:
         spans: Spans = segment.arrays["spans"][slice(*segment.arrays["offsets"][row : row + 2])]
         return spans
 
-    def best(self, queries: Any, number: int) -> tuple[int, int]:  # noqa: ANN401
-        """Return the best passage of a document for one query, and its place among its passages.
+    def best(self, queries: Any, ids: Ids) -> tuple[Ids, Ids]:  # noqa: ANN401
+        """Return the best passage of each of some documents for one query.
 
         Args:
             queries: From `encode_queries`, one row.
-            number: Of a stored document.
+            ids: Numbers of stored documents, rising.
 
         Returns:
-            The number that the retriever knows the passage by, and its place, from 0.
+            The number that the retriever knows each passage by, and its place among those of its
+            document, from 0; the first where none has a score, or several have the best.
         """
-        passages = self._placement().passages(np.array([number]))
-        if len(passages) == 1:
-            return int(passages[0]), 0
-        within = np.zeros(self.stage.tables()[""].next_id, np.bool_)
-        within[passages] = True
-        found, _ = self.stage.search(queries, 1, within).row(0)
-        best = int(found[0]) if len(found) else int(passages[0])
-        return best, int(best - passages[0])
+        placement = self._placement()
+        passages, firsts = placement.passages(ids), placement.firsts[placement.rows(ids)]
+        found = firsts.copy()
+        if len(passages) > len(ids):
+            within = np.zeros(self.stage.tables()[""].next_id, np.bool_)
+            within[passages] = True
+            ranked, _ = self.stage.search(queries, len(passages), within).row(0)
+            documents, best = np.unique(placement.documents(ranked), return_index=True)
+            found[np.searchsorted(ids, documents)] = ranked[best]
+        return found, found - firsts
 
     def rerank(self, queries: Any, hits: Hits, k: int) -> Hits:  # noqa: ANN401
         """Order each query's hits anew, each by its best passage; see `NeuralReranker.rerank`.
@@ -205,7 +208,8 @@ class Passages:
         """
         if not isinstance(self.stage, Explaining):
             raise TypeError(f"{type(self.stage).__name__} does not explain its scores")
-        passage, place = self.best(self.encode_queries([query]), number)
+        passages, places = self.best(self.encode_queries([query]), np.array([number]))
+        passage, place = int(passages[0]), int(places[0])
         start, stop = self.spans(number)[place].tolist()
         own = None if text is None else clean(text)[start:stop]
         found = self.stage.explain(query, passage, own)
