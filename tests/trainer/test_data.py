@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glane_trainer import Example, read_data
-from glane_trainer.batches import count_batches, epoch_batches, windows
+from glane_trainer.batches import count_batches, epoch_batches
 
 GOOD = {"anchor": "tea", "positive": "tea grows", "negative": "the sea"}
 
@@ -199,8 +199,3 @@ def test_epochs_differ_in_order_and_negatives(examples: list[Example]) -> None:
     assert {e.negatives for e in first} == {("x",), ("y",), ("z",)}
     pairs = {(e.negatives, e.teacher_scores) for e in first}
     assert pairs == {(("x",), (9, 1)), (("y",), (9, 2)), (("z",), (9, 3))}
-
-
-def test_the_tail_of_the_accumulation_is_a_step() -> None:
-    batches = [[Example("q", "p")]] * 7
-    assert [len(window) for window in windows(batches, 4)] == [4, 3]

@@ -2,7 +2,7 @@
 
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import pytest
 import torch
 import transformers
 from torch import nn
-from torch.optim import Optimizer
 from transformers import AutoModel, AutoModelForMaskedLM, PretrainedConfig, PreTrainedModel
 
 from glane.errors import CheckpointError
@@ -18,15 +17,15 @@ from glane_trainer import (
     Settings,
     SparseEmbed,
     Splade,
-    StepOptions,
     TrainingData,
     load_model,
+    run,
     train,
 )
 from glane_trainer.optimization import freeze
 from glane_trainer.probing import check_encoder
-from glane_trainer.sparse_steps import train_splade
 from glane_trainer.state import model_folder
+from glane_trainer.virtual import learn
 from glane_trainer.weights import position_limit
 
 SMALL: dict[str, Any] = {
@@ -220,17 +219,10 @@ def test_a_bias_that_a_former_version_could_not_read_is_read(
     assert isinstance(load_model(tmp_path / "out"), Splade)
 
 
-def interrupted(
-    model: Splade,
-    optimizer: Optimizer,
-    anchor: Sequence[str],
-    positive: Sequence[str],
-    negative: Sequence[Sequence[str]],
-    options: StepOptions,
-) -> dict[str, float]:
+def interrupted(*arguments: Any) -> dict[str, float]:  # noqa: ANN401
     """Press Ctrl-C, and learn from the batch all the same."""
     signal.raise_signal(signal.SIGINT)
-    return train_splade(model, optimizer, anchor, positive, negative, options)
+    return learn(*arguments)
 
 
 OWN_DECODERS = ("eurobert", "eurobert-tied", "modernbert-no-bias", "deberta-v2-own-head")
@@ -246,11 +238,13 @@ def test_a_training_of_any_decoder_is_resumed(
     base, settings = masked_base(config_of(name)), Settings(max_steps=2, batch_size=4, save_steps=0)
     parts, whole = tmp_path / "parts", tmp_path / "whole"
     model = Splade.from_base(base, query_length=8, document_length=16)
-    with pytest.raises(KeyboardInterrupt, match="--resume goes on from there"):
-        train(model, data, parts, settings, step=interrupted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "learn", interrupted)
+        with pytest.raises(KeyboardInterrupt, match="--resume goes on from there"):
+            train(model, data, parts, settings)
     train(load_model(model_folder(parts)), data, parts, settings, mode="resume")
     train(Splade.from_base(base, query_length=8, document_length=16), data, whole, settings)
-    first, second = (run / "model.safetensors" for run in (parts, whole))
+    first, second = (folder / "model.safetensors" for folder in (parts, whole))
     assert first.read_bytes() == second.read_bytes()
 
 

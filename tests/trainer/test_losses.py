@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from glane.model.checkpoint import Checkpoint
-from glane_trainer import Objective, Sparsity, StepOptions
+from glane_trainer import Objective, Sparsity
 from glane_trainer.columns import columns_of
-from glane_trainer.losses import contrastive_loss, kl_loss, margin_mse_loss
+from glane_trainer.losses import contrastive_loss, kl_loss, margin_mse_loss, ranking_loss
 from glane_trainer.sparsity import complaint, flops, l1
-from glane_trainer.steps import ranking_loss
 
 SCORES = torch.tensor([[3.0, 1.0, 2.0], [1.0, 0.0, 9.0]])
 TEACHER = torch.tensor([[5.0, 4.0, 1.0], [2.0, 1.0, 9.0]])
@@ -75,21 +74,19 @@ def test_the_objective_takes_each_querys_own_documents() -> None:
     scores = torch.tensor([[3.0, 1.0, 2.0], [0.0, 1.0, 9.0]])
     teacher = [[10.0, 8.0, 2.0], [4.0, 2.0]]
     objective = Objective(loss="kl", temperature=1.0, teacher_temperature=2.0)
-    options = StepOptions(objective=objective, teacher_scores=teacher)
     expected = kl_loss(SCORES, TEACHER, PRESENT).item()
-    assert ranking_loss(scores, columns, options).item() == pytest.approx(expected)
+    assert ranking_loss(scores, columns, teacher, objective).item() == pytest.approx(expected)
     mixed = Objective(loss="kl", temperature=1.0, teacher_temperature=2.0, contrastive_weight=0.5)
     added = contrastive_loss(scores, columns.targets, columns.masked, 1.0).item()
-    both = ranking_loss(scores, columns, StepOptions(objective=mixed, teacher_scores=teacher))
+    both = ranking_loss(scores, columns, teacher, mixed)
     assert both.item() == pytest.approx(expected + 0.5 * added)
 
 
 @pytest.mark.parametrize("teacher", [(), [[1.0, 2.0], [1.0, 2.0]]])
 def test_a_teacher_must_score_every_document(teacher: list[list[float]]) -> None:
     columns = columns_of(["a", "b"], ["x", "y"], [["y", "z"], "x"], [])
-    options = StepOptions(objective=Objective(loss="kl"), teacher_scores=teacher)
     with pytest.raises(ValueError, match="'kl' needs `teacher_scores` of each"):
-        ranking_loss(torch.zeros(2, 3), columns, options)
+        ranking_loss(torch.zeros(2, 3), columns, teacher, Objective(loss="kl"))
 
 
 def test_flops_and_l1_of_mean_weights() -> None:

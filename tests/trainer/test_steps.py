@@ -14,8 +14,7 @@ from glane_trainer import (
     Settings,
     SparseEmbed,
     Splade,
-    StepOptions,
-    train_colbert,
+    train_step,
 )
 from glane_trainer.columns import columns_of
 from glane_trainer.devices import choose_device, choose_precision
@@ -26,6 +25,7 @@ from glane_trainer.optimization import (
     restore_optimizer,
     set_rates,
 )
+from glane_trainer.virtual import add_gradient, virtual_batch
 
 
 @pytest.fixture
@@ -57,42 +57,22 @@ def test_equal_queries_do_not_push_each_others_answers_away() -> None:
 def test_steps_lower_the_loss(model: ColBERT, examples: list[Example]) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     model.eval()  # no dropout: the loss is then a function of the weights
-    losses = [train_colbert(model, optimizer, *columns(examples))["loss"] for _ in range(20)]
+    losses = [train_step(model, optimizer, *columns(examples))["loss"] for _ in range(20)]
     assert losses[-1] < losses[0] / 2
 
 
 def test_no_gradient_is_dead(model: ColBERT, examples: list[Example]) -> None:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    train_colbert(model, optimizer, *columns(examples), StepOptions(update=False))
+    add_gradient(model, virtual_batch(model.preparer, *columns(examples)))
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         if not name.endswith("key.bias"):  # adds the same to all of a softmax: no gradient
             assert parameter.grad.abs().max() > 0, name
 
 
-def test_accumulated_halves_equal_the_weighted_whole(
-    model: ColBERT, examples: list[Example]
-) -> None:
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-
-    def gradient(*parts: list[Example]) -> torch.Tensor:
-        optimizer.zero_grad()
-        for part in parts:
-            share = len(part) / sum(len(p) for p in parts)
-            train_colbert(model, optimizer, *columns(part), StepOptions(share=share, update=False))
-        assert isinstance(model.projection, torch.nn.Linear)
-        assert model.projection.weight.grad is not None
-        return model.projection.weight.grad.clone()
-
-    few, many = examples[:2], examples[2:10]
-    expected = 0.2 * gradient(few) + 0.8 * gradient(many)
-    torch.testing.assert_close(gradient(few, many), expected, rtol=1e-4, atol=1e-5)
-
-
 def test_lists_of_different_lengths_are_refused(model: ColBERT) -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(ValueError, match=r"as many anchors.*\(2, 1, 1\)"):
-        train_colbert(model, optimizer, ["a", "b"], ["p"], ["n"])
+        train_step(model, optimizer, ["a", "b"], ["p"], ["n"])
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights(model: ColBERT) -> None:
@@ -102,7 +82,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights(model: ColBERT) -> N
         model.projection.weight.fill_(float("nan"))
     before = model.encoder.state_dict()["embeddings.word_embeddings.weight"].clone()
     with pytest.raises(ValueError, match="the loss is nan; try a lower learning rate"):
-        train_colbert(model, optimizer, ["tea"], ["tea grows"], [["the sea"]])
+        train_step(model, optimizer, ["tea"], ["tea grows"], [["the sea"]])
     after = model.encoder.state_dict()["embeddings.word_embeddings.weight"]
     torch.testing.assert_close(after, before, rtol=0, atol=0)
 
@@ -133,7 +113,7 @@ def test_no_float64_is_made_in_a_step(base: Path, examples: list[Example]) -> No
     freeze(model.encoder, None)
     optimizer = make_optimizer(model, Settings())
     with Dtypes() as made:
-        train_colbert(model.train(), optimizer, *columns(examples))
+        train_step(model.train(), optimizer, *columns(examples))
         model.encode_queries(["tea"])
     assert torch.float32 in made.seen
     assert torch.float64 not in made.seen
@@ -205,7 +185,7 @@ def test_moments_are_kept_by_the_names_of_their_weights(
     model: ColBERT, examples: list[Example]
 ) -> None:
     optimizer = make_optimizer(model, Settings())
-    train_colbert(model, optimizer, *columns(examples))
+    train_step(model, optimizer, *columns(examples))
     tensors = optimizer_tensors(optimizer)
     for name, parameter in model.named_parameters():
         if parameter.grad is None and f"{name}.exp_avg" in tensors:

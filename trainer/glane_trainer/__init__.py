@@ -20,22 +20,20 @@ if TYPE_CHECKING:
     from glane_trainer.examples import Example
     from glane_trainer.models import ColBERT, SparseEmbed, Splade, load_model
     from glane_trainer.settings import DEFAULTS, Objective, Settings, Sparsity
-    from glane_trainer.sparse_steps import train_sparse_embed, train_splade
     from glane_trainer.splade import idf_weights
     from glane_trainer.starts import principal_projection
-    from glane_trainer.steps import StepOptions, train_colbert
     from glane_trainer.training import train
+    from glane_trainer.virtual import StepOptions, train_step
 
 _HOMES = {
     "data": ("TrainingData", "read_data"),
     "examples": ("Example",),
     "models": ("ColBERT", "SparseEmbed", "Splade", "load_model"),
     "settings": ("DEFAULTS", "Objective", "Settings", "Sparsity"),
-    "sparse_steps": ("train_sparse_embed", "train_splade"),
     "splade": ("idf_weights",),
     "starts": ("principal_projection",),
-    "steps": ("StepOptions", "train_colbert"),
     "training": ("train",),
+    "virtual": ("StepOptions", "train_step"),
 }
 """The module of each public name."""
 
@@ -55,9 +53,7 @@ __all__ = [
     "principal_projection",
     "read_data",
     "train",
-    "train_colbert",
-    "train_sparse_embed",
-    "train_splade",
+    "train_step",
 ]
 
 

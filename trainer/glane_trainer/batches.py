@@ -10,37 +10,39 @@ import numpy as np
 from glane_trainer.examples import Example
 from glane_trainer.settings import Settings
 
-Window = list[list[Example]]
-"""The batches behind one step of the optimizer."""
-
 
 class Order:
-    """The windows of a whole run, in order.
+    """The batches of a whole run, in order: each is behind one step of the optimizer.
 
     Attributes:
-        epoch_ends: Steps of the optimizer done after each epoch.
+        epoch_ends: Steps done after each epoch.
     """
 
-    def __init__(self, examples: Sequence[Example], settings: Settings) -> None:
-        """Count the steps; batches are made when they are due."""
-        self._examples, self._settings = examples, settings
-        anchors = [example.anchor for example in examples]
-        sizes = count_batches(anchors, settings.batch_size, settings.seed, settings.epochs)
-        self.epoch_ends = list(accumulate(-(-size // settings.accumulation) for size in sizes))
+    def __init__(
+        self, examples: Sequence[Example], settings: Settings, n_processes: int = 1
+    ) -> None:
+        """Count the steps; batches are made when they are due.
 
-    def windows_from(self, step: int) -> Iterator[Window]:
-        """Yield the windows that are left after some steps."""
+        Args:
+            examples: To learn from.
+            settings: Of them `accumulation` and `batch_size` say how many are in a batch.
+            n_processes: That share a step; each has as many examples.
+        """
+        self._examples, self._settings = examples, settings
+        self._size = settings.batch_size * settings.accumulation * n_processes
+        anchors = [example.anchor for example in examples]
+        sizes = count_batches(anchors, self._size, settings.seed, settings.epochs)
+        self.epoch_ends = list(accumulate(sizes))
+
+    def batches_from(self, step: int) -> Iterator[list[Example]]:
+        """Yield the batches that are left after some steps."""
         settings, begin = self._settings, 0
         for epoch, end in enumerate(self.epoch_ends):
             if step < end:
                 batches = epoch_batches(
-                    self._examples,
-                    settings.batch_size,
-                    settings.n_negatives,
-                    settings.seed,
-                    epoch,
+                    self._examples, self._size, settings.n_negatives, settings.seed, epoch
                 )
-                yield from windows(batches, settings.accumulation)[max(0, step - begin) :]
+                yield from batches[max(0, step - begin) :]
             begin = end
 
 
@@ -113,15 +115,6 @@ def _places(anchors: Sequence[str], batch_size: int) -> Iterator[int]:
         if sizes[place] == batch_size:
             n_full = place + 1
         yield place
-
-
-def windows(batches: Sequence[list[Example]], accumulation: int) -> list[Window]:
-    """Return the batches of each optimizer step; the last step may have fewer.
-
-    >>> [len(window) for window in windows([[]] * 7, accumulation=4)]
-    [4, 3]
-    """
-    return [list(batches[i : i + accumulation]) for i in range(0, len(batches), accumulation)]
 
 
 def _with_negatives(example: Example, n_negatives: int, random: np.random.Generator) -> Example:

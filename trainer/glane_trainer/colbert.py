@@ -21,6 +21,7 @@ from glane.vectors import TokenVectors
 from glane_trainer.bases.found import Found
 from glane_trainer.bases.starting import checkpoint_of, encoder_of, found_of, tell_of
 from glane_trainer.model import Model
+from glane_trainer.processes import Represented
 from glane_trainer.projection import input_width_of, random_projection, restored, width_of
 from glane_trainer.rules import Rules
 
@@ -139,6 +140,18 @@ class ColBERT(Model[TokenVectors]):
         """Return the vectors of a batch, (n, length, dim), and its score mask, (n, length)."""
         input_ids, attention_mask, score_mask = self.placed(batch)
         return self(input_ids, attention_mask), score_mask
+
+    def represent(self, batch: Batch, role: Role) -> Represented:
+        """Return vectors and score mask of a batch, see `Model.represent`."""
+        return self.vectors(batch)
+
+    def rankings(self, queries: Represented, documents: Represented) -> dict[str, Tensor]:
+        """Return MaxSim divided by the number of the query's tokens.
+
+        So that a temperature means the same for short and long queries.
+        """
+        vectors, mask = queries
+        return {"": score_matrix(vectors, mask, *documents) / mask.sum(-1, keepdim=True)}
 
     def rows(self, batch: Batch, role: Role) -> list[Floats]:
         """Return the token vectors of each text."""

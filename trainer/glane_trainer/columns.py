@@ -49,11 +49,16 @@ def columns_of(
         raise ValueError(f"a step needs as many anchors as positives and negatives, got {sizes}")
     explicit = [[texts] if isinstance(texts, str) else texts for texts in negative]
     texts = list(dict.fromkeys([*positive, *(text for row in explicit for text in row)]))
-    answers = [set(known[row]) if known else set() for row in range(len(anchor))]
-    for row, query in enumerate(anchor):
-        answers[row] |= {p for q, p in zip(anchor, positive, strict=True) if q == query}
-    masked = torch.tensor([[text in row for text in texts] for row in answers], dtype=torch.bool)
     positions = {text: position for position, text in enumerate(texts)}
+    answers: dict[str, set[int]] = {query: set() for query in anchor}
+    for query, text in zip(anchor, positive, strict=True):
+        answers[query].add(positions[text])
+    for query, of_query in zip(anchor, known, strict=bool(known)):
+        answers[query] |= {positions[text] for text in of_query if text in positions}
+    pairs = [(row, text) for row, query in enumerate(anchor) for text in answers[query]]
+    masked = torch.zeros(len(anchor), len(texts), dtype=torch.bool)
+    rows, columns = torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2).unbind(1)
+    masked[rows, columns] = True
     own = padded(
         [[positions[t] for t in (p, *row)] for p, row in zip(positive, explicit, strict=True)], -1
     )

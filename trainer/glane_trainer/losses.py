@@ -2,12 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from glane_trainer.columns import Columns, padded
 from glane_trainer.settings import Loss, Objective
 
-__all__ = ["Loss", "Objective", "contrastive_loss", "kl_loss", "margin_mse_loss"]
+__all__ = ["Loss", "Objective", "contrastive_loss", "kl_loss", "margin_mse_loss", "ranking_loss"]
+
+
+def ranking_loss(
+    scores: Tensor,
+    columns: Columns,
+    teacher_scores: Sequence[Sequence[float]],
+    objective: Objective,
+) -> Tensor:
+    """Return how far the scores of a batch are from what the objective asks.
+
+    Args:
+        scores: Shape (n_queries, n_texts).
+        columns: What the columns of the scores are.
+        teacher_scores: Of each query's positive and negatives, where the objective needs them.
+        objective: The loss.
+
+    Raises:
+        ValueError: If a teacher's scores are missing, or not one for each positive and negative.
+    """
+    if objective.loss == "contrastive":
+        return _contrastive(scores, columns, objective)
+    present = columns.own >= 0
+    if [len(row) for row in teacher_scores] != present.sum(-1).tolist():
+        raise ValueError(
+            f"the loss {objective.loss!r} needs `teacher_scores` of each positive and negative"
+        )
+    teacher = padded(teacher_scores, 0.0)
+    chosen = scores.gather(1, columns.own.clamp(min=0).to(scores.device))  # (n_queries, n_own)
+    distil = kl_loss if objective.loss == "kl" else margin_mse_loss
+    loss = distil(
+        chosen / objective.temperature,
+        teacher.to(scores) / objective.teacher_temperature,
+        present.to(scores.device),
+    )
+    if objective.contrastive_weight:
+        loss = loss + objective.contrastive_weight * _contrastive(scores, columns, objective)
+    return loss
+
+
+def _contrastive(scores: Tensor, columns: Columns, objective: Objective) -> Tensor:
+    targets, masked = columns.targets.to(scores.device), columns.masked.to(scores.device)
+    return contrastive_loss(scores, targets, masked, objective.temperature)
 
 
 def contrastive_loss(scores: Tensor, targets: Tensor, masked: Tensor, temperature: float) -> Tensor:

@@ -20,6 +20,8 @@ from glane.model.progress import bar
 from glane.store.folders import new_folder
 from glane.types import Ids, Scores
 from glane.vectors import SparseVectors, TermEmbeddings, TokenVectors
+from glane_trainer.processes import Represented
+from glane_trainer.settings import Sparsity
 from glane_trainer.weights import position_limit, read_model, write_tensors
 
 BATCH_TOKENS = 4096
@@ -94,6 +96,36 @@ class Model(nn.Module, Generic[Vectors]):
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
         """Return the weights as they are written, the transformer's under its own names."""
+
+    @abstractmethod
+    def represent(self, batch: Batch, role: Role) -> Represented:
+        """Return what a batch of texts is encoded as, with a gradient: what training learns by.
+
+        Returns:
+            Tensors with one row a text, the batch's own size in the other axes; what a row lacks
+            is 0, or -1 among numbers of terms.
+        """
+
+    @abstractmethod
+    def rankings(self, queries: Represented, documents: Represented) -> dict[str, Tensor]:
+        """Return the scores that are to rank, each of shape (n_queries, n_documents), by name.
+
+        Args:
+            queries: From `represent`, one row each.
+            documents: Likewise.
+
+        Returns:
+            The names are those by which the part of the loss is told; the main one's is empty.
+        """
+
+    def pressures(
+        self,
+        queries: Represented,
+        documents: Represented,
+        sparsity: Sparsity,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted regularisers of a batch, a scalar, and what is told of it."""
+        return documents[0].new_zeros(()), {}
 
     @abstractmethod
     def rows(self, batch: Batch, role: Role) -> list[Any]:

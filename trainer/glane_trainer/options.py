@@ -31,7 +31,7 @@ NUMBERS = {
     "epochs": "times that all of the data is learned from",
     "max-steps": "optimizer steps at most; 0 writes the model untrained",
     "batch-size": "examples learned from at once; the positive of each is a negative of the others",
-    "accumulation": "batches that are added up for one optimizer step",
+    "accumulation": "batches that are one for the loss, encoded one after the other",
     "n-negatives": "negatives of its own that an example brings into a batch, at most",
     "train-document-length": "tokens of a document that training reads, where the model reads "
     "more: fewer are faster",

@@ -9,28 +9,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from glane.model.preparation import TextPreparer
 from glane.store.folders import new_folder
 from glane_trainer import optimization, state
-from glane_trainer.batches import Order, Window
+from glane_trainer.batches import Order
 from glane_trainer.data import TrainingData
 from glane_trainer.devices import DTYPES, available_device, available_precision
 from glane_trainer.evaluation import Evaluator
+from glane_trainer.examples import Example
 from glane_trainer.interrupt import deferred_interrupt
 from glane_trainer.lengths import count_cut
 from glane_trainer.model import Model
+from glane_trainer.processes import launched
 from glane_trainer.report import Result, remark_on, write_report, write_settings
 from glane_trainer.settings import Settings
 from glane_trainer.sparsity import complaint
-from glane_trainer.steps import StepOptions
 from glane_trainer.telling import Steps, stage, tell
-from glane_trainer.windows import Step, learn_window, window_options
+from glane_trainer.virtual import StepOptions, VirtualBatch, learn, virtual_batch
 
 LAST = "last"
 """Folder, inside the finished one, of the weights of the last step where others are kept."""
@@ -48,14 +51,15 @@ class Run:
     """
 
     def __init__(
-        self, model: Model[Any], data: TrainingData, out: Path, settings: Settings, step: Step
+        self, model: Model[Any], data: TrainingData, out: Path, settings: Settings
     ) -> None:
         """Prepare everything that can fail before the first step."""
         data = data.apart(model.preparer)
-        self.model, self.data, self.out, self.settings, self.step = model, data, out, settings, step
+        self.model, self.data, self.out, self.settings = model, data, out, settings
         self.device = torch.device(available_device(settings.device))
         self.precision = available_precision(settings.precision, self.device.type)
-        self.order = Order(data.examples, settings)
+        self.processes = launched(self.device.type)
+        self.order = Order(data.examples, settings, self.processes.number)
         self.n_steps = self.order.epoch_ends[-1]
         if settings.max_steps is not None:
             self.n_steps = min(self.n_steps, settings.max_steps)
@@ -67,9 +71,17 @@ class Run:
                 self.evaluator = Evaluator(data.held_out, settings.eval_queries, settings.seed)
         self.start = self.best = optimization.weights(model)
         self.frozen = optimization.freeze(model.encoder, settings.freeze_layers)
-        model.to(self.device)
+        self.processes.share_weights(model.to(self.device))
         self.optimizer = optimization.make_optimizer(model, settings)
         self.scaler = torch.amp.GradScaler("cuda") if self.precision == "fp16" else None
+        self.options = StepOptions(
+            objective=settings.objective,
+            at_once=settings.batch_size,
+            clip=settings.clip,
+            autocast=DTYPES[self.precision],
+            scaler=self.scaler,
+            processes=self.processes,
+        )
         self.preparer = _shortened(model.preparer, settings.document_length)
         with stage("counting the texts that are longer than is read"):
             self.cut = count_cut(data.examples, model.preparer, settings.document_length)
@@ -77,7 +89,6 @@ class Run:
         self.within_step = False
         self.complaint = ""
         self.began = time.perf_counter()
-        torch.manual_seed(settings.seed)
 
     def finish_steps(self) -> None:
         """Do what is left of the run: evaluate, save and step, each where it is due.
@@ -86,7 +97,7 @@ class Run:
             ValueError: If a step cannot be done; the message says which, and what is on disk.
         """
         tell(self.data.summary())
-        windows_left = self._windows()
+        batches = self._batches()
         done, save_steps = self.progress.step, self.settings.save_steps
         with Steps(self.n_steps, done) as steps:
             while True:
@@ -99,29 +110,29 @@ class Run:
                     self.save()
                 with deferred_interrupt():
                     self.within_step = True
-                    record = self.take_step(next(windows_left))
+                    record = self.take_step(*next(batches))
                     self.within_step = False
                 steps.advance(record)
 
-    def take_step(self, window: Window) -> dict[str, float]:
-        """Step the optimizer once, over the batches of a window, and log it."""
+    def take_step(self, batch: VirtualBatch, n_examples: int) -> dict[str, float]:
+        """Step the optimizer once, and log it; dropout is a function of seed and step."""
         began = time.perf_counter()
-        progress, n_examples = self.progress, sum(len(batch) for batch in window)
-        rate = optimization.set_rates(
-            self.optimizer, progress.step, self.n_steps, self.settings.warm_up
-        )
+        progress, settings = self.progress, self.settings
+        rate = optimization.set_rates(self.optimizer, progress.step, self.n_steps, settings.warm_up)
         self.model.train()
         for module in self.frozen:
             module.eval()
+        sparsity = settings.sparsity.risen(progress.step, self.n_steps)
+        torch.manual_seed(np.random.default_rng([settings.seed, 5, progress.step]).integers(2**62))
         try:
-            parts = window_options(self.model, window, self.data.known, self._options())
-            sums = learn_window(self.step, self.model, self.optimizer, parts)
+            options = replace(self.options, sparsity=sparsity)
+            told = learn(self.model, self.optimizer, batch, options)
         except ValueError as error:
             raise ValueError(f"step {progress.step + 1}: {error}; {self._on_disk()}") from None
         progress.step += 1
-        self._warn(sums)
+        self._warn(told)
         speed = n_examples / (time.perf_counter() - began)
-        record = {**sums, "lr": rate, "examples_per_second": round(speed, 2)}
+        record = {**told, "lr": rate, "examples_per_second": round(speed, 2)}
         progress.log.append({"step": progress.step, **record})
         return record
 
@@ -151,14 +162,15 @@ class Run:
 
     def save(self) -> None:
         """Write what a resume needs."""
+        if not self.processes.is_first:
+            return
         now = time.perf_counter()
         self.progress.seconds += now - self.began
         self.began = now
         if self.scaler is not None:
             self.progress.scaler = self.scaler.state_dict()
         tensors = optimization.optimizer_tensors(self.optimizer)
-        random = state.random_states(self.device)
-        saved = state.State(self.progress, tensors, self.start, self.best, random)
+        saved = state.State(self.progress, tensors, self.start, self.best)
         with deferred_interrupt():
             state.save_state(self.out, self.model, saved)
 
@@ -175,7 +187,6 @@ class Run:
         optimization.restore_optimizer(self.optimizer, saved.optimizer)
         if self.scaler is not None:
             self.scaler.load_state_dict(saved.progress.scaler)
-        state.restore_random(saved.random, self.device)
 
     def stop(self) -> str:
         """Write what a resume needs, after Ctrl-C, and return what to tell the user."""
@@ -244,18 +255,6 @@ class Run:
         saved = (self.out / state.FOLDER).is_dir()
         return "--resume goes on from the last checkpoint" if saved else "nothing was saved"
 
-    def _options(self) -> StepOptions:
-        """Return what all batches of the next step have in common."""
-        settings = self.settings
-        return StepOptions(
-            objective=settings.objective,
-            sparsity=settings.sparsity.risen(self.progress.step, self.n_steps),
-            preparer=self.preparer,
-            clip=settings.clip,
-            autocast=DTYPES[self.precision],
-            scaler=self.scaler,
-        )
-
     def _warn(self, record: dict[str, float]) -> None:
         """Tell of too many or no active terms, once for each change."""
         found = complaint(record, self.model.checkpoint, self.model.encoder.config.vocab_size)
@@ -276,9 +275,27 @@ class Run:
             return True
         return step % every == 0 if every else step in self.order.epoch_ends
 
-    def _windows(self) -> Iterator[Window]:
-        """Yield the windows that are left."""
-        return self.order.windows_from(self.progress.step)
+    def _batches(self) -> Iterator[tuple[VirtualBatch, int]]:
+        """Yield what each step that is left learns from; the next is tokenized meanwhile."""
+        batches = self.order.batches_from(self.progress.step)
+        with ThreadPoolExecutor(1, "tokenizing") as thread:
+            coming = thread.submit(self._next, batches)
+            while (found := coming.result()) is not None:
+                coming = thread.submit(self._next, batches)
+                yield found
+
+    def _next(self, batches: Iterator[list[Example]]) -> tuple[VirtualBatch, int] | None:
+        if (batch := next(batches, None)) is None:
+            return None
+        options = replace(
+            self.options,
+            known=[self.data.known[example.anchor] for example in batch],
+            teacher_scores=[example.teacher_scores for example in batch],
+        )
+        anchor = [example.anchor for example in batch]
+        positive = [example.positive for example in batch]
+        negatives = [example.negatives for example in batch]
+        return virtual_batch(self.preparer, anchor, positive, negatives, options), len(batch)
 
     def _identity(self) -> dict[str, Any]:
         """Return what must be the same in every session of a run."""

@@ -96,8 +96,9 @@ class Settings:
     Attributes:
         epochs: Times through the examples, at least 1.
         max_steps: Optimizer steps at most, at least 0; None for all of the epochs.
-        batch_size: Examples in a batch, at least 1; each brings its negatives.
-        accumulation: Batches behind one optimizer step, at least 1.
+        batch_size: Examples that are encoded at once, at least 1; each brings its negatives.
+        accumulation: Batches of that size behind one optimizer step, at least 1: they are one
+            batch for the loss, in which every document is a negative of every other query.
         learning_rate: Of the encoder, at its highest.
         projection_learning_rate: Of what is new, which begins less well: projection or table.
         weight_decay: Decoupled, as in AdamW.

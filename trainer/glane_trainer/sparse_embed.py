@@ -14,12 +14,14 @@ from transformers import PreTrainedModel
 
 from glane.errors import CheckpointError
 from glane.model.preparation import Batch, Role, TextPreparer
+from glane.model.scoring import sparse_dot
 from glane.postings.term_embeddings import sparse_embed_scores
 from glane.types import Scores
 from glane.vectors import TermEmbeddings
 from glane_trainer.bases.found import Found
 from glane_trainer.bases.starting import found_of, tell_of
 from glane_trainer.mlm import Pieces, bias_name, take_apart
+from glane_trainer.processes import Represented
 from glane_trainer.projection import linear, random_projection
 from glane_trainer.rules import Rules
 from glane_trainer.settings import DIMS
@@ -53,7 +55,7 @@ class SparseEmbed(TermModel[TermEmbeddings]):
     There a vector is not multiplied by w_t and has to learn how much its term matters; here the
     score begins near SPLADE's, as sum of w_t · w_t · (how alike the term's contexts are). Queries
     too have as many terms as the checkpoint says, by weight. And the terms' own score, SPLADE's,
-    is trained beside it with the same weight (see `train_sparse_embed`): search takes its
+    is trained beside it with the same weight (see `rankings`): search takes its
     candidates by that.
 
     Attributes:
@@ -162,6 +164,21 @@ class SparseEmbed(TermModel[TermEmbeddings]):
         """
         input_ids, attention_mask, mask = self.placed(batch)
         return self.term_weights(self.transform(self.hidden(input_ids, attention_mask)), mask)
+
+    def represent(self, batch: Batch, role: Role) -> Represented:
+        """Return the parts of `Embedded`, see `Model.represent`."""
+        return self.embedded(batch, role)
+
+    def rankings(self, queries: Represented, documents: Represented) -> dict[str, Tensor]:
+        """Return the scores by vectors of shared terms, and those by their weights alone.
+
+        Both are learned with the same loss: a search takes its candidates by the weights.
+        """
+        asked, stored = Embedded(*queries), Embedded(*documents)
+        return {
+            "": embed_score_matrix(asked, stored),
+            "sparse_loss": sparse_dot(asked.kept, stored.kept, xp=torch),
+        }
 
     def rows(self, batch: Batch, role: Role) -> list[EmbedRow]:
         """Return terms, weights and vectors of each text."""

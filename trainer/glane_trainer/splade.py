@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self, Unpack
 
@@ -14,12 +15,15 @@ from transformers import PreTrainedModel
 
 from glane.errors import CheckpointError
 from glane.model.preparation import Batch, Role, TextPreparer
+from glane.model.scoring import sparse_dot
 from glane.types import Scores
 from glane.vectors import SparseVectors
 from glane_trainer.bases.found import Found
 from glane_trainer.bases.starting import found_of, tell_of
 from glane_trainer.mlm import Pieces, bias_name, take_apart
+from glane_trainer.processes import Represented
 from glane_trainer.rules import Rules
+from glane_trainer.settings import Sparsity
 from glane_trainer.terms import TermModel, TermRow, join_terms, keep_top, term_rows
 
 
@@ -107,6 +111,24 @@ class Splade(TermModel[SparseVectors]):
             return present.scatter_reduce(1, input_ids, counts, "amax") * table  # (n, n_vocabulary)
         hidden = self.hidden(input_ids, attention_mask)
         return self.term_weights(self.transform(hidden), score_mask)
+
+    def represent(self, batch: Batch, role: Role) -> Represented:
+        """Return the weights of a batch, see `Model.represent`."""
+        return (self.weights(batch, role),)
+
+    def rankings(self, queries: Represented, documents: Represented) -> dict[str, Tensor]:
+        """Return the dot products of the weights that a search has."""
+        asked = keep_top(queries[0], self.n_terms("query"))
+        stored = keep_top(documents[0], self.n_terms("document"))
+        return {"": sparse_dot(asked, stored, xp=torch)}
+
+    def pressures(
+        self, queries: Represented, documents: Represented, sparsity: Sparsity
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the regularisers, see `TermModel.pressures`; a table is not pushed down."""
+        if self.query_weights is not None:
+            sparsity = replace(sparsity, query_weight=0.0)
+        return super().pressures(queries, documents, sparsity)
 
     def query_table(self) -> Tensor:
         """Return the weight of each token in a query of an inference-free model.

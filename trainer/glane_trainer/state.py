@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from glane.errors import CheckpointError
@@ -56,14 +55,12 @@ class State:
         optimizer: Moments and counters, named.
         start: Weights before the first step.
         best: Weights of the best evaluation.
-        random: States of the generators that dropout draws from, uint8, by device.
     """
 
     progress: Progress
     optimizer: dict[str, Tensor]
     start: dict[str, Tensor]
     best: dict[str, Tensor]
-    random: dict[str, Tensor]
 
 
 class Writable(Protocol):
@@ -78,7 +75,7 @@ def save_state(out: Path, model: Writable, state: State) -> None:
     with new_folder(out / FOLDER, overwrite=True) as folder:
         (folder / "model").mkdir()
         model.write(folder / "model")
-        for name in ("optimizer", "start", "best", "random"):
+        for name in ("optimizer", "start", "best"):
             write_tensors(folder / f"{name}.safetensors", getattr(state, name))
         progress = {name: getattr(state.progress, name) for name in Progress.__slots__}
         (folder / "progress.json").write_text(json.dumps(progress) + "\n", encoding="utf-8")
@@ -96,7 +93,7 @@ def load_state(out: Path) -> State:
         progress = Progress(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from None
-    names = ("optimizer", "start", "best", "random")
+    names = ("optimizer", "start", "best")
     return State(progress, *(read_tensors(folder / f"{name}.safetensors") for name in names))
 
 
@@ -110,25 +107,6 @@ def model_folder(out: Path) -> Path:
     if not folder.is_dir():
         raise CheckpointError(f"{str(out)!r} has no interrupted training to resume")
     return folder
-
-
-def random_states(device: torch.device) -> dict[str, Tensor]:
-    """Return the states of torch's generators, as uint8 tensors."""
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    if device.type == "mps":
-        states["mps"] = torch.mps.get_rng_state()
-    return states
-
-
-def restore_random(states: dict[str, Tensor], device: torch.device) -> None:
-    """Put back what `random_states` returned, as far as this device has such generators."""
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"], device)
-    if device.type == "mps" and "mps" in states:
-        torch.mps.set_rng_state(states["mps"])
 
 
 def check_identity(then: dict[str, Any], now: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -21,9 +22,14 @@ SHOWN = ("loss", "lr", "query_terms", "document_terms")
 """What is told of a step, where it was logged."""
 
 
+def is_silent() -> bool:
+    """Return whether another process of the same training tells, or nobody can."""
+    return sys.stderr is None or os.environ.get("RANK", "0") != "0"
+
+
 def tell(line: str) -> None:
     """Write a line to standard error, above a bar that is there."""
-    if sys.stderr is None:
+    if is_silent():
         return
     from tqdm import tqdm  # here, not above: a command that is refused at once needs no bar
 
@@ -64,7 +70,12 @@ class Steps:
         self._next = self._began + DELAY
         columns, rows = room()
         self._bar: Any = tqdm(
-            total=total, initial=done, disable=None, unit="step", ncols=columns, nrows=rows
+            total=total,
+            initial=done,
+            disable=is_silent() or None,
+            unit="step",
+            ncols=columns,
+            nrows=rows,
         )
 
     def __enter__(self) -> Self:

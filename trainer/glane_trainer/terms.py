@@ -21,8 +21,10 @@ from glane_trainer.bases.found import Found
 from glane_trainer.bases.starting import checkpoint_of, masked_of
 from glane_trainer.mlm import Pieces, take_apart, tensors_of
 from glane_trainer.model import Model, Vectors
+from glane_trainer.processes import Represented
 from glane_trainer.rules import Rules
-from glane_trainer.settings import DOCUMENT_TERMS, QUERY_TERMS
+from glane_trainer.settings import DOCUMENT_TERMS, QUERY_TERMS, Sparsity
+from glane_trainer.sparsity import flops, l1
 
 PAIRS = 1 << 15
 """Pairs of a token and a term whose logit is made with its gradient at once: 48 MiB of products
@@ -109,6 +111,30 @@ class TermModel(Model[Vectors]):
         if self.head is None:
             return hidden
         return cast(Tensor, self.head(inputs_embeds=hidden).logits)
+
+    def pressures(
+        self, queries: Represented, documents: Represented, sparsity: Sparsity
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted regularisers of a batch, and what is told of its terms.
+
+        They see all weights, before the lowest are cut: the first part of what is represented.
+
+        Returns:
+            A scalar; and the regularisers without their weights, `query_flops` (or `query_l1`)
+            and `document_flops`, and the mean numbers of active terms of a text, `query_terms` and
+            `document_terms`.
+        """
+        asked, stored = queries[0], documents[0]
+        of_queries = (flops if sparsity.query_regulariser == "flops" else l1)(asked.mean(0))
+        of_documents = flops(stored.mean(0))
+        told = {
+            f"query_{sparsity.query_regulariser}": of_queries.detach(),
+            "document_flops": of_documents.detach(),
+            "query_terms": (asked.detach() > 0).sum(-1).float().mean(),
+            "document_terms": (stored.detach() > 0).sum(-1).float().mean(),
+        }
+        weight = sparsity.query_weight
+        return weight * of_queries + sparsity.document_weight * of_documents, told
 
     @abstractmethod
     def weights(self, batch: Batch, role: Role) -> Tensor:

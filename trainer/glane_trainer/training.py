@@ -5,23 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from glane.model.checkpoint import Kind
 from glane.store.folders import check_new
 from glane_trainer.data import TrainingData
 from glane_trainer.model import Model
 from glane_trainer.report import Result
 from glane_trainer.run import Run
 from glane_trainer.settings import DEFAULTS, Settings
-from glane_trainer.sparse_steps import train_sparse_embed, train_splade
-from glane_trainer.steps import train_colbert
-from glane_trainer.windows import Step
-
-STEPS: dict[Kind, Step] = {
-    "colbert": train_colbert,
-    "splade": train_splade,
-    "sparse-embed": train_sparse_embed,
-}
-"""How each kind of model learns from a batch."""
 
 Mode = Literal["new", "overwrite", "resume"]
 
@@ -32,7 +21,6 @@ def train(
     out: str | Path,
     settings: Settings | None = None,
     mode: Mode = "new",
-    step: Step | None = None,
 ) -> Result:
     """Train a model and write the best of what was measured, its log and a picture of it.
 
@@ -42,7 +30,6 @@ def train(
         out: Folder to write; until the end it holds only what a resume needs, or what it held.
         settings: How to train; by default as `DEFAULTS` says for the kind of model.
         mode: Whether the folder must be new, may be replaced, or holds what to continue.
-        step: The step function, by default that of this kind of model.
 
     Returns:
         What was done; `model` then has the weights that were written, in evaluation mode.
@@ -57,8 +44,7 @@ def train(
     """
     if mode != "resume":
         check_new(out, overwrite=mode == "overwrite")
-    kind = model.checkpoint.kind
-    run = Run(model, data, Path(out), settings or DEFAULTS[kind], step or STEPS[kind])
+    run = Run(model, data, Path(out), settings or DEFAULTS[model.checkpoint.kind])
     if mode == "resume":
         run.restore()
     try:

@@ -1,0 +1,17 @@
+"""`python -m glane_trainer`: `glane train`, as `accelerate launch -m` can start it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from glane.commands.main import main
+
+if __name__ == "__main__":
+    arguments = ["train", *sys.argv[1:]]
+    if os.environ.get("RANK", "0") == "0":
+        sys.exit(main(arguments))
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # one process tells
+        sys.exit(main(arguments))
