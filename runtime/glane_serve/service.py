@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from threading import Barrier
 from typing import Any, Self, TypeVar
 
 from glane.errors import GlaneError
@@ -58,8 +59,8 @@ class Service:
         if settings.index is not None:
             self.search = Search.load(settings.index, threads=1)
         self._take_models()
-        self._warm()
         self._computing = ThreadPoolExecutor(settings.threads, "computing")
+        self._warm(settings.threads)
         self._refreshing: asyncio.Task[None] | None = None
 
     def _take_models(self) -> None:
@@ -82,12 +83,20 @@ class Service:
         """Return whether texts are not reranked by the model of a stage yet."""
         return self._reranker is None or self._reranker.stage.encoder is not stage.encoder
 
-    def _warm(self) -> None:
-        """Load models and caches now, not at the first request."""
-        if self.search is not None:
-            self.search.search([WARMING], k=1)
-        for model in self.models.values():
-            model.encode_queries([WARMING])
+    def _warm(self, n_threads: int) -> None:
+        """Load models and caches now, and what each thread needs, not at the first requests."""
+        together = Barrier(n_threads)
+
+        def warm(number: int) -> None:
+            together.wait()  # so that no thread does it twice
+            if self.search is not None:
+                keys = self.search.search([f"{WARMING} {number}"]).ids[0]
+                if self.search.kept is not None:
+                    self.search.excerpts(WARMING, keys)
+            for model in self.models.values():
+                model.encode_queries([f"{WARMING} {number}"])
+
+        list(self._computing.map(warm, range(n_threads)))
 
     async def __aenter__(self) -> Self:
         """Begin to write and to refresh."""

@@ -27,7 +27,8 @@ def test_the_last_queries_are_kept_and_the_oldest_is_forgotten_first() -> None:
     model, recent = Model(), Recent[TokenVectors]()
     for number in range(KEPT):
         recent.of(str(number), model)
-    assert float(recent.of("0", model).values[0, 0]) == 0 and len(model.encoded) == KEPT
+    assert float(recent.of("0", model).values[0, 0]) == 0
+    assert len(model.encoded) == KEPT
     recent.of("new", lambda _: model("99"))  # forgets 1: 0 was asked for again
     recent.of("0", model)
     assert len(model.encoded) == KEPT + 1

@@ -60,9 +60,7 @@ class Excerpts:
     within it the piece that holds most of the query's terms.
     """
 
-    def __init__(
-        self, collection: Collection, query: str, on: Sequence[str], numbers: Ids
-    ) -> None:
+    def __init__(self, collection: Collection, query: str, on: Sequence[str], numbers: Ids) -> None:
         """Find out what is looked for, and the best passages.
 
         Args:
@@ -111,8 +109,8 @@ def _best_passages(collection: Collection, query: str, numbers: Ids) -> dict[int
     if any(len(each) > 1 for each in spans):
         _, places = parted.best(parted.encode_queries([query]), rising)
     pairs = zip(spans, places.tolist(), strict=True)
-    pieces = (each[place].tolist() for each, place in pairs)
-    return {number: (first, last) for number, (first, last) in zip(rising.tolist(), pieces)}
+    pieces = [(int(first), int(last)) for first, last in (each[place] for each, place in pairs)]
+    return dict(zip(rising.tolist(), pieces, strict=True))
 
 
 def _window(text: str, places: Sequence[Place], first: int, last: int) -> Piece:
