@@ -10,7 +10,6 @@ Usage: python benchmarks/scifact.py --data SCIFACT --base ENCODER --out DIR [--s
 
 import argparse
 import json
-import math
 import platform
 import shlex
 import statistics
@@ -19,6 +18,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from glane.evaluation.paired import compare
 
 PRECISIONS = {"int8": "int8", "fp32": "none"}
 """What `glane export --quantize` calls them."""
@@ -108,17 +109,17 @@ def show(rows: dict[str, dict[str, Any]], names: list[str], precisions: list[str
         print(f"fine-tuned, fused, {precision}: mean of {len(fused)} seeds {means[precision]:.4f}")
     if len(means) == 2:
         print(f"fp32 minus int8: {means['fp32'] - means['int8']:.4f}")
-    start = rows[f"untrained {precisions[0]} fused"]["per_query"]
+    start = rows[f"untrained {precisions[0]} fused"]["per_query"]["ndcg@10"]
     for name in names[1:]:
-        print(f"{name}: {paired(rows[f'{name} {precisions[0]} fused']['per_query'], start)}")
+        values = rows[f"{name} {precisions[0]} fused"]["per_query"]["ndcg@10"]
+        print(f"{name}: {paired(values, start)}")
 
 
 def paired(values: dict[str, float], others: dict[str, float]) -> str:
-    """Return mean difference, its standard error, and the two-sided p of the paired t-test."""
-    gaps = [values[query] - others[query] for query in others]
-    error = statistics.stdev(gaps) / math.sqrt(len(gaps))
-    p = math.erfc(abs(statistics.mean(gaps)) / error / math.sqrt(2)) if error else 1.0
-    return f"{statistics.mean(gaps):+.4f} over the untrained, standard error {error:.4f}, p {p:.3f}"
+    """Return the mean difference, its 95 % interval and its p value."""
+    found = compare([others[query] for query in others], [values[query] for query in others])
+    limits = f"{found.low:+.4f} to {found.high:+.4f}"
+    return f"{found.difference:+.4f} over the untrained ({limits}), p {found.p_value:.2g}"
 
 
 if __name__ == "__main__":

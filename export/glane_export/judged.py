@@ -180,4 +180,4 @@ def _ndcg(part: Part, model: Neural[Any, Any]) -> dict[str, float]:
         row = rows[query][:k]
         return Results([[part.ids[int(hit["id"])] for hit in row]], [[hit["score"] for hit in row]])
 
-    return evaluate(answer, dataset, ["ndcg@10"]).per_query
+    return evaluate(answer, dataset, ["ndcg@10"]).per_query["ndcg@10"]

@@ -41,7 +41,10 @@ def test_metrics_are_means_over_the_judged_queries() -> None:
     result = evaluate(answer, judged, ["hits@1", "hits@2"])
     assert result.metrics == {"hits@1": pytest.approx(1 / 3), "hits@2": pytest.approx(1)}
     assert result.rankings == {"q1": ["b", "a"], "q2": ["x", "c"], "q3": []}
-    assert result.per_query == {}
+    assert result.per_query == {
+        "hits@1": {"q1": 1, "q2": 0, "q3": 0},
+        "hits@2": {"q1": 2, "q2": 1, "q3": 0},
+    }
     assert result.seconds >= 0
     assert 0 <= result.latency_ms["p50"] <= result.latency_ms["p95"]
 
@@ -99,7 +102,7 @@ def test_queries_without_an_answer_are_left_out_of_the_means() -> None:
     assert result.metrics["ndcg@10"] == alone.metrics["ndcg@10"] > 0
     assert (result.metrics["hits@1"], result.metrics["recall@5"]) == (1, 0.5)
     assert result.n_without_relevant == 3
-    assert list(result.per_query) == ["q1"]
+    assert [list(values) for values in result.per_query.values()] == [["q1"]] * 3
     assert list(result.rankings) == ["q1", "q2", "q3", "q4"]
 
 
@@ -152,7 +155,8 @@ def test_ndcg_and_its_like_by_hand() -> None:
 
     best = gain(3, 2, 1)
     per_query = {"q1": gain(1, 0, 3, 0, 2) / best, "q2": gain(0, 1), "q3": 0.0}
-    assert result.per_query == pytest.approx(per_query)
+    assert list(result.per_query) == metrics
+    assert result.per_query["ndcg@10"] == pytest.approx(per_query)
     assert result.metrics == pytest.approx(
         {
             "ndcg@10": sum(per_query.values()) / 3,

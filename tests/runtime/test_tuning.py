@@ -77,7 +77,7 @@ def test_what_a_setting_gives_is_what_a_search_with_it_is_measured_to_give(
         ["ndcg@10"],
     )
     assert data.is_query("q0")
-    assert values[0] == pytest.approx(list(wanted.per_query.values()), abs=1e-9)
+    assert values[0] == pytest.approx(list(wanted.per_query["ndcg@10"].values()), abs=1e-9)
 
 
 def test_the_default_is_first_and_no_setting_appears_twice() -> None:

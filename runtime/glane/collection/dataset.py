@@ -87,7 +87,7 @@ def read_beir(
 
 
 def read_collection(
-    queries: str | Path,
+    queries: str | Path | None,
     qrels: str | Path,
     documents: str | Path | None = None,
     key: str = "_id",
@@ -100,7 +100,8 @@ def read_collection(
 
     Args:
         queries: In a layout that `Rows` reads, with one of `QUERY_IDS` and of `QUERY_TEXTS`, or as
-            MS MARCO has them, id and text without a header.
+            MS MARCO has them, id and text without a header; None reads no text, and takes every
+            query that is judged.
         qrels: In a layout that `read_judgements` reads.
         documents: In a layout that `document_rows` reads; None reads none.
         key: Field of a document's id, a nested one by dots.
@@ -111,7 +112,9 @@ def read_collection(
         ValueError: As `read_beir`.
     """
     judged, n_contradicting = read_judgements(qrels)
-    texts = _queries(Rows(queries, ("_id", "text")))
+    texts = dict.fromkeys(judged, "")
+    if queries is not None:
+        texts = _queries(Rows(queries, ("_id", "text")))
     judgements = {id: grades for id, grades in judged.items() if id in texts}
     if not judgements:
         raise ValueError(

@@ -16,7 +16,7 @@ Run = dict[str, list[tuple[str, float]]]
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 
 
-def read_run(path: str | Path) -> Run:
+def read_run(path: str | Path | Rows) -> Run:
     """Read lines of `query Q0 document rank score name`, with white space between them.
 
     Documents are ordered as trec_eval orders them: by score as float32, equal scores by falling
@@ -27,7 +27,7 @@ def read_run(path: str | Path) -> Run:
         ValueError: If a line is malformed, a document appears twice for a query, or there is no
             line; the message names file and line.
     """
-    rows = Rows(path)
+    rows = path if isinstance(path, Rows) else Rows(path)
     scores: dict[str, dict[str, float]] = {}
     for number, line in rows.lines():
         place = rows.place(number)

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from glane.collection.dataset import Dataset
-from glane.collection.runs import read_run
+from glane.collection.rows import Rows
 from glane.commands.fusing import add_fusion_arguments, fusion_of, told_ranking
 from glane.commands.judged import (
     add_collection_arguments,
@@ -15,6 +15,7 @@ from glane.commands.judged import (
     names_of,
     read_judged,
 )
+from glane.commands.per_query import measure_run
 from glane.commands.rankings import evaluate_rankings, ranking_rows, rounded
 from glane.commands.run_file import check_run, write_run
 from glane.commands.stages import (
@@ -33,7 +34,6 @@ from glane.evaluation.measures import (
     DEFAULT_METRICS,
     Evaluation,
     check_library,
-    evaluate_run,
     parse_metrics,
 )
 from glane.model.progress import telling
@@ -56,7 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metrics", default=",".join(DEFAULT_METRICS), help=f"default {','.join(DEFAULT_METRICS)}"
     )
     parser.add_argument("--run", metavar="FILE", help="write the rankings in TREC's format")
-    parser.add_argument("--per-query", action="store_true", help="NDCG@10 of each query in --json")
+    parser.add_argument(
+        "--per-query",
+        action="store_true",
+        help="every metric of each query in --json, for `glane compare`",
+    )
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -68,7 +72,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         **names_of(arguments),
         **told,
-        **_counts(dataset, evaluation),
+        **counts_of(dataset, evaluation),
         "metrics": rounded(evaluation.metrics),
         **({"per_query": evaluation.per_query} if arguments.per_query else {}),
     }
@@ -115,20 +119,18 @@ def _measure_run(arguments: argparse.Namespace, metrics: list[str]) -> Measured:
     check_library(metrics)
     with telling("reading the collection"):
         dataset = read_judged(arguments, None)
-        ranked = read_run(arguments.from_run)
-    if not ranked.keys() & dataset.queries.keys():
-        raise ValueError(f"--from-run: {arguments.from_run!r} ranks for none of the judged queries")
+    system, evaluation = measure_run(Rows(arguments.from_run), dataset, metrics)
     told = {
         "from_run": arguments.from_run,
         "retriever": None,
         "reranker": None,
-        "n_unranked": len(dataset.queries.keys() - ranked.keys()),
-        "n_unjudged": len(ranked.keys() - dataset.queries.keys()),
+        "n_unranked": system.told["n_unranked"],
+        "n_unjudged": system.told["n_unjudged"],
         "n_documents": len(dataset.corpus),
         "stages": {},
         "versions": versions(),
     }
-    return dataset, evaluate_run(ranked, dataset, metrics), told
+    return dataset, evaluation, told
 
 
 def show(result: dict[str, Any]) -> str:
@@ -181,7 +183,8 @@ def _remarks(result: dict[str, Any]) -> list[str]:
     return told
 
 
-def _counts(dataset: Dataset, evaluation: Evaluation) -> dict[str, int]:
+def counts_of(dataset: Dataset, evaluation: Evaluation) -> dict[str, int]:
+    """Return what is told of a collection, by the names of `REMARKS`."""
     return {
         "n_queries": len(dataset.queries),
         "n_unknown_queries": dataset.n_unknown_queries,
@@ -201,12 +204,9 @@ def _check(arguments: argparse.Namespace) -> None:
     given = [name for name in WAYS if getattr(arguments, name) is not None]
     if len(given) != 1:
         raise UsageError("pass either --retriever or --index, or --from-run")
-    metrics = arguments.metrics.split(",")
     with as_usage("--metrics: "):
-        parse_metrics(metrics)
-    if arguments.per_query and "ndcg@10" not in metrics:
-        raise UsageError("--per-query needs ndcg@10 among --metrics")
-    check_collection(arguments)
+        parse_metrics(arguments.metrics.split(","))
+    check_collection(arguments, [] if arguments.from_run is None else [arguments.from_run])
     if arguments.retriever:
         return check_stages(arguments)
     refuse_stages(arguments)

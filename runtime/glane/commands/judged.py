@@ -38,10 +38,12 @@ def add_collection_arguments(parser: argparse.ArgumentParser, split: str = "test
     group.add_argument(
         "--documents",
         metavar="FILE",
-        help="in place of --dataset, as in `glane index`; with --index or --from-run not needed",
+        help="in place of --dataset, as in `glane index`; with an index or a run not needed",
     )
     group.add_argument(
-        "--queries", metavar="FILE", help="with fields _id or id, and text, query or question"
+        "--queries",
+        metavar="FILE",
+        help="with fields _id or id, and text, query or question; with a run not needed",
     )
     group.add_argument(
         "--qrels", metavar="FILE", help="judgements: query, document, grade, or TREC's four columns"
@@ -49,8 +51,13 @@ def add_collection_arguments(parser: argparse.ArgumentParser, split: str = "test
     add_field_arguments(group)
 
 
-def check_collection(arguments: argparse.Namespace) -> None:
+def check_collection(arguments: argparse.Namespace, runs: Sequence[str] = ()) -> None:
     """Refuse what is wrong with the options before anything is read.
+
+    Args:
+        arguments: Of the command.
+        runs: Files of rankings, if such are measured; they need no text of queries unless there are
+            documents, which may be the queries themselves.
 
     Raises:
         UsageError: If options are wrong, or do not go together.
@@ -63,9 +70,10 @@ def check_collection(arguments: argparse.Namespace) -> None:
             raise UsageError("pass --dataset, or --documents, --queries and --qrels")
         if arguments.split is not None:
             raise UsageError("--split is of --dataset; name the file of judgements with --qrels")
-        check_files(arguments, FILES if arguments.retriever else FILES[1:])
+        alone = runs and arguments.documents is None and arguments.queries is None
+        check_files(arguments, FILES[2:] if alone else FILES if arguments.retriever else FILES[1:])
     inputs = [getattr(arguments, name) for name in given]
-    if arguments.from_run == STANDARD_INPUT and STANDARD_INPUT in inputs:
+    if [*runs, *inputs].count(STANDARD_INPUT) > 1:
         raise UsageError(ONE_INPUT)
     fields_of(arguments)
 

@@ -26,6 +26,7 @@ LIGHT = {
     "restore": "let an index be what a backup of it holds",
     "search": "search an index",
     "evaluate": "measure a retriever, and a reranker, on a collection with judgements",
+    "compare": "say whether one system is better than another, by how much, and how sure that is",
     "tune": "choose an index's settings by judged queries, and write them into it",
     "info": "say what a checkpoint, a model or an index is",
 }

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true", help="show what would be chosen, and write nothing"
     )
     add_wait_argument(parser)
-    parser.set_defaults(retriever=None, from_run=None)
+    parser.set_defaults(retriever=None)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

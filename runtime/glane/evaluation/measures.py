@@ -37,7 +37,7 @@ class Evaluation(NamedTuple):
 
     Attributes:
         metrics: Mean over the queries that have a relevant document, by name.
-        per_query: NDCG@10 of each of these, for paired tests; empty where it was not asked for.
+        per_query: The value of each of these, by metric and query, for paired comparisons.
         rankings: Document ids of each query, best first, at most the largest cut-off.
         seconds: Time of all queries.
         latency_ms: Time of one query, one at a time.
@@ -48,7 +48,7 @@ class Evaluation(NamedTuple):
     """
 
     metrics: dict[str, float]
-    per_query: dict[str, float]
+    per_query: dict[str, dict[str, float]]
     rankings: dict[str, list[str]]
     seconds: float
     latency_ms: Latency
@@ -135,7 +135,7 @@ def _evaluation(
     }
     return Evaluation(
         {metric: float(np.mean(list(values.values()))) for metric, values in measured.items()},
-        measured.get("ndcg@10", {}),
+        measured,
         rankings,
         sum(times),
         _latency(times),
