@@ -47,7 +47,7 @@ def decoded(file: BinaryIO, name: str) -> Iterator[str]:
             text = decoder.decode(data, final=not data)
         except UnicodeDecodeError as error:
             line += error.object[: error.start].count(b"\n")
-            raise ValueError(f"{name}, line {line}: {_not_text(error)}") from None
+            raise ValueError(f"{name}, line {line}: {not_text(error)}") from None
         if returns is None and text:
             returns = "\r" in text[:-1] and "\n" not in text
         if returns:
@@ -105,7 +105,8 @@ def lines(texts: Iterator[str], name: str) -> Iterator[str]:
         yield "".join(rest)
 
 
-def _not_text(error: UnicodeDecodeError) -> str:
+def not_text(error: UnicodeDecodeError) -> str:
+    """Return what is wrong with a byte, and what to do."""
     byte = error.object[error.start]
     if error.encoding != "utf-8":
         return f"not {error.encoding.upper()}: {error.reason}"

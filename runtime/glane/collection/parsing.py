@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from glane.collection.decoding import BLOCK, LONGEST, lines
 from glane.collection.messages import Place
 
 Record = dict[str, Any]
+
+Array = Callable[[list[Any]], Record]
+"""Makes a record of a JSON array, or raises a `ValueError` that names no place."""
 
 SPACE = re.compile(r"[ \t\n\r]*")
 
@@ -20,19 +23,38 @@ TAIL = 16
 DECODER = json.JSONDecoder()
 
 
-def read_lines(texts: Iterator[str], name: str, place: Place) -> Iterator[tuple[int, Record]]:
+def read_lines(
+    texts: Iterator[str], name: str, place: Place, array: Array | None = None
+) -> Iterator[tuple[int, Record]]:
     """Yield the number and the object of each line that is not blank.
+
+    Args:
+        texts: The text.
+        name: How messages call the file.
+        place: How they call a line.
+        array: Makes a record of a line that is an array; None refuses it.
 
     Raises:
         ValueError: If a line is not a JSON object.
     """
     for number, line in enumerate(lines(texts, name), 1):
         if text := line.strip():
-            yield number, _object(_parsed(text, place(number)), place(number))
+            try:
+                record = record_of(text, array)
+            except ValueError as error:
+                raise ValueError(f"{place(number)}: {error}") from None
+            yield number, record
 
 
-def read_array(texts: Iterator[str], place: Place) -> Iterator[tuple[int, Record]]:
+def read_array(
+    texts: Iterator[str], place: Place, array: Array | None = None
+) -> Iterator[tuple[int, Record]]:
     """Yield the line and the object of each element of an array.
+
+    Args:
+        texts: The text.
+        place: How messages call a line.
+        array: Makes a record of an element that is an array; None refuses it.
 
     Raises:
         ValueError: If it is not JSON, an element is not an object, or something follows the array.
@@ -42,16 +64,45 @@ def read_array(texts: Iterator[str], place: Place) -> Iterator[tuple[int, Record
     if scanner.peek() == "]":
         scanner.skip("]")
     else:
-        yield from _elements(scanner, place)
+        yield from _elements(scanner, place, array)
     if scanner.peek():
         raise ValueError(f"{place(scanner.line)}: not JSON: something follows the array")
 
 
-def _elements(scanner: _Scanner, place: Place) -> Iterator[tuple[int, Record]]:
+def record_of(text: str, array: Array | None = None) -> Record:
+    """Return the object that a line is.
+
+    Args:
+        text: Not blank.
+        array: Makes a record of an array; None refuses it.
+
+    Raises:
+        ValueError: If it is not JSON, or no object; the message names no place.
+    """
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        hint = ""
+        if text.lstrip()[0] == "{" and error.pos >= len(text):
+            hint = "; each object must be on one line (`jq -c . FILE`), or in an array"
+        raise ValueError(f"not JSON: {error}{hint}") from None
+    except RecursionError as error:
+        raise ValueError(f"not JSON: {error}") from None
+    return value if type(value) is dict else _made(value, array)
+
+
+def _elements(
+    scanner: _Scanner, place: Place, array: Array | None
+) -> Iterator[tuple[int, Record]]:
     while True:
         scanner.peek()
         number = scanner.line
-        yield number, _object(scanner.element(), place(number))
+        value = scanner.element()
+        try:
+            record = _made(value, array)
+        except ValueError as error:
+            raise ValueError(f"{place(number)}: {error}") from None
+        yield number, record
         if scanner.peek() == "]":
             return scanner.skip("]")
         scanner.skip(",")
@@ -139,19 +190,10 @@ class _Scanner:
         return n_read > 0
 
 
-def _parsed(text: str, place: str) -> Any:  # noqa: ANN401 (parsed JSON)
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        hint = ""
-        if text[0] == "{" and error.pos >= len(text):
-            hint = "; each object must be on one line (`jq -c . FILE`), or in an array"
-        raise ValueError(f"{place}: not JSON: {error}{hint}") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place}: not JSON: {error}") from None
-
-
-def _object(value: Any, place: str) -> Record:  # noqa: ANN401 (parsed JSON)
+def _made(value: Any, array: Array | None) -> Record:  # noqa: ANN401 (parsed JSON)
+    """Return an object as it is, and an array as a record where that can be made."""
+    if array is not None and isinstance(value, list):
+        return array(value)
     if not isinstance(value, dict):
-        raise ValueError(f"{place}: must be an object, got {type(value).__name__}")
+        raise ValueError(f"must be an object, got {type(value).__name__}")
     return value

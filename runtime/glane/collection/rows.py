@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from glane.collection.decoding import ahead, decoded, lines
+from glane.collection.decoding import HEAD, ahead, decoded, lines
 from glane.collection.layouts import PARQUET, Layout, find_layout, suffix_of
 from glane.collection.parquet import read_parquet
-from glane.collection.parsing import read_array, read_lines
+from glane.collection.parsing import Array, read_array, read_lines
 from glane.collection.source import Source
 from glane.collection.tables import find_dialect, read_table
 
@@ -26,7 +27,9 @@ class Rows:
     or without .gz, and the content fits; else the content does. `docs/files.md` has the rules.
 
     Attributes:
+        path: As it was given.
         name: How messages call the file.
+        array: Makes a record of a JSON array, or None.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -37,7 +40,11 @@ class Rows:
     """
 
     def __init__(
-        self, path: str | Path, columns: Sequence[str] = (), *others: Sequence[str]
+        self,
+        path: str | Path,
+        columns: Sequence[str] = (),
+        *others: Sequence[str],
+        array: Array | None = None,
     ) -> None:
         """Take a file; nothing is opened yet.
 
@@ -48,11 +55,13 @@ class Rows:
                 many, none of them is in its first row, and that has more than words without
                 digits. Quotes are then characters like others.
             others: Names for tables of other widths, likewise.
+            array: Makes a record of a JSON array where an object is expected; None refuses it.
         """
         self._source = Source(path)
         self._columns = [each for each in (columns, *others) if each]
+        self.array = array
         self._unit = "line"
-        self.name = self._source.name
+        self.path, self.name = self._source.path, self._source.name
 
     def __iter__(self) -> Iterator[tuple[int, Record]]:
         """Yield the line where each record begins, from 1, and the record; of Parquet the row.
@@ -99,15 +108,39 @@ class Rows:
             head, _, is_all = ahead(decoded(file, self.name))
             return self._layout(head, is_all) if head.strip() else None
 
+    def begin_of_lines(self) -> int | None:
+        """Return the byte at which the lines begin where they are the file's own, else None.
+
+        They are its own where the file can be read again, is not packed, and is UTF-8 with one JSON
+        value in each line, which a line feed ends.
+
+        Raises:
+            OSError: If the file is missing, a folder, or not readable.
+            ValueError: If it is not text, or of a kind that is not read.
+        """
+        with self._source.open() as file, self._source.unpacking():
+            if not self._source.is_plain or _is_parquet(file):
+                return None
+            marked = file.read(len(BOM_UTF8)) == BOM_UTF8
+            file.seek(0)
+            begin = len(BOM_UTF8) if marked else 0
+            head, _, is_all = ahead(decoded(file, self.name))
+            if not head.strip() or self._layout(head, is_all) != "lines":
+                return None
+            file.seek(begin)
+            raw = file.read(HEAD)
+            is_own = raw.startswith(head[:100].encode("utf-8", "surrogatepass"))
+            return begin if is_own and (b"\n" in raw or b"\r" not in raw) else None
+
     def _read_text(self, file: BinaryIO) -> Iterator[tuple[int, Record]]:
         head, texts, is_all = ahead(decoded(file, self.name))
         if not head.strip():
             return
         layout = self._layout(head, is_all)
         if layout == "lines":
-            yield from read_lines(texts, self.name, self.place)
+            yield from read_lines(texts, self.name, self.place, self.array)
         elif layout == "array":
-            yield from read_array(texts, self.place)
+            yield from read_array(texts, self.place, self.array)
         else:
             self._check_table(head, is_all)
             yield from read_table(texts, self.place, self.name, self._columns)

@@ -43,12 +43,14 @@ class Source:
     Attributes:
         path: As it was given.
         name: How messages call it.
+        is_plain: Whether the file, once it was opened, can be read again and is not packed.
     """
 
     def __init__(self, path: str | Path) -> None:
         """Take a path, "-" for standard input; nothing is opened yet."""
         self.path = str(path)
         self.name = "standard input" if self.path == STANDARD_INPUT else repr(self.path)
+        self.is_plain = False
         self._copy: int | None = None
 
     @contextmanager
@@ -61,6 +63,7 @@ class Source:
         """
         with self._open() as file, self.unpacking():
             packed = _head(file).startswith(GZIP)
+            self.is_plain = self._copy is None and not packed
             with cast(BinaryIO, gzip.GzipFile(fileobj=file)) if packed else file as plain:
                 self._refuse_others(_head(plain))
                 yield plain

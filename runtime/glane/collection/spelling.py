@@ -12,6 +12,17 @@ from glane.model.preparation import clean
 DROPPED = frozenset({"Mn", "Cc", "Cf", "Cn", "Co", "Cs", "Zs", "Zl", "Zp"})
 """Categories that a spelling is compared without: accents, invisible characters, white space."""
 
+
+class _Kept(dict[int, int | None]):
+    """What `str.translate` makes of a character: itself, or nothing; each is looked up once."""
+
+    def __missing__(self, code: int) -> int | None:
+        self[code] = None if unicodedata.category(chr(code)) in DROPPED else code
+        return self[code]
+
+
+KEPT = _Kept()
+
 ENDS = ".,;:!?\u3002\u3001\u061f\u00bf\u00a1\"'`()[]-"
 """Punctuation that does not count at either end of a query: it seldom changes what is asked."""
 
@@ -28,7 +39,7 @@ def spelling(text: str) -> str:
     """
     folded = unicodedata.normalize("NFKD", clean(text)).casefold()
     folded = unicodedata.normalize("NFKD", folded)
-    kept = "".join(c for c in folded if unicodedata.category(c) not in DROPPED)
+    kept = folded.translate(KEPT)
     return kept.strip(ENDS) or kept
 
 
