@@ -10,21 +10,38 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from glane.collection.fields import look_up
+from glane.collection.fields import join_fields, look_up
 from glane.collection.rows import Rows
 
 NAMES = {
     "anchor": ("anchor", "query", "question"),
-    "positive": ("positive", "positives", "pos", "answer", "document", "passage"),
-    "negatives": ("negative", "negatives", "neg", "hard_negative", "hard_negatives"),
+    "positive": (
+        *("positive", "positives", "pos", "answer", "document", "passage"),
+        *("positive_passages", "positive_ctxs"),
+    ),
+    "negatives": (
+        *("negative", "negatives", "neg", "hard_negative", "hard_negatives"),
+        *("negative_passages", "hard_negative_ctxs"),
+    ),
 }
 """What fields are called where nobody says it; upper and lower case are alike."""
 
-LISTS = frozenset({"positives", "pos", "negatives", "neg", "hard_negatives"})
+LISTS = frozenset(
+    {
+        *("positives", "pos", "positive_passages", "positive_ctxs"),
+        *("negatives", "neg", "hard_negatives", "negative_passages", "hard_negative_ctxs"),
+    }
+)
 """Those that hold a list of texts; in a cell, which is text, it is written as JSON."""
 
 NUMBERED = re.compile(r"(?:hard_)?neg(?:ative)?_?[0-9]+")
 """Names of fields that hold one negative each, as in `negative_1`."""
+
+FIELDS = ("title", "text")
+"""What is read of a passage that is an object."""
+
+ZERO = ("0", "0.0", "False", "false")
+"""Labels of pairs that do not match."""
 
 NUMBER = re.compile(r"\s*[+-]?[0-9]+(?:\.[0-9]+)?\s*")
 
@@ -65,6 +82,65 @@ class Pair(NamedTuple):
     record: Mapping[str, Any]
 
 
+class Reader:
+    """Makes pairs of the records of a file, and watches what only all of them can show."""
+
+    def __init__(self, name: str, fields: Fields) -> None:
+        """Begin a file.
+
+        Args:
+            name: How messages call it.
+            fields: Which fields to read.
+        """
+        self._name, self._fields = name, fields
+        self._roles: dict[tuple[str, ...], _Roles] = {}
+        self._numbers = {"anchor", "positive"}
+        self._n_negatives = 0
+        self._last: Mapping[str, Any] = {}
+
+    def pair(self, record: Mapping[str, Any]) -> Pair:
+        """Return the pair that a record is; it has no place.
+
+        Raises:
+            ValueError: If a field is missing, one of several, empty, or no text; the message names
+                the field.
+        """
+        names = tuple(record)
+        roles = self._roles.get(names)
+        if roles is None:
+            roles = self._roles[names] = _found(names, self._fields)
+        pair = _pair(record, roles)
+        self._last = record
+        self._n_negatives += len(pair.negatives)
+        if self._numbers:
+            texts = (("anchor", pair.anchor), *(("positive", text) for text in pair.positives))
+            self._numbers -= {role for role, text in texts if not NUMBER.fullmatch(text)}
+        return pair
+
+    def finish(self) -> None:
+        """Refuse a file by all of its records.
+
+        Raises:
+            ValueError: If all values of a field are numbers, or negatives were named that no record
+                has.
+        """
+        if self._last and self._numbers:
+            raise ValueError(
+                f"{self._name}: every {min(self._numbers)} is a number; expected texts, and not "
+                "their ids, unless --queries and --documents name the files of the texts"
+            )
+        if self._fields.negatives and self._last and not self._n_negatives:
+            raise ValueError(
+                f"{self._name}: no record has negatives in the field {self._fields.negatives!r} "
+                f"that --negatives names; the last has the fields {list(self._last)}"
+            )
+
+
+def pair_rows(path: str | Path, fields: Fields = Fields()) -> Rows:
+    """Return the rows of a file of pairs: tables without a header have the columns `HEADERLESS`."""
+    return Rows(path) if fields.anchor or fields.positive else Rows(path, *HEADERLESS)
+
+
 def read_pairs(path: str | Path, fields: Fields = Fields()) -> Iterator[Pair]:
     """Yield the pairs and triples of a file in their order.
 
@@ -77,51 +153,37 @@ def read_pairs(path: str | Path, fields: Fields = Fields()) -> Iterator[Pair]:
         ValueError: If a field is missing, one of several, empty, or no text; the message names
             file, line and field. If all of its values are numbers.
     """
-    rows = Rows(path) if fields.anchor or fields.positive else Rows(path, *HEADERLESS)
-    record: Mapping[str, Any] = {}
-    n_negatives = 0
-    numbers = {"anchor", "positive"}
+    rows = pair_rows(path, fields)
+    reader = Reader(rows.name, fields)
     for number, record in rows:
-        place = rows.place(number)
         try:
-            pair = _pair(record, _found(tuple(record), fields), place)
+            pair = reader.pair(record)
         except ValueError as error:
-            raise ValueError(f"{place}: {error}") from None
-        n_negatives += len(pair.negatives)
-        texts = (("anchor", pair.anchor), *(("positive", text) for text in pair.positives))
-        numbers -= (
-            {role for role, text in texts if not NUMBER.fullmatch(text)} if numbers else set()
-        )
-        yield pair
-    if record and numbers:
-        raise ValueError(
-            f"{rows.name}: every {min(numbers)} is a number; expected texts, and not their ids"
-        )
-    if fields.negatives and record and not n_negatives:
-        raise ValueError(
-            f"{rows.name}: no record has negatives in the field {fields.negatives!r} that "
-            f"--negatives names; the last has the fields {list(record)}"
-        )
+            raise ValueError(f"{rows.place(number)}: {error}") from None
+        yield pair._replace(place=rows.place(number))
+    reader.finish()
 
 
 class _Roles(NamedTuple):
-    """The fields of a record that hold each."""
+    """The fields of a record that hold each; `label` says what a pair without negatives is."""
 
     anchor: str
     positive: str
     negatives: tuple[str, ...]
+    label: str
 
 
-@lru_cache
 def _found(names: tuple[str, ...], fields: Fields) -> _Roles:
     """Return which of a record's fields are what."""
     negatives = [fields.negatives] if fields.negatives else _named("negatives", names)
     if not fields.negatives:
         negatives += [name for name in names if NUMBERED.fullmatch(name.strip().casefold())]
+    labels = [name for name in names if name.strip().casefold() == "label" and not negatives]
     return _Roles(
         fields.anchor or _one("anchor", names),
         fields.positive or _one("positive", names),
         tuple(negatives),
+        labels[0] if labels else "",
     )
 
 
@@ -144,19 +206,24 @@ def _named(role: str, names: tuple[str, ...]) -> list[str]:
     return found
 
 
-def _pair(record: Mapping[str, Any], roles: _Roles, place: str) -> Pair:
+def _pair(record: Mapping[str, Any], roles: _Roles) -> Pair:
     anchor = _text(_value(record, roles.anchor), roles.anchor)
     positives = _texts(_value(record, roles.positive), roles.positive)
     if not positives:
         raise ValueError(f"`{roles.positive}` is empty")
+    if roles.label and str(record[roles.label]).strip() in ZERO:
+        raise ValueError(
+            f"`{roles.label}` is {record[roles.label]!r}: a pair that does not match is no "
+            "example; leave such pairs out, or give their texts as negatives"
+        )
     negatives = [text for name in roles.negatives for text in _optional(record, name)]
-    return Pair(anchor, positives, tuple(negatives), place, record)
+    return Pair(anchor, positives, tuple(negatives), "", record)
 
 
 def _optional(record: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """Return the texts of a field that may be missing, null, or an empty cell."""
     value = look_up(record, name)
-    blank = value is None or (isinstance(value, str) and not value.strip())
+    blank = value is None or (isinstance(value, str) and (not value or value.isspace()))
     return () if blank else _texts(value, name)
 
 
@@ -169,7 +236,9 @@ def _value(record: Mapping[str, Any], name: str) -> object:
 
 def _texts(value: object, name: str) -> tuple[str, ...]:
     """Return the texts of a field: of a list, of a list in JSON, or one."""
-    is_list = name.rpartition(".")[2].casefold() in LISTS
+    is_list = _is_list(name)
+    if type(value) is str and not is_list:
+        return (_text(value, name),)
     if is_list and isinstance(value, str):
         value = _parsed(value)
     if is_list and not isinstance(value, list):
@@ -178,6 +247,11 @@ def _texts(value: object, name: str) -> tuple[str, ...]:
             "; in a table a list is written as JSON"
         )
     return tuple(_text(each, name) for each in (value if isinstance(value, list) else [value]))
+
+
+@lru_cache
+def _is_list(name: str) -> bool:
+    return name.rpartition(".")[2].strip().casefold() in LISTS
 
 
 def _parsed(text: str) -> object:
@@ -190,6 +264,11 @@ def _parsed(text: str) -> object:
 
 
 def _text(value: object, name: str) -> str:
+    """Return a text: as it is, or of a passage that is an object, as Tevatron and DPR have them."""
+    if type(value) is str and value and not value.isspace():
+        return value
+    if isinstance(value, Mapping) and "text" in value:
+        value = join_fields(value, FIELDS)
     if not isinstance(value, str):
         raise ValueError(f"`{name}` must be text, got {type(value).__name__}: {value!r:.60}")
     if not value.strip():

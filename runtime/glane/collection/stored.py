@@ -86,7 +86,7 @@ class Stored:
 
     def _in_place(self, begin: int) -> Iterator[Record]:
         """Yield the objects of a file whose lines they are."""
-        file = self._keep(open(self._rows.path, "rb", buffering=0))
+        file = self._keep(open(self._rows.path, "rb", buffering=0))  # noqa: SIM115 (closed with this object)
         self._was = _state(self._file)
         array, at = self._rows.array, begin
         for number, line in enumerate(self._lines(file, begin), 1):
@@ -124,7 +124,7 @@ class Stored:
 
     def _copied(self) -> Iterator[Record]:
         """Yield the records of any file, and write each into the copy."""
-        file = self._keep(tempfile.TemporaryFile())
+        file = self._keep(tempfile.TemporaryFile())  # noqa: SIM115 (likewise)
         at = 0
         for number, record in self._rows:
             line = json.dumps([number, record], separators=(",", ":")).encode() + b"\n"
