@@ -14,6 +14,7 @@ from glane.commands.documents import refuse_fields
 from glane.commands.judged import FILES, check_files
 from glane.commands.pairs import pair_fields
 from glane.commands.usage import UsageError
+from glane_trainer.config import settle as settle
 from glane_trainer.interrupt import stopped_by_sigterm
 from glane_trainer.openmp import wait_asleep
 from glane_trainer.options import SETTING_OF, as_typed
@@ -42,6 +43,7 @@ FINISHED = ("glane.json", "modules.json", "artifact.metadata", "metadata.json")
 
 def run(arguments: argparse.Namespace) -> dict[str, object]:
     """Check the arguments, then load torch and train."""
+    check_needed(arguments)
     settings = settings_of(arguments)
     check(arguments)
     wait_asleep()
@@ -68,6 +70,18 @@ def show(result: dict[str, Any]) -> str:
     if result.get("last"):
         lines.append(f"{result['last']}: what was trained last, of step {result['steps']}")
     return "\n".join(lines)
+
+
+def check_needed(arguments: argparse.Namespace) -> None:
+    """Refuse a call without what every training needs, typed or in the file of --config.
+
+    Raises:
+        UsageError: If it is missing.
+    """
+    if arguments.kind is None:
+        raise UsageError("the kind of model is missing: colbert, splade or sparse-embed")
+    if arguments.out is None:
+        raise UsageError("--out is missing")
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:

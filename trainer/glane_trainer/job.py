@@ -12,8 +12,9 @@ import torch
 from glane.collection.dataset import Dataset, read_collection
 from glane.commands.documents import fields_of
 from glane.commands.pairs import pair_fields
-from glane.store.folders import check_new
+from glane.store.folders import check_new, new_folder
 from glane.threads import check_threads
+from glane_trainer.config import RUN, resolved
 from glane_trainer.data import TrainingData, read_data
 from glane_trainer.language import language_warning
 from glane_trainer.model import Model
@@ -37,15 +38,18 @@ def train_as_asked(arguments: argparse.Namespace, settings: Settings) -> dict[st
         with stage(f"reading {arguments.data or arguments.documents}"):
             data = _read(arguments)
     model = _saved_model(arguments, out) if arguments.resume else _new_model(arguments, data)
+    beside = {RUN: resolved(arguments, settings, model.checkpoint)}
     if data is None or untrained:
-        model.save(out, overwrite=arguments.overwrite)
+        with new_folder(out, overwrite=arguments.overwrite) as folder:
+            model.write(folder)
+            (folder / RUN).write_text(beside[RUN], encoding="utf-8")
         result: dict[str, object] = {"out": str(out), "steps": 0, "remark": "Untrained."}
     else:
         mode = "resume" if arguments.resume else "overwrite" if arguments.overwrite else "new"
         warning = language_warning([e.positive for e in data.examples], model.preparer)
         if warning:
             tell(warning)
-        result = dict(train(model, data, out, settings, mode))  # type: ignore[arg-type]
+        result = dict(train(model, data, out, settings, mode, beside))  # type: ignore[arg-type]
         result["remark"] = f"{result['remark']} {warning}".strip()
     checkpoint = model.checkpoint
     return {"kind": checkpoint.kind, "base": checkpoint.base, "dim": checkpoint.dim, **result}

@@ -122,9 +122,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         "kind",
+        nargs="?",
         choices=list(get_args(Kind)),
         help="what to make: colbert compares the vectors of tokens, and reranks; splade weighs "
         "terms, and retrieves; sparse-embed does both",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="options from a TOML file, by their names without the hyphens before them, such as "
+        "batch-size = 32; what is typed as well is as it is typed; each checkpoint has such a "
+        "file, run.toml",
     )
     parser.add_argument(
         "--base",
@@ -135,7 +143,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "a sentence encoder for colbert, a masked language model for the others; default none: "
         "needed, but with --resume",
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the trained model")
+    parser.add_argument(
+        "--out", metavar="DIR", help="folder of the trained model; default none: needed"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a folder that is there")
     parser.add_argument(
         "--resume", action="store_true", help="go on with a training that was interrupted"

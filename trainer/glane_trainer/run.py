@@ -8,7 +8,7 @@ the first step, and a kept model that is never worse than the start without sayi
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -48,6 +48,7 @@ class Run:
     Attributes:
         n_steps: Optimizer steps of the whole run.
         progress: Steps done, scores and log.
+        beside: Texts of further files that are written into the folder, by name.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Run:
         self.progress = state.Progress(identity=self._identity())
         self.within_step = False
         self.complaint = ""
+        self.beside: Mapping[str, str] = {}
         self.began = time.perf_counter()
 
     def finish_steps(self) -> None:
@@ -212,6 +214,8 @@ class Run:
                 self._write_weights(folder / LAST, candidate, progress.step)
             self._write_weights(folder, self.best, progress.best_step)
             write_report(folder, progress.log)
+            for name, text in self.beside.items():
+                (folder / name).write_text(text, encoding="utf-8")
         return {
             "out": str(self.out),
             "steps": progress.step,

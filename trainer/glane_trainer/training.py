@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ def train(
     out: str | Path,
     settings: Settings | None = None,
     mode: Mode = "new",
+    beside: Mapping[str, str] = {},
 ) -> Result:
     """Train a model and write the best of what was measured, its log and a picture of it.
 
@@ -30,6 +32,7 @@ def train(
         out: Folder to write; until the end it holds only what a resume needs, or what it held.
         settings: How to train; by default as `DEFAULTS` says for the kind of model.
         mode: Whether the folder must be new, may be replaced, or holds what to continue.
+        beside: Texts of further files that are written into the folder, by name.
 
     Returns:
         What was done; `model` then has the weights that were written, in evaluation mode.
@@ -45,6 +48,7 @@ def train(
     if mode != "resume":
         check_new(out, overwrite=mode == "overwrite")
     run = Run(model, data, Path(out), settings or DEFAULTS[model.checkpoint.kind])
+    run.beside = beside
     if mode == "resume":
         run.restore()
     try:

@@ -83,6 +83,10 @@ def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     command = _find(name) if name else None
     arguments = _parser(name, command).parse_args(argv)
     assert command is not None, "argparse refuses a call without a subcommand"
+    settle = getattr(command, "settle", None)
+    if settle is not None:  # a file may say what is not typed
+        found = vars(_parser(name, command, typed=True).parse_args(argv))
+        settle(arguments, {name for name, value in found.items() if value is not None})
     return command, arguments
 
 
@@ -128,8 +132,16 @@ def _find(name: str) -> Command:
     return cast(Command, import_module(module))
 
 
-def _parser(chosen: str | None, command: Command | None) -> argparse.ArgumentParser:
-    """Make the parser; only the chosen subcommand gets its arguments."""
+def _parser(
+    chosen: str | None, command: Command | None, *, typed: bool = False
+) -> argparse.ArgumentParser:
+    """Make the parser; only the chosen subcommand gets its arguments.
+
+    Args:
+        chosen: Its name.
+        command: Its module.
+        typed: Whether only what is typed is returned, and no default.
+    """
     parser = argparse.ArgumentParser(
         prog="glane",
         description="Fine-tune neural search where there is a GPU, run it where there is none.",
@@ -144,6 +156,8 @@ def _parser(chosen: str | None, command: Command | None) -> argparse.ArgumentPar
         if name == chosen and command is not None:
             command.add_arguments(sub)
             add_common_arguments(sub)
+            for action in sub._actions if typed else ():
+                action.default = argparse.SUPPRESS if action.option_strings else None
     return parser
 
 
