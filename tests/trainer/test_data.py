@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glane_trainer import Example, read_data
-from glane_trainer.batches import count_batches, epoch_batches
+from glane_trainer.batches import Order
+from glane_trainer.many import Examples
+from glane_trainer.settings import Settings
+from glane_trainer.sources import InMemory
 
 GOOD = {"anchor": "tea", "positive": "tea grows", "negative": "the sea"}
 
@@ -36,7 +40,8 @@ def test_a_beir_folder_gives_its_judged_positives(beir: Path) -> None:
     assert data.held_out is None
     assert data.examples[1] == Example("query 1", "document 1")
     assert len(data.examples) == 5
-    assert data.known["query 0"] == {"document 0", "document 4"}
+    batch = [data.examples[0], Example("query 1", "document 4", ("document 1",))]
+    assert data.examples.known(batch) == [{"document 0", "document 4"}, set()]
 
 
 def test_hard_negatives_are_found_beside(beir: Path) -> None:
@@ -99,7 +104,7 @@ def test_no_query_is_on_both_sides(beir: Path, seed: int) -> None:
 def test_triples_are_read(triples: Callable[..., Path]) -> None:
     scored = {"anchor": "a", "positive": "p", "negatives": ["n", "m"], "teacher_scores": [3, 1, 2]}
     data = read_data(triples(GOOD, scored), holdout=0)
-    assert data.examples == [
+    assert list(data.examples) == [
         Example("tea", "tea grows", ("the sea",)),
         Example("a", "p", ("n", "m"), (3, 1, 2)),
     ]
@@ -145,21 +150,35 @@ def test_nothing_to_learn_from_is_refused(triples: Callable[..., Path], tmp_path
 numbers = st.integers(0, 8)
 
 
+def batches_of(
+    examples: Sequence[Example], batch_size: int, seed: int = 0, epochs: int = 1, kept: int = 0
+) -> list[list[list[Example]]]:
+    """Return the batches of each epoch."""
+    chosen = Settings(batch_size=batch_size, seed=seed, epochs=epochs, n_negatives=kept)
+    order = Order(Examples.of(examples), chosen)
+    found = list(order.batches_from(0))
+    for step in range(len(found)):
+        assert next(order.batches_from(step)) == found[step]
+    begins = [0, *order.epoch_ends[:-1]]
+    return [found[a:b] for a, b in zip(begins, order.epoch_ends, strict=True)]
+
+
 @settings(deadline=None)
-@given(st.lists(numbers, max_size=40), st.integers(1, 9), st.integers(0, 3), st.integers(0, 5))
+@given(st.lists(numbers, max_size=40), st.integers(1, 9), st.integers(0, 3))
 def test_batches_hold_every_example_once_and_no_query_twice(
-    queries: list[int], batch_size: int, seed: int, epoch: int
+    queries: list[int], batch_size: int, seed: int
 ) -> None:
     examples = [Example(f"q{query}", f"p{n}", ("n0", "n1")) for n, query in enumerate(queries)]
-    given_order = list(examples)
-    batches = epoch_batches(examples, batch_size, 1, seed, epoch)
-    assert examples == given_order
-    assert batches == epoch_batches(examples, batch_size, 1, seed, epoch)
-    assert sorted(e.positive for b in batches for e in b) == sorted(e.positive for e in examples)
-    for batch in batches:
-        assert 1 <= len(batch) <= batch_size
-        assert len({example.anchor for example in batch}) == len(batch)
-        assert all(len(example.negatives) == 1 for example in batch)
+    epochs = batches_of(examples, batch_size, seed, epochs=3, kept=1)
+    assert epochs == batches_of(examples, batch_size, seed, epochs=3, kept=1)
+    for batches in epochs:
+        assert sorted(e.positive for b in batches for e in b) == sorted(
+            e.positive for e in examples
+        )
+        for batch in batches:
+            assert 1 <= len(batch) <= batch_size
+            assert len({example.anchor for example in batch}) == len(batch)
+            assert all(len(example.negatives) == 1 for example in batch)
 
 
 @settings(deadline=None)
@@ -168,9 +187,7 @@ def test_each_example_goes_to_the_first_batch_with_room_and_without_its_query(
     queries: list[int], batch_size: int, seed: int
 ) -> None:
     examples = [Example(f"q{query}", f"p{n}") for n, query in enumerate(queries)]
-    for epoch, count in enumerate(count_batches([e.anchor for e in examples], batch_size, seed, 2)):
-        batches = epoch_batches(examples, batch_size, 0, seed, epoch)
-        assert len(batches) == count
+    for epoch, batches in enumerate(batches_of(examples, batch_size, seed, epochs=2)):
         searched: list[list[Example]] = []
         order = np.random.default_rng([seed, 1, epoch]).permutation(len(examples))
         for example in (examples[position] for position in order):
@@ -187,15 +204,69 @@ def test_each_example_goes_to_the_first_batch_with_room_and_without_its_query(
         assert batches == searched
 
 
+def test_spellings_of_one_query_are_not_in_one_batch() -> None:
+    examples = [Example(anchor, anchor) for anchor in ("Tea?", "tea", "T\u00e9a", "sea")]
+    assert sorted(len(batch) for batch in batches_of(examples, 4)[0]) == [1, 1, 2]
+    known = Examples.of(examples).known(examples)
+    assert known == [{"Tea?", "tea", "T\u00e9a"}] * 3 + [set()]
+
+
 def test_one_query_with_many_positives_is_ordered_without_a_search() -> None:
-    examples = [Example("tea", f"p{n}") for n in range(50_000)]
-    assert len(epoch_batches(examples, 16, 0, seed=0, epoch=0)) == len(examples)
+    examples = Examples.of([Example("tea", f"p{n}") for n in range(50_000)])
+    assert Order(examples, Settings(epochs=1)).epoch_ends == [50_000]
 
 
 def test_epochs_differ_in_order_and_negatives(examples: list[Example]) -> None:
     varied = [Example(e.anchor, e.positive, ("x", "y", "z"), (9, 1, 2, 3)) for e in examples]
-    first, second = (epoch_batches(varied, 20, 1, 0, epoch)[0] for epoch in (0, 1))
+    (first, *_), (second, *_) = batches_of(varied, 20, epochs=2, kept=1)
     assert [e.anchor for e in first] != [e.anchor for e in second]
     assert {e.negatives for e in first} == {("x",), ("y",), ("z",)}
     pairs = {(e.negatives, e.teacher_scores) for e in first}
     assert pairs == {(("x",), (9, 1)), (("y",), (9, 2)), (("z",), (9, 3))}
+    of_query = [{e.anchor: e.negatives for e in batch} for batch in (first, second)]
+    assert of_query[0] != of_query[1]
+
+
+def two_sources(sizes: Sequence[int], weights: Sequence[float] | None) -> Examples:
+    """Return sources of several sizes, whose texts tell them apart."""
+    sources = [
+        InMemory(Example(f"q{n}", f"{source} {n}") for n in range(size))
+        for source, size in enumerate(sizes)
+    ]
+    return Examples.read(sources, weights)
+
+
+def test_each_batch_is_of_one_source_and_sources_come_mixed() -> None:
+    order = Order(two_sources([30, 50], None), Settings(batch_size=10, epochs=2))
+    batches = list(order.batches_from(0))
+    sources = [{e.positive[0] for e in batch} for batch in batches]
+    assert all(len(source) == 1 for source in sources)
+    assert order.epoch_ends == [8, 16]
+    assert sorted(e.positive for b in batches[:8] for e in b) == sorted(
+        e.positive for e in two_sources([30, 50], None)
+    )
+    assert sources[:8] not in ([{"0"}] * 3 + [{"1"}] * 5, [{"1"}] * 5 + [{"0"}] * 3)
+
+
+def test_weights_say_how_often_a_source_comes() -> None:
+    examples = two_sources([10, 50], [2, 1])
+    order = Order(examples, Settings(batch_size=10, epochs=3))
+    batches = list(order.batches_from(0))
+    again = Order(two_sources([10, 50], [2, 1]), Settings(batch_size=10, epochs=3))
+    assert list(again.batches_from(0)) == batches
+    begins = [0, *order.epoch_ends]
+    for epoch in range(3):
+        own = [e for b in batches[begins[epoch] : begins[epoch + 1]] for e in b]
+        assert Counter(e.positive[0] for e in own) == {"0": 40, "1": 20}
+        assert set(Counter(e.positive for e in own if e.positive[0] == "0").values()) == {4}
+    seen = Counter(e.positive for b in batches for e in b if e.positive[0] == "1")
+    assert len(seen) == 50, "what was left over comes first"
+    assert max(seen.values()) == 2
+
+
+@pytest.mark.parametrize("weights", [[1], [1, 0], [1, -1], [1, float("inf")], [1, float("nan")]])
+def test_weights_that_are_none_are_refused(
+    triples: Callable[..., Path], weights: list[float]
+) -> None:
+    with pytest.raises(ValueError, match="weights must be"):
+        read_data(triples(), triples(), weights=weights)

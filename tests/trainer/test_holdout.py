@@ -5,15 +5,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
+from glane.collection.spelling import choose_held_out, spelling
 from glane_trainer import ColBERT, Example, TrainingData, read_data
 from glane_trainer.evaluation import Evaluator
-from glane_trainer.holdout import choose_held_out, spelling, token_keys
+from glane_trainer.holdout import token_keys
 
 ALIKE = [
     "What is tea?",
@@ -112,12 +114,12 @@ def test_judgements_of_what_a_collection_lacks_are_counted_and_passed_over(
     queries = {"q0": "tea", "q1": "the sea"}
     splits = {"train": ["q0 d0 1", "q0 d9 1", "q7 d1 1"], "dev": ["q1 d1 1", "q1 d8 1"]}
     data = read_data(write_beir(tmp_path / "beir", queries, splits), dev_split="dev")
-    assert data.examples == [Example("tea", "document 0 of tea")]
+    assert list(data.examples) == [Example("tea", "document 0 of tea")]
     assert (data.counts.unknown_documents, data.counts.unknown_queries) == (2, 1)
     assert data.held_out is not None
     model = ColBERT.from_base(bert)
     evaluator = Evaluator(data.held_out, 64, seed=0)
-    assert 0 < evaluator(model) < 1, "the answer that is not there is never found"
+    assert 0 < np.mean(evaluator(model).values) < 1, "the answer that is not there is never found"
 
 
 def test_what_the_model_reads_alike_is_not_learned_from(
@@ -136,7 +138,7 @@ def test_what_the_model_reads_alike_is_not_learned_from(
     assert n_dropped > 0
     assert apart.counts.spelled_otherwise == n_dropped
     assert apart.apart(preparer) is apart
-    assert replace(data, held_out=None).apart(preparer).examples == data.examples
+    assert list(replace(data, held_out=None).apart(preparer).examples) == list(data.examples)
 
 
 def test_a_model_that_reads_every_query_alike_is_refused(
@@ -157,7 +159,7 @@ def test_a_negative_that_is_the_positive_is_dropped_and_counted(
         {"anchor": "bees", "positive": "p", "negative": "p"},
     ]
     data = read_data(triples(*rows), holdout=0)
-    assert data.examples == [
+    assert list(data.examples) == [
         Example("tea", "p", ("n",)),
         Example("tea", "n", ("m",)),
         Example("sea", "p", ("m",), (3, 1)),

@@ -17,7 +17,13 @@ from glane.collection.dataset import read_collection
 from glane.collection.pairs import Fields
 from glane.commands.main import main
 from glane_trainer import Example, read_data
-from glane_trainer.examples import read_triples
+
+NO_FIELDS = Fields()
+
+
+def read(path: Path, fields: Fields = NO_FIELDS) -> list[Example]:
+    return list(read_data(path, holdout=0, fields=fields).examples)
+
 
 TRIPLES = [
     ("what is tea; a drink?", "tea is a\ndrink", 'the "sea" runs, dry'),
@@ -67,7 +73,7 @@ LAYOUTS: dict[str, bytes] = {
 def test_every_layout_gives_the_same_examples(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(LAYOUTS[name])
-    assert read_data(path, holdout=0).examples == EXPECTED
+    assert list(read_data(path, holdout=0).examples) == EXPECTED
 
 
 @pytest.mark.skipif(find_spec("pyarrow") is None, reason="the extra `data` is not installed")
@@ -77,10 +83,10 @@ def test_parquet_gives_the_same_examples(tmp_path: Path) -> None:
 
     path = tmp_path / "triples.parquet"
     parquet.write_table(pa.Table.from_pylist(records()), path)
-    assert read_data(path, holdout=0).examples == EXPECTED
+    assert list(read_data(path, holdout=0).examples) == EXPECTED
     lists = [{"query": a, "pos": [p], "neg": [n]} for a, p, n in TRIPLES]
     parquet.write_table(pa.Table.from_pylist(lists), path)
-    assert read_data(path, holdout=0).examples == EXPECTED
+    assert list(read_data(path, holdout=0).examples) == EXPECTED
 
 
 def test_a_pipe_and_standard_input_are_read(tmp_path: Path) -> None:
@@ -88,14 +94,14 @@ def test_a_pipe_and_standard_input_are_read(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=[json_lines()])
     writer.start()
-    assert read_data(pipe, holdout=0).examples == EXPECTED
+    assert list(read_data(pipe, holdout=0).examples) == EXPECTED
     writer.join()
     (tmp_path / "triples.csv").write_bytes(table(";"))
     before = os.dup(0)
     try:
         with (tmp_path / "triples.csv").open("rb") as file:
             os.dup2(file.fileno(), 0)
-        assert read_data("-", holdout=0).examples == EXPECTED
+        assert list(read_data("-", holdout=0).examples) == EXPECTED
     finally:
         os.dup2(before, 0)
         os.close(before)
@@ -108,9 +114,9 @@ def test_the_triples_of_ms_marco_have_no_header(tmp_path: Path) -> None:
     ]
     path = tmp_path / "triples.train.small.tsv"
     path.write_text("".join("\t".join(row) + "\n" for row in rows))
-    assert read_data(path, holdout=0).examples == [Example(a, p, (n,)) for a, p, n in rows]
+    assert list(read_data(path, holdout=0).examples) == [Example(a, p, (n,)) for a, p, n in rows]
     path.write_text("".join("\t".join(row[:2]) + "\n" for row in rows))
-    assert read_data(path, holdout=0).examples == [Example(a, p) for a, p, _ in rows]
+    assert list(read_data(path, holdout=0).examples) == [Example(a, p) for a, p, _ in rows]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +136,7 @@ def test_the_triples_of_ms_marco_have_no_header(tmp_path: Path) -> None:
 def test_fields_with_names_in_common_use_are_found(
     triples: Callable[..., Path], record: dict[str, Any]
 ) -> None:
-    assert read_triples(triples(record)) == [Example("a", "p", ("n",))]
+    assert read(triples(record)) == [Example("a", "p", ("n",))]
 
 
 def test_pairs_and_lists_may_be_mixed_and_each_positive_is_an_example(
@@ -144,7 +150,7 @@ def test_pairs_and_lists_may_be_mixed_and_each_positive_is_an_example(
         {"query": "e", "pos": ["p", "r"], "neg": ["n"], "teacher_scores": [3, 2, 1]},
     )
     data = read_data(path, holdout=0)
-    assert data.examples == [
+    assert list(data.examples) == [
         Example("a", "p", ("n", "m")),
         Example("a", "r", ("n", "m")),
         *(Example(anchor, "p") for anchor in "bcd"),
@@ -152,15 +158,15 @@ def test_pairs_and_lists_may_be_mixed_and_each_positive_is_an_example(
         Example("e", "r", ("n",), (2, 1)),
     ]
     assert data.counts.without_negatives == 3
-    assert data.known["a"] == {"p", "r"}
+    assert data.examples.known(data.examples[:2]) == [{"p", "r"}] * 2
 
 
 def test_a_list_in_a_table_is_json_and_an_empty_cell_is_no_negative(tmp_path: Path) -> None:
     path = tmp_path / "lists.csv"
     path.write_text('query,pos,neg\na,"[""p"", ""r""]",[]\nb,"[""p""]",\n')
-    assert read_triples(path) == [Example("a", "p"), Example("a", "r"), Example("b", "p")]
+    assert read(path) == [Example("a", "p"), Example("a", "r"), Example("b", "p")]
     path.write_text("query,answer,negative\na,p,\nb,[p],n\n")
-    assert read_triples(path) == [Example("a", "p"), Example("b", "[p]", ("n",))]
+    assert read(path) == [Example("a", "p"), Example("b", "[p]", ("n",))]
 
 
 def test_fields_are_named_also_inside_of_others(triples: Callable[..., Path]) -> None:
@@ -169,8 +175,8 @@ def test_fields_are_named_also_inside_of_others(triples: Callable[..., Path]) ->
         {"faq": {"Frage": "b", "Antwort": "p"}, "query": "x", "pos": ["y"]},
     )
     fields = Fields("faq.Frage", "faq.Antwort", "andere")
-    assert read_triples(path, fields) == [Example("a", "p", ("n", "m")), Example("b", "p")]
-    assert read_triples(path) == [Example("x", "y"), Example("x", "y")]
+    assert read(path, fields) == [Example("a", "p", ("n", "m")), Example("b", "p")]
+    assert read(path) == [Example("x", "y"), Example("x", "y")]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +218,7 @@ def test_a_mistake_names_file_line_and_field(
     if "." in fields.get("positive", ""):
         good = {"query": "a", "a": {"b": "p"}}
     with pytest.raises(ValueError, match=r"triples.jsonl', line 2: ") as error:
-        read_triples(triples(good, record), Fields(**fields))
+        read(triples(good, record), Fields(**fields))
     assert complaint in str(error.value)
 
 
@@ -221,8 +227,8 @@ def test_numbered_negatives_are_all_read(triples: Callable[..., Path]) -> None:
         {"query": "a", "answer": "p", "negative_1": "n", "negative_2": "m", "negative_score": 1},
         {"query": "b", "answer": "p", "negative": "n", "Hard_Negative1": "m", "neg2": None},
     )
-    assert read_triples(path) == [Example("a", "p", ("n", "m")), Example("b", "p", ("n", "m"))]
-    assert read_triples(path, Fields(negatives="negative_2"))[0].negatives == ("m",)
+    assert read(path) == [Example("a", "p", ("n", "m")), Example("b", "p", ("n", "m"))]
+    assert read(path, Fields(negatives="negative_2"))[0].negatives == ("m",)
 
 
 @pytest.mark.parametrize(
@@ -237,15 +243,15 @@ def test_ids_in_place_of_texts_are_refused(tmp_path: Path, rows: list[str], what
     path = tmp_path / "triples.tsv"
     path.write_text("\n".join(rows))
     with pytest.raises(ValueError, match=f"triples.tsv': {what}; expected texts"):
-        read_triples(path)
+        read(path)
     path.write_text("\n".join([*rows, "wo\tda" + "\tdort" * (rows[0].count("\t") - 1)]))
-    assert len(read_triples(path)) >= 2, "some may be numbers"
+    assert len(read(path)) >= 2, "some may be numbers"
 
 
 def test_named_negatives_that_no_record_has_are_refused(triples: Callable[..., Path]) -> None:
     path = triples({"query": "a", "answer": "p", "wrong": "n"})
     with pytest.raises(ValueError, match=r"no record has negatives in the field 'wrogn'"):
-        read_triples(path, Fields(negatives="wrogn"))
+        read(path, Fields(negatives="wrogn"))
 
 
 def test_a_folder_has_no_fields_to_name(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ for _name in ("torch", "transformers"):
         )
 
 if TYPE_CHECKING:
-    from glane_trainer.data import TrainingData, read_data
+    from glane_trainer.data import TrainingData
     from glane_trainer.examples import Example
     from glane_trainer.models import ColBERT, SparseEmbed, Splade, load_model
+    from glane_trainer.reading import read_data
     from glane_trainer.settings import DEFAULTS, Objective, Settings, Sparsity
     from glane_trainer.splade import idf_weights
     from glane_trainer.starts import principal_projection
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
     from glane_trainer.virtual import StepOptions, train_step
 
 _HOMES = {
-    "data": ("TrainingData", "read_data"),
+    "data": ("TrainingData",),
     "examples": ("Example",),
     "models": ("ColBERT", "SparseEmbed", "Splade", "load_model"),
+    "reading": ("read_data",),
     "settings": ("DEFAULTS", "Objective", "Settings", "Sparsity"),
     "splade": ("idf_weights",),
     "starts": ("principal_projection",),

@@ -2,130 +2,169 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterator
 from itertools import accumulate
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from glane.types import Ids
 from glane_trainer.examples import Example
+from glane_trainer.many import Examples
 from glane_trainer.settings import Settings
+
+AT_ONCE = 1 << 16
+"""Examples that are placed at once: each is an object meanwhile."""
+
+
+class Part(NamedTuple):
+    """The examples of one source.
+
+    Attributes:
+        source: Its number.
+        positions: Among all examples, int64, shape (n,).
+        queries: The number of each one's query, int32, shape (n,).
+        quota: How many of them an epoch has.
+    """
+
+    source: int
+    positions: Ids
+    queries: npt.NDArray[np.int32]
+    quota: int
 
 
 class Order:
     """The batches of a whole run, in order: each is behind one step of the optimizer.
 
+    A batch is of one source, so that the negatives of a query are of its kind. No query comes twice
+    in a batch, however spelled: its other positives would be its negatives. Each example comes once
+    an epoch. With weights, an epoch has as many examples, but of each source its share of them: of
+    a source with less than its share, examples come again once all of it came; of one with more,
+    the next epoch goes on where the last one ended.
+
     Attributes:
         epoch_ends: Steps done after each epoch.
+        size: Examples in a batch; the last ones of an epoch may have fewer.
     """
 
-    def __init__(
-        self, examples: Sequence[Example], settings: Settings, n_processes: int = 1
-    ) -> None:
-        """Count the steps; batches are made when they are due.
+    def __init__(self, examples: Examples, settings: Settings, n_processes: int = 1) -> None:
+        """Count the steps; batches are made, and their examples read, when they are due.
 
         Args:
             examples: To learn from.
-            settings: Of them `accumulation` and `batch_size` say how many are in a batch.
+            settings: Of them `accumulation` and `batch_size` say how many are in a batch, and
+                `n_negatives` how many negatives an example keeps: others every epoch.
             n_processes: That share a step; each has as many examples.
         """
         self._examples, self._settings = examples, settings
-        self._size = settings.batch_size * settings.accumulation * n_processes
-        anchors = [example.anchor for example in examples]
-        sizes = count_batches(anchors, self._size, settings.seed, settings.epochs)
-        self.epoch_ends = list(accumulate(sizes))
+        self.size = settings.batch_size * settings.accumulation * n_processes
+        self._parts = parts_of(examples)
+        epochs = range(settings.epochs)
+        self.epoch_ends = list(accumulate(len(self._bounds(epoch)[1]) for epoch in epochs))
 
     def batches_from(self, step: int) -> Iterator[list[Example]]:
         """Yield the batches that are left after some steps."""
-        settings, begin = self._settings, 0
+        begin = 0
         for epoch, end in enumerate(self.epoch_ends):
             if step < end:
-                batches = epoch_batches(
-                    self._examples, self._size, settings.n_negatives, settings.seed, epoch
-                )
-                yield from batches[max(0, step - begin) :]
+                ordered, bounds = self._bounds(epoch)
+                for first, last in bounds[max(0, step - begin) :].tolist():
+                    yield [self._example(int(p), epoch) for p in ordered[first:last]]
             begin = end
 
+    def _bounds(self, epoch: int) -> tuple[Ids, Ids]:
+        """Return the positions of an epoch's examples, and where each batch lies among them."""
+        ordered, bounds, n_ordered = [np.empty(0, np.int64)], [np.empty((0, 2), np.int64)], 0
+        for part in self._parts:
+            rows = _rows(part, self._settings.seed, epoch)
+            places = places_of(part.queries[rows], self.size)
+            ends = np.cumsum(np.bincount(places))
+            bounds.append(n_ordered + np.stack([ends - np.diff(ends, prepend=0), ends], 1))
+            ordered.append(part.positions[rows[np.argsort(places, kind="stable")]])
+            n_ordered += len(rows)
+        found = np.concatenate(bounds)
+        if len(self._parts) > 1:
+            random = np.random.default_rng([self._settings.seed, 6, epoch])
+            found = found[random.permutation(len(found))]
+        return np.concatenate(ordered), found
 
-def epoch_batches(
-    examples: Sequence[Example], batch_size: int, n_negatives: int, seed: int, epoch: int
-) -> list[list[Example]]:
-    """Return the batches of one epoch.
+    def _example(self, position: int, epoch: int) -> Example:
+        """Return an example with some of its negatives, in their order, and their scores."""
+        example, n_kept = self._examples[position], self._settings.n_negatives
+        if len(example.negatives) <= n_kept:
+            return example
+        random = np.random.default_rng([self._settings.seed, 4, epoch, position])
+        chosen = sorted(random.choice(len(example.negatives), n_kept, replace=False).tolist())
+        scores = example.teacher_scores
+        return Example(
+            example.anchor,
+            example.positive,
+            tuple(example.negatives[row] for row in chosen),
+            (scores[0], *(scores[1 + row] for row in chosen)) if scores else (),
+        )
 
-    Every example comes once, the last batches may be small, and no query comes twice in a batch:
-    its other positives would be its negatives.
 
-    Args:
-        examples: Left as they are.
-        batch_size: Examples in a batch, at least 1.
-        n_negatives: Negatives kept of each example; another choice every epoch.
-        seed: Same seed and epoch, same batches, whatever was drawn elsewhere.
-        epoch: From 0.
+def parts_of(examples: Examples) -> list[Part]:
+    """Return the examples of each source that has some, and how many of them an epoch has."""
+    source_of = examples.source_of()
+    found = [(int(n), np.flatnonzero(source_of == n)) for n in np.unique(source_of)]
+    quotas = np.array([len(positions) for _, positions in found])
+    if examples.weights is not None:
+        weights = np.array([examples.weights[number] for number, _ in found])
+        ends = np.cumsum(weights) / weights.sum() * len(examples)
+        quotas = np.maximum(1, np.diff(np.round(ends), prepend=0)).astype(np.int64)
+    return [
+        Part(number, positions, examples.queries[positions], int(quota))
+        for (number, positions), quota in zip(found, quotas, strict=True)
+    ]
+
+
+def _rows(part: Part, seed: int, epoch: int) -> Ids:
+    """Return which examples of a source an epoch has, in their order.
+
+    All of them follow one another in an order by chance, then all of them in another, and so on
+    without an end; each epoch takes the next `quota`.
     """
-    random = np.random.default_rng([seed, 1, epoch])
-    order = random.permutation(len(examples)).tolist()
-    batches: list[list[Example]] = []
-    places = _places([examples[position].anchor for position in order], batch_size)
-    for position, place in zip(order, places, strict=True):
-        if place == len(batches):
-            batches.append([])
-        batches[place].append(_with_negatives(examples[position], n_negatives, random))
-    return batches
+    n_examples, begin = len(part.positions), epoch * part.quota
+    rounds = range(begin // n_examples, -(-(begin + part.quota) // n_examples))
+    orders = [
+        np.random.default_rng([seed, 1, number, part.source]).permutation(n_examples)
+        for number in rounds
+    ]
+    skipped = begin - rounds[0] * n_examples
+    return np.concatenate(orders)[skipped : skipped + part.quota]
 
 
-def count_batches(anchors: Sequence[str], batch_size: int, seed: int, epochs: int) -> list[int]:
-    """Return the number of batches of each epoch, as `epoch_batches` makes them.
-
-    Args:
-        anchors: The query of each example.
-        batch_size: Examples in a batch, at least 1.
-        seed: As for `epoch_batches`.
-        epochs: At least 0.
-
-    >>> count_batches(["tea", "tea", "the sea"], batch_size=2, seed=0, epochs=2)
-    [2, 2]
-    """
-    if len(set(anchors)) == len(anchors):
-        return [-(-len(anchors) // batch_size)] * epochs
-    counts = []
-    for epoch in range(epochs):
-        order = np.random.default_rng([seed, 1, epoch]).permutation(len(anchors))
-        shuffled = [anchors[int(position)] for position in order]
-        places = _places(shuffled, batch_size)
-        counts.append(1 + max(places, default=-1))
-    return counts
-
-
-def _places(anchors: Sequence[str], batch_size: int) -> Iterator[int]:
-    """Yield the number of each example's batch: the first with room and without its query.
+def places_of(queries: npt.NDArray[np.integer[Any]], size: int) -> Ids:
+    """Return the number of each example's batch: the first with room and without its query.
 
     It is found without a search. A query's examples fill batches from the first that is
     open onwards, without a gap, so each has all the queries of the one after it, and only the
     first can become full: what is full is a run at the beginning, and what holds a query is a run
     from there.
+
+    Args:
+        queries: The number of each example's query, shape (n,).
+        size: Examples in a batch, at least 1.
+
+    >>> places_of(np.array([0, 0, 1, 2]), size=2)
+    array([0, 1, 0, 1])
     """
-    sizes: list[int] = []
-    n_full = 0
-    following: dict[str, int] = {}
-    for anchor in anchors:
-        place = max(following.get(anchor, 0), n_full)
-        following[anchor] = place + 1
-        if place == len(sizes):
-            sizes.append(0)
-        sizes[place] += 1
-        if sizes[place] == batch_size:
-            n_full = place + 1
-        yield place
-
-
-def _with_negatives(example: Example, n_negatives: int, random: np.random.Generator) -> Example:
-    """Return the example with some of its negatives, in their order, and their teacher scores."""
-    if len(example.negatives) <= n_negatives:
-        return example
-    chosen = sorted(random.choice(len(example.negatives), n_negatives, replace=False).tolist())
-    scores = example.teacher_scores
-    return Example(
-        example.anchor,
-        example.positive,
-        tuple(example.negatives[i] for i in chosen),
-        (scores[0], *(scores[1 + i] for i in chosen)) if scores else (),
-    )
+    most = int(np.bincount(queries).max(initial=0))
+    if most <= 1:
+        return np.arange(len(queries)) // size
+    following = array("q", bytes(8 * (int(queries.max()) + 1)))
+    places, sizes, n_full = array("q"), array("q"), 0
+    for begin in range(0, len(queries), AT_ONCE):
+        for query in queries[begin : begin + AT_ONCE].tolist():
+            place = max(following[query], n_full)
+            following[query] = place + 1
+            if place == len(sizes):
+                sizes.append(0)
+            sizes[place] += 1
+            if sizes[place] == size:
+                n_full = place + 1
+            places.append(place)
+    return np.array(places)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from glane.collection.dataset import Dataset
-from glane.collection.pairs import Fields, Pair, read_pairs
+from glane.collection.pairs import Pair
 from glane.collection.rows import Rows
 
 
@@ -32,47 +34,75 @@ class Example:
     place: str = field(default="", compare=False)
 
 
-def read_triples(
-    path: str | Path,
-    fields: Fields = Fields(),  # noqa: B008 (frozen)
-) -> list[Example]:
-    """Read pairs, triples, or lists of positives and negatives; each positive is an example.
-
-    Args:
-        path: A file in any layout that `glane.collection.rows.Rows` reads.
-        fields: Which fields hold what; by default those with names in common use, see
-            `glane.collection.pairs.NAMES`. Scores of a teacher are in `teacher_scores`.
+def examples_of(pair: Pair) -> list[Example]:
+    """Return an example for each positive of a pair.
 
     Raises:
-        FileNotFoundError: If the file is missing.
-        ValueError: If a line is malformed; the message names file, line and field.
+        ValueError: If its scores are malformed; the message names the field.
     """
-    return [example for pair in read_pairs(path, fields) for example in _examples(pair)]
+    scores, n_positives = scores_of(pair), len(pair.positives)
+    return [
+        Example(
+            pair.anchor,
+            positive,
+            pair.negatives,
+            scores[row : row + 1] + scores[n_positives:],
+            pair.place,
+        )
+        for row, positive in enumerate(pair.positives)
+    ]
 
 
-def _examples(pair: Pair) -> Iterator[Example]:
+def scores_of(pair: Pair) -> tuple[float, ...]:
+    """Return the teacher's scores of the positives and then the negatives, or nothing.
+
+    They are in `teacher_scores`, in `pos_scores` and `neg_scores` as FlagEmbedding has them, or in
+    a list called `score` or `scores` as sentence-transformers mines them.
+
+    Raises:
+        ValueError: If they are no numbers, or not as many as the texts; the message names the
+            field.
+    """
+    record = pair.record
+    if record.get("teacher_scores") is not None:
+        return _numbers(pair, "teacher_scores", record["teacher_scores"])
+    if record.get("pos_scores") or record.get("neg_scores"):
+        parts = {name: record.get(name) or [] for name in ("pos_scores", "neg_scores")}
+        for name, part in parts.items():
+            _check_numbers(name, part)
+        both = [score for part in parts.values() for score in part]
+        return _numbers(pair, "pos_scores` with `neg_scores", both)
+    for name in ("scores", "score"):
+        if isinstance(record.get(name), list):
+            return _numbers(pair, name, record[name])
+    return ()
+
+
+def _numbers(pair: Pair, name: str, value: Any) -> tuple[float, ...]:  # noqa: ANN401
+    _check_numbers(name, value)
     n_documents = len(pair.positives) + len(pair.negatives)
-    scores = _teacher_scores(pair.record.get("teacher_scores"), n_documents, pair.place)
-    for position, positive in enumerate(pair.positives):
-        own = scores[position : position + 1] + scores[len(pair.positives) :]
-        yield Example(pair.anchor, positive, pair.negatives, own, pair.place)
-
-
-def _teacher_scores(value: Any, n_documents: int, place: str) -> tuple[float, ...]:  # noqa: ANN401
-    if value is None:
-        return ()
-    if not isinstance(value, list):
-        kind = type(value).__name__
-        raise ValueError(f"{place}: `teacher_scores` must be a list, got {kind}")
-    for score in value:
-        if type(score) not in (int, float) or not math.isfinite(score):
-            raise ValueError(f"{place}: `teacher_scores` must be numbers, got {score!r}")
     if value and len(value) != n_documents:
         raise ValueError(
-            f"{place}: `teacher_scores` must be {n_documents}, for each positive and then each "
-            f"negative, got {len(value)}"
+            f"`{name}` must be {n_documents}, for each positive and then each negative, got "
+            f"{len(value)}"
         )
     return tuple(value)
+
+
+def _check_numbers(name: str, value: Any) -> None:  # noqa: ANN401
+    if not isinstance(value, list):
+        raise ValueError(f"`{name}` must be a list, got {type(value).__name__}")
+    for score in value:
+        if type(score) not in (int, float) or not math.isfinite(score):
+            raise ValueError(f"`{name}` must be numbers, got {score!r}")
+
+
+def evenly(examples: Sequence[Example], most: int) -> Iterator[Example]:
+    """Yield the examples, or of more than `most` so many that are spread evenly over them."""
+    n_examples = len(examples)
+    if n_examples <= most:
+        return iter(examples)
+    return (examples[int(row)] for row in np.linspace(0, n_examples - 1, most).astype(int))
 
 
 def read_beir_examples(

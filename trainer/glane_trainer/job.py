@@ -15,16 +15,21 @@ from glane.commands.pairs import pair_fields
 from glane.store.folders import check_new, new_folder
 from glane.threads import check_threads
 from glane_trainer.config import RUN, resolved
-from glane_trainer.data import TrainingData, read_data
+from glane_trainer.data import TrainingData
+from glane_trainer.examples import evenly
 from glane_trainer.language import language_warning
 from glane_trainer.model import Model
 from glane_trainer.models import load_model
+from glane_trainer.reading import read_data
 from glane_trainer.rules import Rules
 from glane_trainer.settings import Settings
 from glane_trainer.starts import Start, new_model
 from glane_trainer.state import FOLDER, check_identity, model_folder
 from glane_trainer.telling import stage, tell
 from glane_trainer.training import train
+
+LOOKED_AT = 50_000
+"""Examples whose documents decide a projection, a table of idf, and the language."""
 
 
 def train_as_asked(arguments: argparse.Namespace, settings: Settings) -> dict[str, object]:
@@ -46,7 +51,7 @@ def train_as_asked(arguments: argparse.Namespace, settings: Settings) -> dict[st
         result: dict[str, object] = {"out": str(out), "steps": 0, "remark": "Untrained."}
     else:
         mode = "resume" if arguments.resume else "overwrite" if arguments.overwrite else "new"
-        warning = language_warning([e.positive for e in data.examples], model.preparer)
+        warning = language_warning(_documents(data), model.preparer)
         if warning:
             tell(warning)
         result = dict(train(model, data, out, settings, mode, beside))  # type: ignore[arg-type]
@@ -83,6 +88,11 @@ def _read(arguments: argparse.Namespace) -> TrainingData:
     )
 
 
+def _documents(data: TrainingData) -> list[str]:
+    """Return the positives of the examples, of many of so many that are evenly chosen."""
+    return [example.positive for example in evenly(data.examples, LOOKED_AT)]
+
+
 def _rules(arguments: argparse.Namespace) -> Rules:
     given = vars(arguments)
     rules = {name: given[name] for name in Rules.__annotations__ if given.get(name) is not None}
@@ -106,7 +116,7 @@ def _new_model(arguments: argparse.Namespace, data: TrainingData | None) -> Mode
         dim=arguments.dim,
         principal=arguments.projection == "pca",
         seed=arguments.seed,
-        documents=None if data is None else [example.positive for example in data.examples],
+        documents=None if data is None else _documents(data),
         trained=arguments.max_steps != 0,
     )
     with stage(f"loading {arguments.base}, and making of it a {arguments.kind}"):

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from glane.model.preparation import TextPreparer
-from glane_trainer.examples import Example
+from glane_trainer.examples import Example, evenly
 
 LOOKED_AT = 10_000
-"""Distinct queries, and distinct documents, that are looked at; of more, as many evenly chosen."""
+"""Examples, and distinct documents of theirs, that are looked at: of more, so many evenly."""
 
 
 def count_cut(
@@ -28,8 +28,9 @@ def count_cut(
         that are longer than training reads, and how many were looked at: `of_queries` and
         `of_documents`.
     """
-    queries = _some(dict.fromkeys(example.anchor for example in examples))
-    texts = (text for e in examples for text in (e.positive, *e.negatives))
+    found = list(evenly(examples, LOOKED_AT))
+    queries = _some(dict.fromkeys(example.anchor for example in found))
+    texts = (text for e in found for text in (e.positive, *e.negatives))
     documents = _some(dict.fromkeys(texts))
     read = preparer.tokenize(documents, "document")
     shorter = training_length < preparer.checkpoint.document_length

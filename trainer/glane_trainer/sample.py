@@ -9,12 +9,15 @@ from typing import NamedTuple, TypeGuard
 
 from glane.errors import CheckpointError
 from glane.model.schema import parse_json, read_small
-from glane_trainer.examples import Example
+from glane_trainer.examples import Example, evenly
 
 SAMPLE = "sample.json"
 
 N_TEXTS = 54
 """Queries at most, and documents."""
+
+LOOKED_AT = 10_000
+"""Examples that they are chosen from; of more, as many evenly chosen."""
 
 N_CHARACTERS = 4_000
 """Characters of a text that are kept at most."""
@@ -34,8 +37,9 @@ class Sample(NamedTuple):
 
 def write_sample(folder: Path, examples: Sequence[Example]) -> None:
     """Write `sample.json`: texts of examples that are spread evenly over all."""
-    queries = _spread(dict.fromkeys(example.anchor for example in examples))
-    documents = _spread(dict.fromkeys(example.positive for example in examples))
+    found = list(evenly(examples, LOOKED_AT))
+    queries = _spread(dict.fromkeys(example.anchor for example in found))
+    documents = _spread(dict.fromkeys(example.positive for example in found))
     text = json.dumps({"queries": queries, "documents": documents}, indent=2, ensure_ascii=False)
     (folder / SAMPLE).write_text(text + "\n", encoding="utf-8", errors="replace")
 

@@ -91,9 +91,7 @@ def record_of(text: str, array: Array | None = None) -> Record:
     return value if type(value) is dict else _made(value, array)
 
 
-def _elements(
-    scanner: _Scanner, place: Place, array: Array | None
-) -> Iterator[tuple[int, Record]]:
+def _elements(scanner: _Scanner, place: Place, array: Array | None) -> Iterator[tuple[int, Record]]:
     while True:
         scanner.peek()
         number = scanner.line

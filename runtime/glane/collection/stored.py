@@ -29,12 +29,13 @@ class Stored:
     Attributes:
         name: How messages call the file.
         is_copied: Whether there is such a copy.
+        line: Where the first pass is, from 1; of Parquet the row.
     """
 
     def __init__(self, rows: Rows) -> None:
         """Take a file; nothing is opened yet."""
         self._rows, self.name = rows, rows.name
-        self.is_copied = False
+        self.is_copied, self.line = False, 1
         self._starts = array("q")
         self._file = -1
         self._digest = hashlib.sha256()
@@ -80,6 +81,10 @@ class Stored:
             line += os.pread(self._file, min(BLOCK, start - at), at).count(b"\n")
         return self._rows.place(line)
 
+    def here(self) -> str:
+        """Return the same of the record that the first pass has just given."""
+        return self._rows.place(self.line)
+
     def fingerprint(self) -> bytes:
         """Return the sha256 of all that was read."""
         return self._digest.digest()
@@ -89,16 +94,16 @@ class Stored:
         file = self._keep(open(self._rows.path, "rb", buffering=0))  # noqa: SIM115 (closed with this object)
         self._was = _state(self._file)
         array, at = self._rows.array, begin
-        for number, line in enumerate(self._lines(file, begin), 1):
+        for self.line, line in enumerate(self._lines(file, begin), 1):
             try:
                 if text := line.decode("utf-8").strip():
                     record = record_of(text, array)
                     self._starts.append(at)
                     yield record
             except UnicodeDecodeError as error:
-                raise ValueError(f"{self._rows.place(number)}: {not_text(error)}") from None
+                raise ValueError(f"{self.here()}: {not_text(error)}") from None
             except ValueError as error:
-                raise ValueError(f"{self._rows.place(number)}: {error}") from None
+                raise ValueError(f"{self.here()}: {error}") from None
             at += len(line) + 1
         self._starts.append(at)
         self._check_unchanged()
@@ -126,8 +131,8 @@ class Stored:
         """Yield the records of any file, and write each into the copy."""
         file = self._keep(tempfile.TemporaryFile())  # noqa: SIM115 (likewise)
         at = 0
-        for number, record in self._rows:
-            line = json.dumps([number, record], separators=(",", ":")).encode() + b"\n"
+        for self.line, record in self._rows:
+            line = json.dumps([self.line, record], separators=(",", ":")).encode() + b"\n"
             file.write(line)
             self._digest.update(line)
             self._starts.append(at)
