@@ -34,7 +34,7 @@ from glane_trainer import (
     run,
     train,
 )
-from glane_trainer.evaluation import Evaluator, ndcg
+from glane_trainer.evaluation import Evaluator, Measured, ndcg
 from glane_trainer.model import Model
 from glane_trainer.report import Result
 from glane_trainer.settings import DIMS
@@ -75,10 +75,23 @@ def log_of(folder: Path, name: str) -> dict[int, float]:
 
 
 def perfected(data: TrainingData) -> TrainingData:
-    """Return the data with every document an answer to what is held out: no start can be beaten."""
+    """Return the data with every document an answer to what is held out."""
     assert data.held_out is not None
     grades = {query: dict.fromkeys(data.held_out.corpus, 1) for query in data.held_out.judgements}
     return replace(data, held_out=replace(data.held_out, judgements=grades))
+
+
+@pytest.fixture
+def measured_as(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return what makes the held-out queries, four of them, have one value after the other."""
+
+    def patch(*means: float) -> None:
+        values = iter(means)
+        monkeypatch.setattr(
+            Evaluator, "__call__", lambda *_: Measured([next(values)] * 4, None, None)
+        )
+
+    return patch
 
 
 def interrupted_at(step: int) -> Callable[..., dict[str, float]]:
@@ -110,7 +123,7 @@ def test_a_run_writes_a_checkpoint_its_log_and_a_picture(
     assert ("last" in names) == (result["kept_step"] != result["steps"])
     assert names - {"last"} == {
         *("glane.json", "tokenizer.json", "config.json", "model.safetensors", "modules.json"),
-        *("training.jsonl", "training.png", "settings.json", "sample.json"),
+        *("training.jsonl", "training.png", "settings.json", "sample.json", "evaluations.jsonl"),
     }
     assert (tmp_path / "out" / "training.png").read_bytes().startswith(b"\x89PNG")
     assert result["steps"] == 8
@@ -122,11 +135,19 @@ def test_the_first_evaluation_comes_before_the_first_step(
     model: ColBERT, data: TrainingData, tmp_path: Path
 ) -> None:
     assert data.held_out is not None
-    expected = Evaluator(data.held_out, 64, seed=0)(model)
-    train(model, data, tmp_path / "out", SETTINGS)
+    evaluator = Evaluator(data.held_out, 64, seed=0)
+    expected = evaluator(model).values
+    result = train(model, data, tmp_path / "out", SETTINGS)
     quality = log_of(tmp_path / "out", "ndcg@10")
     assert list(quality) == [0, 4, 8], "and then at each epoch's end"
-    assert quality[0] == pytest.approx(expected, abs=1e-5)
+    assert quality[0] == pytest.approx(np.mean(expected), abs=1e-5)
+    lines = (tmp_path / "out" / "evaluations.jsonl").read_text().splitlines()
+    looks = [json.loads(line) for line in lines]
+    told = [(look["step"], look["start_share"]) for look in looks]
+    best = max(looks[1:3], key=lambda look: (look["ndcg@10"], look["step"]))["step"]
+    assert told == [(0, 1), (4, 0), (8, 0), (best, 0.25), (best, 0.5), (best, 0.75)]
+    assert looks[0]["queries"] == pytest.approx(dict(zip(evaluator.ids, expected, strict=True)))
+    assert result["start_score"] == pytest.approx(np.mean(expected))
 
 
 def test_evaluation_at_intervals_includes_the_end(
@@ -141,31 +162,72 @@ def test_what_is_written_scores_what_was_reported(
 ) -> None:
     result = train(model, data, tmp_path / "out", SETTINGS)
     assert data.held_out is not None
-    score = Evaluator(data.held_out, 64, seed=0)(ColBERT.load(tmp_path / "out"))
-    assert score == result["best_score"]
-    measured = log_of(tmp_path / "out", "ndcg@10")
-    assert score == pytest.approx(max(measured.values()), abs=1e-5)
+    values = Evaluator(data.held_out, 64, seed=0)(ColBERT.load(tmp_path / "out")).values
+    assert np.mean(values) == result["best_score"]
 
 
 def test_a_worse_training_keeps_the_start_and_says_so(
-    model: ColBERT, data: TrainingData, tmp_path: Path
+    model: ColBERT, data: TrainingData, tmp_path: Path, measured_as: Callable[..., None]
 ) -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    result = train(model, perfected(data), tmp_path / "out", SETTINGS)
-    assert result["kept_step"] == 0
-    assert result["remark"].startswith("The start was kept: no evaluation")
+    measured_as(0.9, 0.1, 0.2, 0.3, 0.4, 0.5)
+    result = train(model, data, tmp_path / "out", SETTINGS)
+    assert (result["kept_step"], result["start_share"]) == (0, 1)
+    assert (result["gain"], result["gain_interval"]) == (None, None)
+    said = "The start was kept: on the held-out queries it is better by 0.4"
+    assert result["remark"].startswith(said)
     loaded = ColBERT.load(tmp_path / "out").state_dict()
     for name, tensor in before.items():
         torch.testing.assert_close(loaded[name], tensor, rtol=0, atol=0)
 
 
-def test_what_was_trained_last_lies_beside_a_start_that_is_kept(
-    new_of_any_kind: Callable[[], Model[Any]], data: TrainingData, tmp_path: Path
+def test_a_training_that_is_no_worse_is_kept(
+    model: ColBERT, data: TrainingData, tmp_path: Path
 ) -> None:
+    result = train(model, perfected(data), tmp_path / "out", SETTINGS)
+    assert (result["kept_step"], result["start_share"], result["gain"]) == (8, 0, 0)
+    assert "do not show that it is better than its start" in result["remark"]
+
+
+def test_the_share_of_the_start_is_what_the_held_out_queries_choose(
+    new_model: Callable[[], ColBERT],
+    data: TrainingData,
+    tmp_path: Path,
+    measured_as: Callable[..., None],
+) -> None:
+    model = new_model()
+    measured_as(0.4, 0.5, 0.6, 0.7, 0.9, 0.8)
+    result = train(model, data, tmp_path / "out", SETTINGS)
+    assert (result["kept_step"], result["start_share"]) == (8, 0.5)
+    assert (result["start_score"], result["best_score"]) == (0.4, 0.9)
+    assert result["gain"] == pytest.approx(0.5)
+    assert result["gain_interval"] == pytest.approx([0.5, 0.5])
+    last = ColBERT.load(tmp_path / "out" / "last").state_dict()
+    for name, start in new_model().state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], (start + last[name]) / 2)
+
+
+def test_a_training_that_gains_no_more_ends(
+    model: ColBERT, data: TrainingData, tmp_path: Path, measured_as: Callable[..., None]
+) -> None:
+    measured_as(0.1, 0.3, 0.5, 0.4, 0.5, 0.2, 0.2, 0.2)
+    settings = replace(SETTINGS, eval_steps=1, patience=2)
+    result = train(model, data, tmp_path / "out", settings)
+    assert (result["steps"], result["kept_step"]) == (4, 4)
+    assert list(log_of(tmp_path / "out", "ndcg@10")) == [0, 1, 2, 3, 4]
+
+
+def test_what_was_trained_last_lies_beside_a_start_that_is_kept(
+    new_of_any_kind: Callable[[], Model[Any]],
+    data: TrainingData,
+    tmp_path: Path,
+    measured_as: Callable[..., None],
+) -> None:
+    measured_as(0.9, 0.1, 0.1, 0.1, 0.1)
     out, model = tmp_path / "out", new_of_any_kind()
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     settings = replace(SETTINGS, eval_steps=100, objective=Objective(temperature=1.0))
-    result = train(model, perfected(data), out, settings)
+    result = train(model, data, out, settings)
     assert result["kept_step"] == 0
     assert result["last"] == str(out / "last")
     trained = new_of_any_kind()
@@ -178,10 +240,9 @@ def test_what_was_trained_last_lies_beside_a_start_that_is_kept(
 
 
 def test_an_earlier_step_that_is_kept_does_not_lose_the_last(
-    model: ColBERT, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: ColBERT, data: TrainingData, tmp_path: Path, measured_as: Callable[..., None]
 ) -> None:
-    scores = iter([0.1, 0.9, 0.5])
-    monkeypatch.setattr(Evaluator, "__call__", lambda *_: next(scores))
+    measured_as(0.1, 0.9, 0.5, 0.1, 0.1, 0.1)
     out = tmp_path / "out"
     result = train(model, data, out, SETTINGS)
     assert (result["kept_step"], result["steps"]) == (4, 8)
@@ -200,7 +261,10 @@ def test_the_last_beside_the_kept_confuses_nobody(
 ) -> None:
     out, model = tmp_path / "out", ColBERT.from_base(bert, dim=8)
     model.save(tmp_path / "start")
-    train(model, perfected(data), out, SETTINGS)
+    with pytest.MonkeyPatch.context() as patch:
+        values = iter([0.9, 0.1, 0.1, 0.1, 0.1, 0.1])
+        patch.setattr(Evaluator, "__call__", lambda *_: Measured([next(values)] * 4, None, None))
+        train(model, data, out, SETTINGS)
     assert fingerprint(out, CHECKPOINT_FILES) == fingerprint(tmp_path / "start", CHECKPOINT_FILES)
     capsys.readouterr()
     assert main(["info", str(out), "--json"]) == 0
@@ -367,16 +431,46 @@ def test_a_step_that_is_not_finite_is_named_and_saves_nothing_broken(
             hook.remove()
 
     out = tmp_path / "out"
-    said = "resume goes on from the last" if save_steps else "nothing was saved"
+    said = "out' has what was good until then$"
     with pytest.raises(ValueError, match=rf"^step 4: the {broken}.* is (nan|inf).*{said}"):
         train_with(broken_at_four, model, data, out, replace(SETTINGS, save_steps=save_steps))
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
-    assert out.exists() == bool(save_steps)
-    if save_steps:
-        assert json.loads((out / FOLDER / "progress.json").read_text())["step"] == 2
-        kept = ColBERT.load(model_folder(out))
-        assert all(tensor.isfinite().all() for tensor in kept.state_dict().values())
-        train(kept, data, out, replace(SETTINGS, save_steps=save_steps), mode="resume")
+    assert list(log_of(out, "loss")) == [1, 2, 3]
+    assert list(log_of(out, "ndcg@10")) == [0, 3]
+    kept = ColBERT.load(out)
+    assert all(tensor.isfinite().all() for tensor in kept.state_dict().values())
+    assert not (out / FOLDER).exists()
+
+
+def test_a_first_step_that_is_not_finite_leaves_nothing(
+    model: ColBERT, data: TrainingData, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, objective=Objective(temperature=1e-60))
+    with pytest.raises(ValueError, match=r"^step 1: the loss is .*; nothing was saved$"):
+        train(model, data, tmp_path / "out", settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_are_no_numbers_leave_the_best_before_them(
+    model: ColBERT, data: TrainingData, tmp_path: Path
+) -> None:
+    calls = 0
+
+    def spoil(*arguments: Any) -> dict[str, float]:  # noqa: ANN401
+        nonlocal calls
+        calls += 1
+        told = learn(*arguments)
+        if calls == 6:
+            with torch.no_grad():
+                next(model.encoder.parameters()).fill_(float("nan"))
+        return told
+
+    out = tmp_path / "out"
+    with pytest.raises(ValueError, match=r"^step [67]: .*nan.*has what was good until then"):
+        train_with(spoil, model, data, out, replace(SETTINGS, eval_steps=2))
+    assert json.loads((out / "settings.json").read_text())["step"] in (2, 4)
+    kept = ColBERT.load(out)
+    assert all(tensor.isfinite().all() for tensor in kept.state_dict().values())
 
 
 def test_a_model_that_scores_no_numbers_is_not_kept(
@@ -430,8 +524,8 @@ def test_every_kind_trains_and_logs_its_terms(
     settings = replace(DEFAULTS[model.checkpoint.kind], epochs=3, batch_size=4, save_steps=0)
     result = train(model, data, tmp_path / "out", settings)
     assert data.held_out is not None
-    score = Evaluator(data.held_out, 64, seed=0)(load_model(tmp_path / "out"))
-    assert score == result["best_score"]
+    measured = Evaluator(data.held_out, 64, seed=0)(load_model(tmp_path / "out"))
+    assert np.mean(measured.values) == result["best_score"]
     for name in ("query_terms", "document_terms", "document_flops"):
         n_logged = 0 if model.checkpoint.kind == "colbert" else 12
         assert len(log_of(tmp_path / "out", name)) == n_logged
@@ -475,7 +569,8 @@ def test_evaluation_ranks_the_answer_among_the_candidates_of_bm25(model: ColBERT
     evaluator = Evaluator(dataset, 64, seed=0)
     assert evaluator.queries == ["tea"], "x has no answer"
     assert evaluator.documents == ["tea grows", "tea"]
-    assert evaluator(model) == pytest.approx(0.6309, abs=1e-4), "the text of the query comes first"
+    (value,) = evaluator(model).values
+    assert value == pytest.approx(0.6309, abs=1e-4), "the text of the query comes first"
 
 
 def test_evaluation_fuses_a_colbert_with_bm25_as_a_search_does(model: ColBERT) -> None:
@@ -492,7 +587,9 @@ def test_evaluation_fuses_a_colbert_with_bm25_as_a_search_does(model: ColBERT) -
     fused = fuse(first, Hits.from_rows(rows, 20), 10)
     grades = [{1: 2, 4: 1}, {4: 1, 0: 1}]
     wanted = [ndcg(fused.row(n)[0].tolist(), grades[n]) for n in range(2)]
-    assert Evaluator(dataset, 64, seed=0)(model) == pytest.approx(np.mean(wanted))
+    measured = Evaluator(dataset, 64, seed=0)(model)
+    assert measured.values == pytest.approx(wanted)
+    assert (measured.query_terms, measured.document_terms) == (None, None)
 
 
 def test_ndcg_by_hand() -> None:

@@ -61,10 +61,7 @@ def show(result: dict[str, Any]) -> str:
         lines[0] += f" in {result['seconds']} s on {result['device']} ({result['precision']})"
         lines += _about_data(result["counts"], result["cut"])
     if result.get("start_score") is not None:
-        lines.append(
-            f"held-out NDCG@10 {result['start_score']:.4f} before, {result['best_score']:.4f} "
-            f"kept, of step {result['kept_step']}"
-        )
+        lines.append(_about_score(result))
     if result["remark"]:
         lines.append(str(result["remark"]))
     if result.get("last"):
@@ -82,6 +79,19 @@ def check_needed(arguments: argparse.Namespace) -> None:
         raise UsageError("the kind of model is missing: colbert, splade or sparse-embed")
     if arguments.out is None:
         raise UsageError("--out is missing")
+
+
+def _about_score(result: dict[str, Any]) -> str:
+    told = (
+        f"held-out NDCG@10 {result['start_score']:.4f} before, {result['best_score']:.4f} kept, of "
+        f"step {result['kept_step']}"
+    )
+    if 0 < result["start_share"] < 1:
+        told += f" with {result['start_share']:.0%} of the start's weights"
+    if result["gain"] is not None:
+        low, high = result["gain_interval"]
+        told += f": {result['gain']:+.4f} ({low:+.4f} to {high:+.4f} with 95 %)"
+    return told
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:

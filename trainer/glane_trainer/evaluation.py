@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -14,9 +14,24 @@ from glane.model.checkpoint import Checkpoint
 from glane.retrievers.bm25 import BM25
 from glane.retrievers.fusion import DEFAULT_WEIGHT, joined, standardised
 from glane.types import Ids, Scores
+from glane.vectors import SparseVectors, TermEmbeddings
 
 CANDIDATES = 20
 """BM25's best documents that are ranked for a query, besides those that answer it."""
+
+
+class Measured(NamedTuple):
+    """What a model gives for held-out queries.
+
+    Attributes:
+        values: NDCG@10 of each, in [0, 1].
+        query_terms: Terms that a query has on average, of a model with terms; else None.
+        document_terms: The same of a document.
+    """
+
+    values: list[float]
+    query_terms: float | None
+    document_terms: float | None
 
 
 class Scorer(Protocol):
@@ -42,6 +57,7 @@ class Evaluator:
     """Held-out queries with fixed candidates: the judged positives and BM25's best.
 
     Attributes:
+        ids: Of the queries.
         queries: Texts.
         documents: Texts of all candidates, each once.
     """
@@ -54,7 +70,7 @@ class Evaluator:
             n_queries: Queries at most, at least 1.
             seed: Decides which.
         """
-        ids = _choose(dataset, n_queries, seed)
+        self.ids = ids = _choose(dataset, n_queries, seed)
         self.queries = [dataset.queries[id] for id in ids]
         names = list(dataset.corpus)
         numbers = {name: number for number, name in enumerate(names)}
@@ -78,28 +94,38 @@ class Evaluator:
             standardised(*hits.row(row), candidates[row]) for row in range(len(candidates))
         ]
 
-    def __call__(self, model: Scorer) -> float:
-        """Return the mean NDCG@10 of the queries, in [0, 1]; no text is encoded twice.
+    def __call__(self, model: Scorer) -> Measured:
+        """Return what a model gives for the queries; no text is encoded twice.
 
         The candidates are ranked as a search with the model ranks them by default: a ColBERT
-        reranks, and is fused with BM25; the other kinds search by themselves.
-
-        Raises:
-            ValueError: If a score is not a number: such a model ranks by chance.
+        reranks, and is fused with BM25; the other kinds search by themselves. A query with a score
+        that is no number has the value nan.
         """
         queries = model.encode_queries(self.queries)
         documents = model.encode_documents(self.documents)
-        values = []
-        for number, (rows, grades) in enumerate(zip(self._rows, self._grades, strict=True)):
-            scores = model.score(queries[number : number + 1], documents[rows])[0]
-            if np.isnan(scores).any():
-                raise ValueError("the model's scores are nan; try a lower learning rate")
-            if model.checkpoint.kind == "colbert":
-                second = standardised(self._pool[rows], scores, self._pool[rows])
-                scores = joined(self._first[number], second, DEFAULT_WEIGHT)
-            order = self._pool[rows][best(scores, self._pool[rows], 10)]
-            values.append(ndcg(order.tolist(), grades))
-        return float(np.mean(values))
+        values = [
+            self._ndcg(number, model.score(queries[number : number + 1], documents[rows])[0], model)
+            for number, rows in enumerate(self._rows)
+        ]
+        terms = [
+            float(np.diff(texts.indptr).mean()) if isinstance(texts, SparseVectors) else None
+            for texts in (_terms_of(queries), _terms_of(documents))
+        ]
+        return Measured(values, *terms)
+
+    def _ndcg(self, number: int, scores: Scores, model: Scorer) -> float:
+        """Return the NDCG@10 of a query, whose candidates have some scores."""
+        if np.isnan(scores).any():
+            return float("nan")
+        pool = self._pool[self._rows[number]]
+        if model.checkpoint.kind == "colbert":
+            second = standardised(pool, scores, pool)
+            scores = joined(self._first[number], second, DEFAULT_WEIGHT)
+        return ndcg(pool[best(scores, pool, 10)].tolist(), self._grades[number])
+
+
+def _terms_of(vectors: object) -> object:
+    return vectors.terms if isinstance(vectors, TermEmbeddings) else vectors
 
 
 def _choose(dataset: Dataset, n_queries: int, seed: int) -> list[str]:

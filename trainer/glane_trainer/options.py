@@ -35,6 +35,10 @@ NUMBERS = {
     "n-negatives": "negatives of its own that an example brings into a batch, at most",
     "train-document-length": "tokens of a document that training reads, where the model reads "
     "more: fewer are faster",
+    "patience": "measurements without a better one after which the training ends",
+    "max-terms": "splade and sparse-embed: terms that a document of the kept model may have on "
+    "average",
+    "eval-queries": "held-out queries that are measured, at most",
     "eval-steps": "optimizer steps between two measurements on the held-out queries",
     "save-steps": "optimizer steps between checkpoints that --resume goes on from; 0 for none",
     "freeze-layers": "first layers of the encoder that are left as they are; 0 trains all",
@@ -48,7 +52,7 @@ SHARES = {
     "warm-up": "first part of the steps, 0 to below 1, in which learning rates rise; then they "
     "fall to 0",
     "clip": "greatest length of a gradient; one that is longer is shortened to it",
-    "start-share": "how much of the untrained weights is mixed into those that are kept: 0 for "
+    "start-share": "how much of the start's weights is mixed into those that are kept: 0 for "
     "nothing, 0.5 for half",
     "temperature": "divides the model's scores before the loss: lower heeds close negatives more",
     "teacher-temperature": "divides the teacher's scores, with --loss kl or margin-mse",
@@ -106,6 +110,10 @@ SETTING_OF = {
 UNSET = {
     "max-steps": "all of the epochs",
     "eval-steps": "the end of each epoch",
+    "eval-queries": "all, or as many as take about the time of the training",
+    "patience": "no such end",
+    "max-terms": "no limit",
+    "start-share": "what the held-out queries choose, 0 without any",
     "freeze-layers": "the lower half",
 }
 """What holds where a kind's default is no number."""

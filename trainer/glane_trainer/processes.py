@@ -15,7 +15,7 @@ from torch import Tensor, distributed, nn
 Represented = tuple[Tensor, ...]
 """What texts are encoded as, one row a text in each part."""
 
-DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.bool)
+DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.bool)
 """Of what may be told, by number."""
 
 MOST_PARTS, MOST_AXES = 4, 3

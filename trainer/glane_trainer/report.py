@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypedDict
@@ -14,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from glane_trainer.state import Progress, Record
+from glane_trainer.keep import Kept, Look
+from glane_trainer.state import Record
 
 SETTINGS = "settings.json"
 """How a checkpoint was made: beside its weights, and not read again."""
@@ -27,10 +29,12 @@ INK, LOSS, QUALITY = "#3d4451", "#9aa5b8", "#1f6f5c"
 class Result(TypedDict):
     """What a run reports.
 
-    The scores are NDCG@10 on held-out queries, None where there are none; `kept_step` is the step
-    whose weights were written, 0 for the start's; `last` is the folder of those that were trained
-    last, None where they are the ones that were kept. `counts` and `cut` say what was left out of
-    the data and what was longer than is read.
+    The scores are NDCG@10 on held-out queries, None where there are none: of the start and of what
+    was kept, by how much that is better, and the 95 % interval of this over the queries.
+    `kept_step` is the step whose weights were written, 0 for the start's, and `start_share` the
+    start's share in them; `last` is the folder of those that were trained last, None where they are
+    the ones that were kept. `counts` and `cut` say what was left out of the data and what was
+    longer than is read.
     """
 
     out: str
@@ -38,6 +42,9 @@ class Result(TypedDict):
     examples: int
     start_score: float | None
     best_score: float | None
+    gain: float | None
+    gain_interval: list[float] | None
+    start_share: float
     kept_step: int
     last: str | None
     counts: dict[str, int]
@@ -48,16 +55,44 @@ class Result(TypedDict):
     seconds: float
 
 
-def remark_on(progress: Progress) -> str:
+class Scores(TypedDict):
+    """What of a `Result` the held-out queries say."""
+
+    start_score: float | None
+    best_score: float | None
+    gain: float | None
+    gain_interval: list[float] | None
+    start_share: float
+
+
+def scores_of(looks: Sequence[Look], kept: Kept | None) -> Scores:
+    """Return what the held-out queries say of what was kept, None for those of the last step."""
+    compared = None if kept is None else kept.against_start
+    return {
+        "start_score": looks[0].mean if looks else None,
+        "best_score": None if kept is None else kept.look.mean,
+        "gain": None if compared is None else compared.difference,
+        "gain_interval": None if compared is None else [compared.low, compared.high],
+        "start_share": 0.0 if kept is None else kept.look.start_share,
+    }
+
+
+def remark_on(kept: Kept | None) -> str:
     """Return what a user should know of the weights that are kept."""
-    if progress.start_score is None:
+    if kept is None:
         return "Nothing was held out: whether this model is better than its start is unknown."
-    if progress.best_step == 0 and progress.step:
+    if (lost := kept.start_wins) is not None:
         return (
-            "The start was kept: no evaluation of the training was better than its held-out "
-            f"NDCG@10 of {progress.start_score:.4f}."
+            f"The start was kept: on the held-out queries it is better by {lost.difference:.4f} "
+            f"({lost.low:.4f} to {lost.high:.4f}) than the best that was trained."
         )
-    return ""
+    if (gained := kept.against_start) is None or gained.low > 0:
+        return ""
+    return (
+        f"{gained.n} held-out queries do not show that it is better than its start: the "
+        f"difference, {gained.difference:+.4f}, lies between {gained.low:+.4f} and "
+        f"{gained.high:+.4f}."
+    )
 
 
 def write_settings(folder: Path, record: Mapping[str, object]) -> None:
@@ -66,6 +101,23 @@ def write_settings(folder: Path, record: Mapping[str, object]) -> None:
     versions |= {package: version(package) for package in PACKAGES}
     text = json.dumps({**record, "versions": versions}, indent=2, ensure_ascii=False)
     (folder / SETTINGS).write_text(text + "\n", encoding="utf-8")
+
+
+def write_looks(folder: Path, ids: Sequence[str], looks: Sequence[Look]) -> None:
+    """Write `evaluations.jsonl`: for each measurement the NDCG@10 of every held-out query.
+
+    Args:
+        folder: That is there.
+        ids: Of the queries.
+        looks: In order.
+    """
+    lines = []
+    for look in looks:
+        record = {name: value for name, value in asdict(look).items() if value is not None}
+        values = [round(value, 5) for value in record.pop("values")]
+        record |= {"ndcg@10": round(look.mean, 5), "queries": dict(zip(ids, values, strict=True))}
+        lines.append(json.dumps(record, ensure_ascii=False) + "\n")
+    (folder / "evaluations.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
 def write_report(folder: Path, log: Sequence[Record]) -> None:

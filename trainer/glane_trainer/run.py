@@ -26,10 +26,19 @@ from glane_trainer.devices import DTYPES, available_device, available_precision
 from glane_trainer.evaluation import Evaluator
 from glane_trainer.examples import Example
 from glane_trainer.interrupt import deferred_interrupt
+from glane_trainer.keep import Kept, Look
 from glane_trainer.lengths import count_cut
+from glane_trainer.measuring import Measurements, n_measured
 from glane_trainer.model import Model
 from glane_trainer.processes import launched
-from glane_trainer.report import Result, remark_on, write_report, write_settings
+from glane_trainer.report import (
+    Result,
+    remark_on,
+    scores_of,
+    write_looks,
+    write_report,
+    write_settings,
+)
 from glane_trainer.settings import Settings
 from glane_trainer.sparsity import complaint
 from glane_trainer.telling import Steps, stage, tell
@@ -40,6 +49,10 @@ LAST = "last"
 
 MAY_CHANGE = ("save_steps", "device")
 """Settings that another session of the same run may have otherwise."""
+
+
+class Diverged(ValueError):
+    """A loss, a gradient or a score is no number; the weights may not be, either."""
 
 
 class Run:
@@ -66,11 +79,7 @@ class Run:
             self.n_steps = min(self.n_steps, settings.max_steps)
         if settings.objective.loss != "contrastive":
             data.check_teacher()
-        self.evaluator = None
-        if data.held_out is not None:
-            with stage("finding BM25's candidates of the held-out queries"):
-                self.evaluator = Evaluator(data.held_out, settings.eval_queries, settings.seed)
-        self.start = self.best = optimization.weights(model)
+        self.measurements = Measurements(model, self._evaluator(), settings, self.processes)
         self.frozen = optimization.freeze(model.encoder, settings.freeze_layers)
         self.processes.share_weights(model.to(self.device))
         self.optimizer = optimization.make_optimizer(model, settings)
@@ -96,7 +105,7 @@ class Run:
         """Do what is left of the run: evaluate, save and step, each where it is due.
 
         Raises:
-            ValueError: If a step cannot be done; the message says which, and what is on disk.
+            Diverged: If a step or a measurement gives no numbers; the message says which.
         """
         tell(self.data.summary())
         batches = self._batches()
@@ -106,7 +115,7 @@ class Run:
                 if self._evaluation_is_due():
                     self.evaluate()
                 step = self.progress.step
-                if step >= self.n_steps:
+                if step >= self.n_steps or self.measurements.is_stale():
                     return
                 if save_steps and step > done and step % save_steps == 0:
                     self.save()
@@ -130,7 +139,7 @@ class Run:
             options = replace(self.options, sparsity=sparsity)
             told = learn(self.model, self.optimizer, batch, options)
         except ValueError as error:
-            raise ValueError(f"step {progress.step + 1}: {error}; {self._on_disk()}") from None
+            raise Diverged(f"step {progress.step + 1}: {error}") from None
         progress.step += 1
         self._warn(told)
         speed = n_examples / (time.perf_counter() - began)
@@ -139,28 +148,15 @@ class Run:
         return record
 
     def evaluate(self) -> None:
-        """Measure the weights that would be kept, and keep them where they are the best."""
-        assert self.evaluator is not None, "asked only where something is held out"
-        trained, candidate = self._candidate()
-        progress = self.progress
-        n_texts = len(self.evaluator.queries) + len(self.evaluator.documents)
+        """Measure the model as it is."""
+        progress, sparsity = self.progress, self.settings.sparsity
+        has_terms = bool(self.model.checkpoint.kind != "colbert")
+        is_ready = not has_terms or progress.step >= sparsity.rise * self.n_steps
         try:
-            self.model.load_state_dict(candidate)
-            with stage(f"measuring at step {progress.step}: {n_texts} texts"):
-                score = self.evaluator(self.model)
+            look = self.measurements.look(self.model, progress.step, is_ready=is_ready)
         except ValueError as error:
-            raise ValueError(f"step {progress.step}: {error}; {self._on_disk()}") from None
-        finally:
-            with deferred_interrupt():
-                self.model.load_state_dict(trained)
-        if progress.start_score is None:
-            progress.start_score = score
-        if progress.best_score is None or score > progress.best_score:
-            progress.best_score, progress.best_step = score, progress.step
-            self.best = candidate
-        progress.evaluated = progress.step
-        progress.log.append({"step": progress.step, "ndcg@10": round(score, 5)})
-        tell(f"step {progress.step}: held-out NDCG@10 {score:.4f}")
+            raise Diverged(f"step {progress.step}: {error}") from None
+        progress.log.append({"step": progress.step, "ndcg@10": round(look.mean, 5)})
 
     def save(self) -> None:
         """Write what a resume needs."""
@@ -172,7 +168,10 @@ class Run:
         if self.scaler is not None:
             self.progress.scaler = self.scaler.state_dict()
         tensors = optimization.optimizer_tensors(self.optimizer)
-        saved = state.State(self.progress, tensors, self.start, self.best)
+        measurements = self.measurements
+        self.progress.looks = [asdict(look) for look in measurements.looks]
+        self.progress.best_step = measurements.best_step
+        saved = state.State(self.progress, tensors, measurements.start, measurements.best)
         with deferred_interrupt():
             state.save_state(self.out, self.model, saved)
 
@@ -185,7 +184,10 @@ class Run:
         """
         saved = state.load_state(self.out)
         state.check_identity(saved.progress.identity, self._identity())
-        self.progress, self.start, self.best = saved.progress, saved.start, saved.best
+        self.progress, measurements = saved.progress, self.measurements
+        measurements.looks = [Look(**look) for look in saved.progress.looks]
+        measurements.start, measurements.best = saved.start, saved.best
+        measurements.best_step = saved.progress.best_step
         optimization.restore_optimizer(self.optimizer, saved.optimizer)
         if self.scaler is not None:
             self.scaler.load_state_dict(saved.progress.scaler)
@@ -199,40 +201,65 @@ class Run:
         self.save()
         return f"{where}; the same command with --resume goes on from there"
 
+    def salvage(self) -> str:
+        """Write the best there was before a step that failed, and return what to tell the user.
+
+        Raises:
+            Diverged: If what would be kept scores no numbers.
+        """
+        progress, measurements = self.progress, self.measurements
+        is_sound = all(part.isfinite().all() for part in self.model.state_dict().values())
+        if not is_sound:
+            self.model.load_state_dict(measurements.best)
+        if not (progress.step if is_sound else measurements.best_step):
+            return self._on_disk()
+        if is_sound and measurements.looks and measurements.looks[-1].step != progress.step:
+            self.evaluate()
+        return f"{self.write()['out']!r} has what was good until then"
+
     def write(self) -> Result:
         """Write the weights to keep, with log and picture, in the place of the run's checkpoint.
 
         Where these are not the ones of the last step, those lie beside, in the folder `last`.
+
+        Raises:
+            ValueError: If what would be kept scores no numbers.
         """
-        progress, candidate = self.progress, self._candidate()[1]
-        if self.evaluator is None:
-            progress.best_step, self.best = self.n_steps, candidate
-        is_last = progress.best_step == progress.step
-        with deferred_interrupt(), new_folder(self.out, overwrite=True) as folder:
-            if not is_last:
-                (folder / LAST).mkdir()
-                self._write_weights(folder / LAST, candidate, progress.step)
-            self._write_weights(folder, self.best, progress.best_step)
-            write_report(folder, progress.log)
-            for name, text in self.beside.items():
-                (folder / name).write_text(text, encoding="utf-8")
+        progress, last = self.progress, optimization.weights(self.model)
+        kept, weights, step = self.measurements.settle(self.model)
+        step = progress.step if step < 0 else step
+        told = remark_on(kept)
+        is_last = all(torch.equal(weights[name], tensor) for name, tensor in last.items())
+        if self.processes.is_first:
+            with deferred_interrupt(), new_folder(self.out, overwrite=True) as folder:
+                if not is_last:
+                    (folder / LAST).mkdir()
+                    self._write_weights(folder / LAST, last, progress.step, None)
+                self._write_weights(folder, weights, step, kept)
+                write_report(folder, progress.log)
+                self._write_looks(folder)
+                for name, text in self.beside.items():
+                    (folder / name).write_text(text, encoding="utf-8")
+        self.model.load_state_dict(weights)
+        self.model.requires_grad_(True).eval()
         return {
             "out": str(self.out),
             "steps": progress.step,
             "examples": len(self.data.examples),
-            "start_score": progress.start_score,
-            "best_score": progress.best_score,
-            "kept_step": progress.best_step,
+            **scores_of(self.measurements.looks, kept),
+            "kept_step": step,
             "last": None if is_last else str(self.out / LAST),
             "counts": asdict(self.data.counts),
             "cut": self.cut,
-            "remark": remark_on(progress),
+            "remark": told,
             "device": self.device.type,
             "precision": self.precision,
             "seconds": round(progress.seconds + time.perf_counter() - self.began, 1),
         }
 
-    def _write_weights(self, folder: Path, weights: optimization.Weights, step: int) -> None:
+    def _write_weights(
+        self, folder: Path, weights: optimization.Weights, step: int, kept: Kept | None
+    ) -> None:
         """Write a complete checkpoint, with how it was made, into a folder that is there."""
         self.model.load_state_dict(weights)
         self.model.requires_grad_(True).eval()
@@ -244,8 +271,7 @@ class Run:
             "step": step,
             "steps": progress.step,
             "examples": len(self.data.examples),
-            "start_score": progress.start_score,
-            "best_score": progress.best_score,
+            **scores_of(self.measurements.looks, kept),
             "device": self.device.type,
             "precision": self.precision,
             "threads": torch.get_num_threads(),
@@ -253,6 +279,11 @@ class Run:
         }
         write_settings(folder, record)
         self.data.write_sample(folder)
+
+    def _write_looks(self, folder: Path) -> None:
+        """Write what the held-out queries gave, each time that they were measured."""
+        if (evaluator := self.measurements.evaluator) is not None:
+            write_looks(folder, evaluator.ids, self.measurements.looks)
 
     def _on_disk(self) -> str:
         """Return what a run that ends here leaves."""
@@ -266,16 +297,28 @@ class Run:
             tell(f"step {self.progress.step}: {found}")
         self.complaint = found
 
-    def _candidate(self) -> tuple[optimization.Weights, optimization.Weights]:
-        """Return the weights as trained, and those that would be kept of them."""
-        trained = optimization.weights(self.model)
-        return trained, optimization.mixed(self.start, trained, self.settings.start_share)
+    def _evaluator(self) -> Evaluator | None:
+        """Return what measures the held-out queries, or None where there are none."""
+        if self.data.held_out is None:
+            return None
+        settings, n_held_out = self.settings, len(self.data.held_out.queries)
+        n_learned = self.n_steps * self.order.size * (2 + settings.n_negatives)
+        n_looks = 1 + sum(self._is_looked_at(step) for step in range(1, self.n_steps + 1))
+        n_queries = n_measured(n_held_out, n_learned, n_looks, settings)
+        if n_queries < n_held_out:
+            tell(f"measuring on {n_queries} of {n_held_out} held-out queries")
+        with stage("finding BM25's candidates of the held-out queries"):
+            return Evaluator(self.data.held_out, n_queries, settings.seed)
 
     def _evaluation_is_due(self) -> bool:
-        step, every = self.progress.step, self.settings.eval_steps
-        if self.evaluator is None or self.progress.evaluated == step:
+        step, looks = self.progress.step, self.measurements.looks
+        if self.measurements.evaluator is None or (looks and looks[-1].step == step):
             return False
-        if step in (0, self.n_steps):
+        return step == 0 or self._is_looked_at(step)
+
+    def _is_looked_at(self, step: int) -> bool:
+        every = self.settings.eval_steps
+        if step == self.n_steps:
             return True
         return step % every == 0 if every else step in self.order.epoch_ends
 
@@ -293,7 +336,7 @@ class Run:
             return None
         options = replace(
             self.options,
-            known=[self.data.known[example.anchor] for example in batch],
+            known=self.data.examples.known(batch),
             teacher_scores=[example.teacher_scores for example in batch],
         )
         anchor = [example.anchor for example in batch]

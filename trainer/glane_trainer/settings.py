@@ -110,11 +110,16 @@ class Settings:
         document_length: Tokens a document is cut at in training, if the model reads more.
         freeze_layers: First layers of the encoder that stay as they are, and with them the
             embeddings; 0 freezes nothing, None the lower half.
-        start_share: Share in [0, 1) of the start's weights in the model that is measured and
-            kept, the trained ones having the rest (Wortsman et al., CVPR 2022, "WiSE-FT"). On
-            those queries 0.5 ranked less well than 0.
+        start_share: Share in [0, 1) of the start's weights in the model that is kept, the trained
+            ones having the rest (Wortsman et al., CVPR 2022, "WiSE-FT"); None for the best of some
+            on the held-out queries, 0 where there are none.
         eval_steps: Optimizer steps between evaluations; None for one at each epoch's end.
-        eval_queries: Held-out queries that are measured, at most.
+        eval_queries: Held-out queries that are measured, at most; None for all that can be
+            measured in about the time of the training, see `measuring.n_measured`.
+        patience: Evaluations without a higher mean after which the training ends; None for no
+            such end.
+        max_terms: Terms that a document of a kept model may have on average, for models that have
+            them; None for no limit.
         save_steps: Optimizer steps between checkpoints that can be resumed; 0 for none.
         device: Where to compute; auto is CUDA, then MPS, then the CPU.
         precision: Of the encoder's arithmetic; auto is bf16 or fp16 on CUDA, else fp32.
@@ -135,9 +140,11 @@ class Settings:
     n_negatives: int = 1
     document_length: int = 128
     freeze_layers: int | None = None
-    start_share: float = 0.0
+    start_share: float | None = None
     eval_steps: int | None = None
-    eval_queries: int = 64
+    eval_queries: int | None = None
+    patience: int | None = None
+    max_terms: int | None = None
     save_steps: int = 100
     device: Device = "auto"
     precision: Precision = "auto"
@@ -152,7 +159,7 @@ class Settings:
         least = {"epochs": 1, "batch_size": 1, "accumulation": 1, "document_length": 4}
         for name in ("max_steps", "n_negatives", "freeze_layers", "save_steps", "seed"):
             least[name] = 0
-        least |= {"eval_steps": 1, "eval_queries": 1}
+        least |= dict.fromkeys(("eval_steps", "eval_queries", "patience", "max_terms"), 1)
         for name, low in least.items():
             value = getattr(self, name)
             if value is not None and value < low:
@@ -161,7 +168,7 @@ class Settings:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         for name in ("warm_up", "start_share", "weight_decay"):
-            if not 0 <= getattr(self, name) < 1:
+            if getattr(self, name) is not None and not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be from 0 to below 1, got {getattr(self, name)}")
 
 

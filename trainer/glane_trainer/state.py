@@ -25,10 +25,8 @@ class Progress:
 
     Attributes:
         step: Optimizer steps done.
-        evaluated: Step of the last evaluation, -1 before the first.
-        start_score: NDCG@10 before the first step.
-        best_score: Highest NDCG@10 so far.
-        best_step: Where it was reached.
+        looks: What the held-out queries said, a `keep.Look` each: first of the start.
+        best_step: Step of the best weights so far that may be kept, 0 before there are any.
         seconds: Time spent so far, earlier sessions included.
         log: One record a step and an evaluation.
         identity: Settings and data that may not change between sessions.
@@ -36,9 +34,7 @@ class Progress:
     """
 
     step: int = 0
-    evaluated: int = -1
-    start_score: float | None = None
-    best_score: float | None = None
+    looks: list[dict[str, Any]] = field(default_factory=list)
     best_step: int = 0
     seconds: float = 0.0
     log: list[Record] = field(default_factory=list)
@@ -54,7 +50,7 @@ class State:
         progress: Counters and log.
         optimizer: Moments and counters, named.
         start: Weights before the first step.
-        best: Weights of the best evaluation.
+        best: Weights of `Progress.best_step`.
     """
 
     progress: Progress

@@ -10,7 +10,7 @@ from glane.store.folders import check_new
 from glane_trainer.data import TrainingData
 from glane_trainer.model import Model
 from glane_trainer.report import Result
-from glane_trainer.run import Run
+from glane_trainer.run import Diverged, Run
 from glane_trainer.settings import DEFAULTS, Settings
 
 Mode = Literal["new", "overwrite", "resume"]
@@ -40,7 +40,7 @@ def train(
     Raises:
         FileExistsError: If `out` exists, in mode "new".
         ValueError: If a setting does not fit the model, the device or the run to resume, or the
-            loss is no longer finite.
+            loss is no longer finite; what was good until then has been written.
         CheckpointError: If there is nothing to resume, in mode "resume".
         KeyboardInterrupt: After Ctrl-C, or `interrupt.Terminated` after SIGTERM where that is
             handled; what a resume needs has been written.
@@ -55,4 +55,6 @@ def train(
         run.finish_steps()
     except KeyboardInterrupt as stop:
         raise type(stop)(run.stop()) from None
+    except Diverged as error:
+        raise ValueError(f"{error}; {run.salvage()}") from None
     return run.write()

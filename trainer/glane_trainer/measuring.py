@@ -1,0 +1,161 @@
+"""What the held-out queries say while a model is trained, and the weights that speak for it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from glane_trainer import optimization
+from glane_trainer.evaluation import CANDIDATES, Evaluator, Measured
+from glane_trainer.interrupt import deferred_interrupt
+from glane_trainer.keep import SHARES, Kept, Look, best_trained, choose
+from glane_trainer.model import Model
+from glane_trainer.optimization import Weights
+from glane_trainer.processes import Processes
+from glane_trainer.settings import Settings
+from glane_trainer.telling import stage, tell
+
+FEWEST = 64
+"""Held-out queries that are measured in any case, where there are so many."""
+
+READING = 3
+"""How many texts are read in the time in which one is learned from, about."""
+
+
+class Measurements:
+    """The looks at a model on its way, its start, and the best weights so far.
+
+    Attributes:
+        looks: First that of the start.
+        start: Weights before the first step.
+        best: Weights of the best look at trained ones, see `best_trained`; else the start's.
+        best_step: Where that was; 0 where there is none.
+    """
+
+    def __init__(
+        self,
+        model: Model[Any],
+        evaluator: Evaluator | None,
+        settings: Settings,
+        processes: Processes,
+    ) -> None:
+        """Begin, with the weights that the model has."""
+        self.looks: list[Look] = []
+        self.start = self.best = optimization.weights(model)
+        self.best_step = 0
+        self.evaluator = evaluator
+        self._settings, self._processes = settings, processes
+
+    def look(self, model: Model[Any], step: int, *, is_ready: bool = True) -> Look:
+        """Measure the weights that a model has, and remember them where they are the best.
+
+        Args:
+            model: As trained so far.
+            step: Optimizer steps done.
+            is_ready: Whether these weights may be kept: not before the regularisers have risen.
+
+        Raises:
+            ValueError: If a score is not a number: such a model ranks by chance.
+        """
+        found = self._measured(model, step, 0.0 if step else 1.0)
+        self.looks.append(found)
+        ready = [look for look in self.looks[1:] if look.step == self.best_step]
+        ready += [found] if is_ready and step else []
+        if ready and best_trained(ready, self._settings.max_terms) is found:
+            self.best, self.best_step = optimization.weights(model), step
+        return found
+
+    def is_stale(self) -> bool:
+        """Return whether the last looks, as many as is waited for, were no better than before."""
+        patience = self._settings.patience
+        means = [look.mean for look in self.looks[1:]]
+        if patience is None or len(means) <= patience:
+            return False
+        return max(means[-patience:]) <= max(means[:-patience])
+
+    def settle(self, model: Model[Any]) -> tuple[Kept | None, Weights, int]:
+        """Decide what is kept: the best weights, mixed with the start's or not, or the start.
+
+        Args:
+            model: As trained to the end; its weights are as they were afterwards.
+
+        Returns:
+            What it gave, None where nothing is held out; the weights; and their step.
+
+        Raises:
+            ValueError: If a score is not a number.
+        """
+        share = self._settings.start_share
+        trained = optimization.weights(model)
+        if self.evaluator is None or not self.looks:
+            return None, optimization.mixed(self.start, trained, share or 0.0), -1
+        start = self.looks[0]
+        found = next((look for look in self.looks[1:] if look.step == self.best_step), None)
+        if found is None:
+            return Kept(start), self.start, 0
+        shares = SHARES if share is None else (share,) if share else ()
+        between = []
+        try:
+            for part in shares:
+                model.load_state_dict(optimization.mixed(self.start, self.best, part))
+                between.append(self._measured(model, self.best_step, part))
+        finally:
+            with deferred_interrupt():
+                model.load_state_dict(trained)
+        if share:
+            kept = choose(start, between[0], [], self._settings.max_terms)
+        else:
+            kept = choose(start, found, between, self._settings.max_terms)
+        self.looks += between
+        if kept.look is start:
+            return kept, self.start, 0
+        weights = optimization.mixed(self.start, self.best, kept.look.start_share)
+        return kept, weights, self.best_step
+
+    def _measured(self, model: Model[Any], step: int, start_share: float) -> Look:
+        """Measure in the first process, and tell the others."""
+        assert self.evaluator is not None, "asked only where something is held out"
+        n_texts = len(self.evaluator.queries) + len(self.evaluator.documents)
+        made = None
+        mixed = f", {start_share:.0%} of the start" if 0 < start_share < 1 else ""
+        if self._processes.is_first:
+            with stage(f"measuring at step {step}{mixed}: {n_texts} texts"):
+                made = _packed(self.evaluator(model))
+        (packed,) = self._processes.share(None if made is None else (made,), 0, model.device)
+        measured = _unpacked(packed)
+        if any(math.isnan(value) for value in measured.values):
+            raise ValueError("the model's scores are nan; try a lower learning rate")
+        look = Look(step=step, start_share=start_share, **measured._asdict())
+        tell(f"step {step}{mixed}: held-out NDCG@10 {look.mean:.4f}")
+        return look
+
+
+def n_measured(n_held_out: int, n_learned: int, n_looks: int, settings: Settings) -> int:
+    """Return how many held-out queries are measured each time.
+
+    All of them, if the measurements together take no longer than the training itself, about.
+
+    Args:
+        n_held_out: Queries that there are.
+        n_learned: Texts that the training learns from, each as often as it comes.
+        n_looks: Measurements on the way.
+        settings: May say another number.
+    """
+    if settings.eval_queries is not None:
+        return settings.eval_queries
+    n_looks += len(SHARES) if settings.start_share is None else 1
+    affordable = READING * n_learned // (n_looks * (1 + CANDIDATES))
+    return min(n_held_out, max(FEWEST, affordable))
+
+
+def _packed(measured: Measured) -> torch.Tensor:
+    terms = [math.nan if terms is None else terms for terms in measured[1:]]
+    return torch.tensor([*terms, *measured.values], dtype=torch.float64)
+
+
+def _unpacked(packed: torch.Tensor) -> Measured:
+    query, document, *values = packed.tolist()
+    terms = [None if math.isnan(number) else number for number in (query, document)]
+    return Measured(values, *terms)
