@@ -14,6 +14,9 @@ from glane.collection.dataset import Dataset
 from glane.collection.pairs import Pair
 from glane.collection.rows import Rows
 
+SCORES = frozenset({"teacher_scores", "pos_scores", "neg_scores", "scores", "score"})
+"""Fields that may hold a teacher's scores."""
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -64,6 +67,8 @@ def scores_of(pair: Pair) -> tuple[float, ...]:
             field.
     """
     record = pair.record
+    if SCORES.isdisjoint(record):
+        return ()
     if record.get("teacher_scores") is not None:
         return _numbers(pair, "teacher_scores", record["teacher_scores"])
     if record.get("pos_scores") or record.get("neg_scores"):

@@ -45,14 +45,20 @@ class Facts:
         """Note an example for each positive."""
         key = query_key(anchor)
         for positive in positives:
-            own = positive.strip()
-            n_own = sum(text == positive or text.strip() == own for text in negatives)
+            n_own = _count_own(positive, negatives)
             self.n_own_negatives += n_own
             self.keys.append(key)
             self.answers.append(hash(positive))
-            self.bits.append(
-                (HAS_NEGATIVES if n_own < len(negatives) else 0) | (HAS_SCORES if scored else 0)
-            )
+            has_negatives = HAS_NEGATIVES if n_own < len(negatives) else 0
+            self.bits.append(has_negatives | (HAS_SCORES if scored else 0))
+
+
+def _count_own(positive: str, negatives: Sequence[str]) -> int:
+    own, n_own = positive.strip(), 0
+    for text in negatives:
+        if text.strip() == own:
+            n_own += 1
+    return n_own
 
 
 class Source(Protocol):
@@ -131,7 +137,8 @@ class InFile:
             except ValueError as error:
                 raise ValueError(f"{self._stored.here()}: {error}") from None
             facts.note(pair.anchor, pair.positives, pair.negatives, scored)
-            self._records.extend([number] * len(pair.positives))
+            for _ in pair.positives:
+                self._records.append(number)
         self._reader.finish()
 
     def example(self, number: int) -> Example:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -165,12 +166,18 @@ def read_pairs(path: str | Path, fields: Fields = Fields()) -> Iterator[Pair]:
 
 
 class _Roles(NamedTuple):
-    """The fields of a record that hold each; `label` says what a pair without negatives is."""
+    """The fields of a record that hold each.
+
+    Attributes:
+        label: Of a pair without negatives: whether it matches; "" for none.
+        texts: Returns the values of all the others, where each is one text; else None.
+    """
 
     anchor: str
     positive: str
     negatives: tuple[str, ...]
     label: str
+    texts: Callable[[Mapping[str, Any]], tuple[Any, ...]] | None
 
 
 def _found(names: tuple[str, ...], fields: Fields) -> _Roles:
@@ -179,12 +186,12 @@ def _found(names: tuple[str, ...], fields: Fields) -> _Roles:
     if not fields.negatives:
         negatives += [name for name in names if NUMBERED.fullmatch(name.strip().casefold())]
     labels = [name for name in names if name.strip().casefold() == "label" and not negatives]
-    return _Roles(
-        fields.anchor or _one("anchor", names),
-        fields.positive or _one("positive", names),
-        tuple(negatives),
-        labels[0] if labels else "",
-    )
+    anchor = fields.anchor or _one("anchor", names)
+    positive = fields.positive or _one("positive", names)
+    all_of = (anchor, positive, *negatives)
+    are_texts = not labels and not any(name not in names or _is_list(name) for name in all_of)
+    texts = itemgetter(*all_of) if are_texts else None
+    return _Roles(anchor, positive, tuple(negatives), labels[0] if labels else "", texts)
 
 
 def _one(role: str, names: tuple[str, ...]) -> str:
@@ -207,6 +214,13 @@ def _named(role: str, names: tuple[str, ...]) -> list[str]:
 
 
 def _pair(record: Mapping[str, Any], roles: _Roles) -> Pair:
+    texts = roles.texts(record) if roles.texts else ()
+    for text in texts:
+        if type(text) is not str or not text or text.isspace():
+            break
+    else:
+        if texts:  # most records are texts alone, and files of them are the largest
+            return Pair(texts[0], texts[1:2], texts[2:], "", record)
     anchor = _text(_value(record, roles.anchor), roles.anchor)
     positives = _texts(_value(record, roles.positive), roles.positive)
     if not positives:
@@ -237,8 +251,6 @@ def _value(record: Mapping[str, Any], name: str) -> object:
 def _texts(value: object, name: str) -> tuple[str, ...]:
     """Return the texts of a field: of a list, of a list in JSON, or one."""
     is_list = _is_list(name)
-    if type(value) is str and not is_list:
-        return (_text(value, name),)
     if is_list and isinstance(value, str):
         value = _parsed(value)
     if is_list and not isinstance(value, list):
@@ -265,8 +277,6 @@ def _parsed(text: str) -> object:
 
 def _text(value: object, name: str) -> str:
     """Return a text: as it is, or of a passage that is an object, as Tevatron and DPR have them."""
-    if type(value) is str and value and not value.isspace():
-        return value
     if isinstance(value, Mapping) and "text" in value:
         value = join_fields(value, FIELDS)
     if not isinstance(value, str):

@@ -73,17 +73,19 @@ def record_of(text: str, array: Array | None = None) -> Record:
     """Return the object that a line is.
 
     Args:
-        text: Not blank.
+        text: Without white space around it, and not empty.
         array: Makes a record of an array; None refuses it.
 
     Raises:
         ValueError: If it is not JSON, or no object; the message names no place.
     """
     try:
-        value = json.loads(text)
+        value, end = DECODER.raw_decode(text)
+        if end < len(text):
+            value = json.loads(text)
     except json.JSONDecodeError as error:
         hint = ""
-        if text.lstrip()[0] == "{" and error.pos >= len(text):
+        if text[0] == "{" and error.pos >= len(text):
             hint = "; each object must be on one line (`jq -c . FILE`), or in an array"
         raise ValueError(f"not JSON: {error}{hint}") from None
     except RecursionError as error:

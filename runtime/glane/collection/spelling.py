@@ -37,8 +37,11 @@ def spelling(text: str) -> str:
     >>> spelling("What is Café?") == spelling(" what  is cafe")
     True
     """
-    folded = unicodedata.normalize("NFKD", clean(text)).casefold()
-    folded = unicodedata.normalize("NFKD", folded)
+    if text.isascii():
+        folded = text.lower()
+    else:
+        folded = unicodedata.normalize("NFKD", clean(text)).casefold()
+        folded = unicodedata.normalize("NFKD", folded)
     kept = folded.translate(KEPT)
     return kept.strip(ENDS) or kept
 

@@ -9,6 +9,7 @@ import tempfile
 import weakref
 from array import array
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
 from glane.collection.decoding import LONGEST, not_text
@@ -94,7 +95,8 @@ class Stored:
         file = self._keep(open(self._rows.path, "rb", buffering=0))  # noqa: SIM115 (closed with this object)
         self._was = _state(self._file)
         array, at = self._rows.array, begin
-        for self.line, line in enumerate(self._lines(file, begin), 1):
+        for number, line in enumerate(self._lines(file, begin), 1):
+            self.line = number
             try:
                 if text := line.decode("utf-8").strip():
                     record = record_of(text, array)
@@ -115,15 +117,16 @@ class Stored:
     def _lines(self, file: BinaryIO, begin: int) -> Iterator[bytes]:
         file.seek(begin)
         rest = b""
-        number = 1
-        while block := file.read(BLOCK):
-            self._digest.update(block)
-            *whole, rest = (rest + block).split(b"\n")
-            number += len(whole)
-            if len(rest) > LONGEST:
-                place = self._rows.place(number)
-                raise ValueError(f"{place}: does not end for {LONGEST} characters")
-            yield from whole
+        with ThreadPoolExecutor(1, "fingerprint") as thread:
+            done = thread.submit(self._digest.update, b"")
+            while block := file.read(BLOCK):
+                done.result()
+                done = thread.submit(self._digest.update, block)
+                *whole, rest = (rest + block).split(b"\n")
+                yield from whole
+                if len(rest) > LONGEST:
+                    place = self._rows.place(self.line + 1)
+                    raise ValueError(f"{place}: does not end for {LONGEST} characters")
         if rest:
             yield rest
 
@@ -131,8 +134,9 @@ class Stored:
         """Yield the records of any file, and write each into the copy."""
         file = self._keep(tempfile.TemporaryFile())  # noqa: SIM115 (likewise)
         at = 0
-        for self.line, record in self._rows:
-            line = json.dumps([self.line, record], separators=(",", ":")).encode() + b"\n"
+        for number, record in self._rows:
+            self.line = number
+            line = json.dumps([number, record], separators=(",", ":")).encode() + b"\n"
             file.write(line)
             self._digest.update(line)
             self._starts.append(at)
