@@ -5,18 +5,22 @@ import gzip
 import io
 import json
 import os
+import re
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from glane.collection.by_id import documents_by_id, queries_by_id
 from glane.collection.dataset import read_collection
 from glane.collection.pairs import Fields
 from glane.commands.main import main
 from glane_trainer import Example, read_data
+from glane_trainer.sources import Texts, query_key
 
 NO_FIELDS = Fields()
 
@@ -350,3 +354,173 @@ def test_the_program_takes_a_collection_file_by_file(
     printed = capsys.readouterr()
     assert "3 examples to learn from" in printed.err
     assert "1 judgements contradict one before" in printed.out
+
+
+TEXTS = {
+    "queries": [{"id": n, "text": f"query {n}"} for n in (7, 8)],
+    "documents": [{"document_id": n, "text": f"document {n}"} for n in range(1, 5)],
+}
+
+TRIPLE = [Example("query 7", "document 1", ("document 2", "document 3"))]
+
+TAUGHT = [replace(TRIPLE[0], teacher_scores=(0.5, 0.25, 0.125))]
+
+BY_ID: dict[str, tuple[str, list[Example]]] = {
+    "ms-marco.tsv": (
+        "7\t1\t2\n7\t1\t3\n",
+        [replace(TRIPLE[0], negatives=(f"document {n}",)) for n in (2, 3)],
+    ),
+    "pairs.tsv": (
+        "7\t1\n8\t4\n",
+        [Example("query 7", "document 1"), Example("query 8", "document 4")],
+    ),
+    "hard.tsv": ("query-id\tpositive-id\tnegative-ids\n7\t1\t2 3\n", TRIPLE),
+    "hard.csv": ('qid,pos,neg\n7,1,"[2, 3]"\n', TRIPLE),
+    "colbert.json": ("[7, 1, 2, 3]\n", TRIPLE),
+    "colbert.jsonl": ("[7, 1, 2, 3]\n", TRIPLE),
+    "colbert-scored.jsonl": ("[7, [1, 0.5], [2, 0.25], [3, 0.125]]\n", TAUGHT),
+    "colbert-array.json": ("[[7, 1, 2, 3]]", TRIPLE),
+    "pylate.jsonl": (
+        '{"query_id": 7, "document_ids": [2, 1, 3], "scores": [0.25, 0.5, 0.125]}\n',
+        TAUGHT,
+    ),
+    "pylate-texts.jsonl": (
+        '{"query_id": "7", "document_ids": ["2", "1", "3"], "scores": [0.25, 0.5, 0.125]}\n',
+        TAUGHT,
+    ),
+    "pylate-unscored.jsonl": ('{"query_id": 7, "document_ids": [1, 2, 3]}\n', TRIPLE),
+    "tevatron.jsonl": (
+        '{"query_id": 7, "query": "q", "positive_document_ids": [1], '
+        '"negative_document_ids": [2, 3]}\n',
+        TRIPLE,
+    ),
+    "systems.jsonl": ('{"qid": 7, "pos": [1], "neg": {"bm25": [2, 3], "dense": [3, 2]}}\n', TRIPLE),
+    "numbered.jsonl": (
+        '{"query_id": 7, "positive_id": 1, "negative_1": 2, "negative_2": 3}\n',
+        TRIPLE,
+    ),
+    "own.jsonl": ('{"query_id": 7, "positive_ids": [1], "negative_ids": [2, 1, 3]}\n', TRIPLE),
+}
+"""Files that name texts by ids, as others lay them out, and the examples that they are."""
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Texts:
+    for name, rows in TEXTS.items():
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / f"{name}.jsonl").write_text(lines)
+    return Texts(
+        queries_by_id(tmp_path / "queries.jsonl", query_key),
+        documents_by_id(tmp_path / "documents.jsonl", None, ("title", "text"), hash),
+    )
+
+
+@pytest.mark.parametrize("name", BY_ID)
+def test_every_layout_of_ids_gives_the_texts(tmp_path: Path, texts: Texts, name: str) -> None:
+    content, expected = BY_ID[name]
+    (tmp_path / name).write_text(content)
+    data = read_data(tmp_path / name, holdout=0, texts=texts)
+    assert list(data.examples) == expected
+    assert data.counts.own_negatives == (name == "own.jsonl")
+    assert data.counts.without_negatives == sum(not e.negatives for e in expected)
+    assert len(data.examples.known(expected)) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("7\t1\t9\n", "line 1: '9' is not in "),
+        ("9\t1\t2\n", "line 1: '9' is not in "),
+        ("[7]\n", "line 1: expected a query and a document at least, got ['7']"),
+        ("[7, 1, [2, 1]]\n", "line 1: `negative_ids` must be ids, got [2, 1]"),
+        ('{"query_id": 7}\n', "line 1: `positive` is missing: none of ['positive_id'"),
+        ('{"positive_id": 7}\n', "line 1: `anchor` is missing: none of ['query_id'"),
+        ('{"query_id": 7, "positive_ids": []}\n', "line 1: `positive_ids` is empty"),
+        ('{"query_id": 7, "document_ids": []}\n', "line 1: `document_ids` is empty"),
+        ('{"query_id": 7, "document_ids": [1, 2], "scores": [1]}', "line 1: `scores` must be 2"),
+        ('{"query_id": 7, "document_ids": [1], "scores": ["x"]}', "`teacher_scores` must be numb"),
+        ('{"query_id": 7.5, "positive_id": 1}\n', "line 1: `query_id` must be ids, got 7.5"),
+        ('{"query_id": [7, 8], "positive_id": 1}\n', "line 1: `query_id` must be one id, got 2"),
+        ("[7, [1, 0.5], [2, null]]\n", "line 1: `teacher_scores` must be numbers, got None"),
+    ],
+)
+def test_a_mistake_in_the_ids_is_placed(
+    tmp_path: Path, texts: Texts, content: str, complaint: str
+) -> None:
+    (tmp_path / "ids").write_text(content)
+    with pytest.raises(ValueError, match=f"ids', line 1: |ids', {re.escape(complaint)}") as error:
+        read_data(tmp_path / "ids", holdout=0, texts=texts)
+    assert complaint in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ('{"id": 1, "text": "a"}\n{"id": "1", "text": "b"}\n', "line 2: the id '1' appears twice"),
+        ('{"id": 1, "text": " "}\n', "line 1: has no text"),
+        ('{"id": null, "text": "a"}\n', "line 1: `id` must be an id, got None"),
+        ('{"nr": 1, "text": "a"}\n', "line 1: has no id: none of ['_id'"),
+        ('{"id": 1, "text": 3}\n', "line 1: field 'text' must be text, got int"),
+    ],
+)
+def test_a_mistake_in_the_texts_is_placed(tmp_path: Path, content: str, complaint: str) -> None:
+    (tmp_path / "d.jsonl").write_text(content)
+    with pytest.raises(ValueError, match=f"d.jsonl', {re.escape(complaint)}"):
+        documents_by_id(tmp_path / "d.jsonl", None, ("title", "text"), hash)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("1\ttea\n2\tsea\n", "tea"),
+        ("1\ttea\tLeaf\n2\tsea\tWater\n", "Leaf tea"),
+        ("1\thttp://x.org\tLeaf\ttea\n2\thttp://y.org\tWater\tsea\n", "Leaf tea"),
+    ],
+    ids=["ms-marco", "colbert", "ms-marco-documents"],
+)
+def test_collections_without_a_header_are_read(tmp_path: Path, content: str, text: str) -> None:
+    (tmp_path / "collection.tsv").write_text(content)
+    found = documents_by_id(tmp_path / "collection.tsv", None, ("title", "text"), hash)
+    assert found.text("1") == text
+    assert found.hashes[found.number("1")] == hash(text)
+
+
+def test_the_layouts_of_others_are_read_with_their_scores(triples: Callable[..., Path]) -> None:
+    passages = [{"docid": n, "title": "", "text": f"p{n}"} for n in range(2)]
+    titled = {"docid": "9", "title": "Tea", "text": "grows"}
+    rows: list[dict[str, Any]] = [
+        {"query": "a", "pos": ["p"], "neg": ["n"], "pos_scores": [2], "neg_scores": [1]},
+        {"query_id": 1, "query": "b", "positive_passages": [titled], "negative_passages": passages},
+        {"question": "c", "answers": ["x"], "positive_ctxs": [titled], "hard_negative_ctxs": []},
+        {"anchor": "d", "positive": "p", "negative_1": "n", "negative_2": "m", "score": [3, 2, 1]},
+        {"anchor": "e", "positive": "p", "score": 0.5, "label": 1},
+    ]
+    assert read(triples(*rows)) == [
+        Example("a", "p", ("n",), (2, 1)),
+        Example("b", "Tea grows", ("p0", "p1")),
+        Example("c", "Tea grows"),
+        Example("d", "p", ("n", "m"), (3, 2, 1)),
+        Example("e", "p"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("record", "complaint"),
+    [
+        ({"query": "a", "pos": ["p"], "neg": ["n"], "pos_scores": [2]}, "must be 2, for each"),
+        ({"query": "a", "pos": ["p"], "pos_scores": 2}, "`pos_scores` must be a list, got int"),
+        ({"query": "a", "pos": ["p"], "pos_scores": ["2"]}, "`pos_scores` must be numbers"),
+        ({"anchor": "a", "positive": "p", "scores": [1, 2]}, "`scores` must be 1"),
+        ({"query": "a", "positive_passages": [{"title": "t"}]}, "must be text, got dict"),
+        ({"query": "a", "positive_passages": [{"text": " "}]}, "`positive_passages` is empty"),
+        ({"query": "a", "positive_passages": []}, "`positive_passages` is empty"),
+        ({"anchor": "a", "positive": "p", "label": 0}, "`label` is 0: a pair that does not match"),
+        ({"anchor": "a", "positive": "p", "label": "0.0"}, "`label` is '0.0': a pair that"),
+    ],
+)
+def test_what_is_missing_in_the_layouts_of_others_is_placed(
+    triples: Callable[..., Path], record: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=r"triples.jsonl', line 2: ") as error:
+        read(triples({"query": "a", "positive": "p"}, record))
+    assert complaint in str(error.value)

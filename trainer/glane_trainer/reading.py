@@ -16,7 +16,7 @@ from glane_trainer.data import Counts, TrainingData
 from glane_trainer.examples import evenly, judged_examples, read_beir_examples
 from glane_trainer.holdout import as_dataset, choose, joined, restricted
 from glane_trainer.many import Examples
-from glane_trainer.sources import InFile, InMemory, Source, query_key
+from glane_trainer.sources import InFile, InMemory, Source, Texts, query_key
 
 LOOKED_AT = 10_000
 """Examples of shared queries whose negatives are looked at for the count of known ones."""
@@ -30,6 +30,7 @@ def read_data(
     holdout: float = 0.1,
     seed: int = 0,
     fields: Fields = Fields(),  # noqa: B008 (frozen)
+    texts: Texts | None = None,
 ) -> TrainingData:
     """Read all training data and set some queries apart to measure on.
 
@@ -50,6 +51,7 @@ def read_data(
             `glane_trainer.holdout` for how many are held out of a large file.
         seed: Decides which queries are held out.
         fields: Which fields of a file hold what, where they have no name in common use.
+        texts: What the files name by ids; None where they have the texts themselves.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -61,7 +63,7 @@ def read_data(
         raise ValueError(f"holdout must be a share from 0 to below 1, got {holdout}")
     _check_weights(weights, len(paths))
     unknown = set[str]()
-    read = [_read(path, split, fields, unknown) for path in paths]
+    read = [_read(path, split, (fields, texts), unknown) for path in paths]
     judged = [part.dataset for part in read if part.dataset is not None]
     examples = Examples.read([part.source for part in read], weights)
     source_of = examples.source_of()
@@ -113,12 +115,17 @@ def _name(path: str | Path | Dataset) -> str:
     return "the collection" if isinstance(path, Dataset) else repr(str(path))
 
 
-def _read(path: str | Path | Dataset, split: str, fields: Fields, unknown: set[str]) -> _Read:
+def _read(
+    path: str | Path | Dataset,
+    split: str,
+    in_file: tuple[Fields, Texts | None],
+    unknown: set[str],
+) -> _Read:
     if isinstance(path, Dataset):
         return _Read(InMemory(judged_examples(path, {}, _name(path))), path)
     if not Path(path).is_dir():
-        return _Read(InFile(path, fields), None)
-    if fields != Fields():
+        return _Read(InFile(path, *in_file), None)
+    if in_file[0] != Fields():
         raise ValueError(f"fields are named for a file, but {_name(path)} is a folder")
     dataset = read_beir(path, split)
     return _Read(InMemory(read_beir_examples(Path(path), split, dataset, unknown)), dataset)

@@ -8,9 +8,10 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from glane.collection.pairs import Fields, Reader, pair_rows
+from glane.collection.by_id import ById, IdReader, id_rows
+from glane.collection.pairs import Fields, Pair, Reader, pair_rows
 from glane.collection.spelling import spelling
 from glane.collection.stored import Stored
 from glane_trainer.examples import Example, examples_of, scores_of, without_its_positive
@@ -39,18 +40,20 @@ class Facts:
         self.keys, self.answers, self.bits = array("q"), array("q"), array("B")
         self.n_own_negatives = 0
 
-    def note(
-        self, anchor: str, positives: Iterable[str], negatives: Sequence[str], scored: bool
-    ) -> None:
-        """Note an example for each positive."""
-        key = query_key(anchor)
-        for positive in positives:
-            n_own = _count_own(positive, negatives)
-            self.n_own_negatives += n_own
-            self.keys.append(key)
-            self.answers.append(hash(positive))
-            has_negatives = HAS_NEGATIVES if n_own < len(negatives) else 0
-            self.bits.append(has_negatives | (HAS_SCORES if scored else 0))
+    def note(self, pair: Pair, *, scored: bool) -> None:
+        """Note an example for each positive of a pair."""
+        key = query_key(pair.anchor)
+        for positive in pair.positives:
+            n_own = _count_own(positive, pair.negatives)
+            self.add(key, hash(positive), len(pair.negatives), n_own, scored=scored)
+
+    def add(self, key: int, answer: int, n_negatives: int, n_own: int, *, scored: bool) -> None:
+        """Note one example, of whose negatives some are its own positive."""
+        self.n_own_negatives += n_own
+        self.keys.append(key)
+        self.answers.append(answer)
+        has_negatives = HAS_NEGATIVES if n_own < n_negatives else 0
+        self.bits.append(has_negatives | (HAS_SCORES if scored else 0))
 
 
 def _count_own(positive: str, negatives: Sequence[str]) -> int:
@@ -76,7 +79,7 @@ class Source(Protocol):
         ...
 
     def fingerprint(self) -> bytes:
-        """Return the sha256 of all of them."""
+        """Return bytes that follow from all of them."""
         ...
 
 
@@ -90,7 +93,8 @@ class InMemory:
     def read(self, facts: Facts) -> None:
         """Note all of them."""
         for e in self._examples:
-            facts.note(e.anchor, [e.positive], e.negatives, bool(e.teacher_scores))
+            pair = Pair(e.anchor, (e.positive,), e.negatives, e.place, {})
+            facts.note(pair, scored=bool(e.teacher_scores))
 
     def example(self, number: int) -> Example:
         """Return one, without negatives that are its own positive."""
@@ -109,18 +113,60 @@ class InMemory:
         return digest.digest()
 
 
+class Texts(NamedTuple):
+    """The texts that triples name by ids.
+
+    Attributes:
+        queries: By their ids; `query_key` is kept of each.
+        documents: By their ids; the hash is kept of each.
+    """
+
+    queries: ById
+    documents: ById
+
+    def note(self, pair: Pair, facts: Facts, *, scored: bool) -> None:
+        """Note an example for each positive of a pair of ids, without reading their texts.
+
+        Raises:
+            ValueError: If there is no text of an id.
+        """
+        queries, documents = self
+        key = int(queries.hashes[queries.number(pair.anchor)])
+        positives, negatives = (
+            [int(documents.hashes[documents.number(id)]) for id in ids]
+            for ids in (pair.positives, pair.negatives)
+        )
+        for answer in positives:
+            facts.add(key, answer, len(negatives), negatives.count(answer), scored=scored)
+
+    def named_by(self, pair: Pair) -> Pair:
+        """Return a pair of ids as a pair of texts."""
+        positives, negatives = (
+            tuple(self.documents.text(id) for id in ids) for ids in (pair.positives, pair.negatives)
+        )
+        anchor = self.queries.text(pair.anchor)
+        return pair._replace(anchor=anchor, positives=positives, negatives=negatives)
+
+    def fingerprint(self) -> bytes:
+        """Return the sha256 of both files."""
+        return self.queries.fingerprint() + self.documents.fingerprint()
+
+
 class InFile:
     """Pairs, triples or lists of a file, which are read when they are asked for."""
 
-    def __init__(self, path: str | Path, fields: Fields) -> None:
-        """Take a file; nothing is opened yet.
+    def __init__(self, path: str | Path, fields: Fields, texts: Texts | None = None) -> None:
+        """Take a file; nothing of it is opened yet.
 
         Args:
             path: As `glane.collection.rows.Rows` takes it.
             fields: Which fields hold what.
+            texts: What the file names by ids; None where it has the texts themselves.
         """
-        self._stored = Stored(pair_rows(path, fields))
-        self._reader = Reader(self._stored.name, fields)
+        self._texts = texts
+        self._stored = Stored(pair_rows(path, fields) if texts is None else id_rows(path))
+        by_text = Reader(self._stored.name, fields)
+        self._reader: Reader | IdReader = by_text if texts is None else IdReader(fields)
         self._records = array("i")
 
     def read(self, facts: Facts) -> None:
@@ -128,15 +174,19 @@ class InFile:
 
         Raises:
             OSError: If the file is missing, a folder, or not readable.
-            ValueError: If a record is malformed; the message names file, line and field.
+            ValueError: If a record is malformed, or names what is not there; the message names
+                file, line, and field or id.
         """
         for number, record in enumerate(self._stored.read()):
             try:
                 pair = self._reader.pair(record)
                 scored = bool(scores_of(pair))
+                if self._texts is None:
+                    facts.note(pair, scored=scored)
+                else:
+                    self._texts.note(pair, facts, scored=scored)
             except ValueError as error:
                 raise ValueError(f"{self._stored.here()}: {error}") from None
-            facts.note(pair.anchor, pair.positives, pair.negatives, scored)
             for _ in pair.positives:
                 self._records.append(number)
         self._reader.finish()
@@ -149,6 +199,8 @@ class InFile:
         """
         record = self._records[number]
         pair = self._reader.pair(self._stored[record])
+        if self._texts is not None:
+            pair = self._texts.named_by(pair)
         which = number - bisect_left(self._records, record)
         return without_its_positive(examples_of(pair)[which])
 
@@ -157,5 +209,6 @@ class InFile:
         return self._stored.place(self._records[number])
 
     def fingerprint(self) -> bytes:
-        """Return the sha256 of all that was read."""
-        return self._stored.fingerprint()
+        """Return the sha256 of all that was read, of each file."""
+        others = b"" if self._texts is None else self._texts.fingerprint()
+        return self._stored.fingerprint() + others

@@ -17,6 +17,9 @@ OBJECT = re.compile(r'\{\s*(?:["}]|$)')
 
 ARRAY = re.compile(r'\[\s*(?:[\[{"\]\d-]|(?:true|false|null)\b|$)')
 
+ROW = re.compile(r'\[[ \t]*["\d-][^\n]*\][ \t\r]*(?:\n|$)')
+"""A line that is an array of its own, such as ColBERT's triples: a text or number is first."""
+
 OBJECTS = re.compile(r"\[\s*\{")
 
 MARKUP = re.compile(r"<(?:!doctype|html|head|body|\?xml)\b", re.IGNORECASE)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from glane.collection.decoding import HEAD, ahead, decoded, lines
-from glane.collection.layouts import PARQUET, Layout, find_layout, suffix_of
+from glane.collection.layouts import PARQUET, ROW, Layout, find_layout, suffix_of
 from glane.collection.parquet import read_parquet
 from glane.collection.parsing import Array, read_array, read_lines
 from glane.collection.source import Source
@@ -146,6 +146,8 @@ class Rows:
             yield from read_table(texts, self.place, self.name, self._columns)
 
     def _layout(self, head: str, is_all: bool) -> Layout:
+        if self.array is not None and ROW.match(head.lstrip()):
+            return "lines"
         try:
             return find_layout(self._source.path, head, is_all)
         except ValueError as error:
