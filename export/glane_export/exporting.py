@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -15,7 +16,9 @@ from glane.model.checkpoint import (
     ModelInfo,
     fingerprint,
 )
+from glane.model.model_files import FUSION
 from glane.retrievers.canary import encoded, write_canaries
+from glane.retrievers.fusion import FusionSettings, read_model_fusion, write_model_fusion
 from glane.store.folders import check_new, new_folder
 from glane_export import parity, roads
 from glane_export.given import Given, look_at
@@ -27,7 +30,7 @@ from glane_export.quantize import description, quantize
 from glane_export.roads import Probe
 from glane_export.rows import Row
 from glane_export.settings import ExportSettings
-from glane_export.small_files import write_fusion, write_small_files
+from glane_export.small_files import write_small_files
 from glane_export.texts import CANARIES
 from glane_trainer.model import Model
 from glane_trainer.models import open_model
@@ -73,6 +76,7 @@ def export_model(
         model = open_model(checkpoint_folder)
         own = (Path(checkpoint_folder) / Checkpoint.file_name).is_file()
         checkpoint = fingerprint(checkpoint_folder, CHECKPOINT_FILES) if own else ""
+        settings = replace(settings, fusion=settings.fusion.over(_stored_fusion(checkpoint_folder)))
     return _export(model, Path(model_folder), settings, measured, checkpoint)
 
 
@@ -106,6 +110,13 @@ def export_loaded(
 def _measured(settings: ExportSettings, sample: Sample | None) -> Measured:
     with stage("reading the texts to prove it on"):
         return read_measured(settings, sample)
+
+
+def _stored_fusion(checkpoint: str | Path) -> FusionSettings:
+    """Return what a checkpoint says of fusion: its training found it on held-out queries."""
+    path = Path(checkpoint) / FUSION
+    content = path.read_bytes() if path.is_file() else None
+    return read_model_fusion(content, path.parent)
 
 
 class _Job(NamedTuple):
@@ -148,7 +159,7 @@ def _export(
             bounds += _judged_loss(measured, fp32, folder, settings)
             parity.check(bounds)
         _write_canaries(folder, settings.threads)
-        write_fusion(settings.fusion, folder)
+        write_model_fusion(settings.fusion, folder)
         report = _report(folder, bounds) | measured.record() | _graph_record(job.given)
         text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
         (folder / "parity.json").write_text(text, encoding="utf-8")

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from glane.model.checkpoint import QUERY_WEIGHTS
-from glane.model.model_files import FUSION, TEXT
-from glane.retrievers.fusion import FusionSettings
+from glane.model.model_files import TEXT
 from glane_export.text_rules import text_rules
 from glane_trainer import Splade
 from glane_trainer.model import Model
@@ -25,13 +24,6 @@ def write_small_files(model: Model[Any], folder: Path) -> None:
     (folder / TEXT).write_text(text + "\n", encoding="utf-8")
     if isinstance(model, Splade) and model.checkpoint.inference_free:
         np.save(folder / QUERY_WEIGHTS, model.query_table().detach().cpu().float().numpy())
-
-
-def write_fusion(fusion: FusionSettings, folder: Path) -> None:
-    """Write `fusion.json`, where anything is said of it."""
-    if said := fusion.said():
-        text = json.dumps(said, indent=2)
-        (folder / FUSION).write_text(text + "\n", encoding="utf-8")
 
 
 def whole_texts(tokenizer_json: str) -> str:

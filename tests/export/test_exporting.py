@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,8 +14,15 @@ from tokenizers import Tokenizer
 
 from glane import ColBERT, ModelInfo
 from glane.commands.main import main
+from glane.errors import CheckpointError
 from glane.model.checkpoint import CHECKPOINT_FILES, fingerprint
 from glane.model.saturation import saturates
+from glane.retrievers.fusion import (
+    UNSAID,
+    FusionSettings,
+    read_model_fusion,
+    write_model_fusion,
+)
 from glane_export import (
     ExportSettings,
     ParityError,
@@ -74,6 +82,23 @@ def test_the_folder_holds_what_the_runtime_reads(checkpoint: Path, tmp_path: Pat
     assert (info.precision, info.opset) == ("int8", 17)
     assert info.checkpoint == fingerprint(checkpoint, CHECKPOINT_FILES)
     assert report["fingerprint"] == fingerprint(tmp_path / "model")
+
+
+def test_what_a_training_found_of_fusion_goes_with_the_model(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    own, asked = FusionSettings("relative", 0.4), FusionSettings(fuse_weight=0.1, candidates=7)
+    write_model_fusion(own, checkpoint)
+    for name, option, expected in (
+        ("as found", UNSAID, own),
+        ("as asked", asked, FusionSettings("relative", 0.1, 7)),
+    ):
+        export_model(checkpoint, tmp_path / name, replace(FP32, fusion=option))
+        content = (tmp_path / name / "fusion.json").read_bytes()
+        assert read_model_fusion(content, tmp_path / name) == expected
+    (checkpoint / "fusion.json").write_text('{"fuse": "by chance"}')
+    with pytest.raises(CheckpointError, match=r"fusion.json' says .*by chance"):
+        export_model(checkpoint, tmp_path / "refused", FP32)
 
 
 def test_fp32_and_int8_are_two_models(checkpoint: Path, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def measured_as(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def patch(*means: float) -> None:
         values = iter(means)
         monkeypatch.setattr(
-            Evaluator, "__call__", lambda *_: Measured([next(values)] * 4, None, None)
+            Evaluator, "__call__", lambda *_: Measured([next(values)] * 4, [], None, None)
         )
 
     return patch
@@ -207,6 +207,43 @@ def test_the_share_of_the_start_is_what_the_held_out_queries_choose(
         torch.testing.assert_close(model.state_dict()[name], (start + last[name]) / 2)
 
 
+@pytest.mark.parametrize(("sign", "weight"), [(-1, 1.0), (1, None)])
+def test_a_share_of_bm25_that_is_shown_to_be_better_is_stored_with_the_model(
+    model: ColBERT,
+    data: TrainingData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sign: int,
+    weight: float | None,
+) -> None:
+    words = [f"{a}{b}" for a in "abcdef" for b in "abcd"]
+    corpus = {word: f"{word} {word} the sea" for word in words}
+    corpus |= {f"no {word}": f"{word} tea grows on the sea and the hills" for word in words}
+    queries = {word: word for word in words}
+    held_out = Dataset(corpus, queries, {word: {word: 1} for word in words})
+
+    def like_bm25(self: Evaluator, _: object) -> Measured:
+        """Rank as BM25, or the other way round."""
+        bm25 = BM25()
+        bm25.add(bm25.encode_documents(self.documents))
+        scores = []
+        for query in self.queries:
+            hits = bm25.search(bm25.encode_queries([query]), len(self.documents))
+            ids, values = hits.row(0)
+            scores.append(sign * values[np.argsort(ids)])
+        return Measured(self.values(scores, 0.25), scores, None, None)
+
+    monkeypatch.setattr(Evaluator, "__call__", like_bm25)
+    train(model, replace(data, held_out=held_out), tmp_path / "out", SETTINGS)
+    stored = tmp_path / "out" / "fusion.json"
+    if weight is None:
+        assert not stored.exists(), "no other share is better"
+    else:
+        said = json.loads(stored.read_text())
+        assert said["fuse"] == "relative"
+        assert 0.5 <= said["fuse_weight"] <= weight
+
+
 def test_a_training_that_gains_no_more_ends(
     model: ColBERT, data: TrainingData, tmp_path: Path, measured_as: Callable[..., None]
 ) -> None:
@@ -263,7 +300,8 @@ def test_the_last_beside_the_kept_confuses_nobody(
     model.save(tmp_path / "start")
     with pytest.MonkeyPatch.context() as patch:
         values = iter([0.9, 0.1, 0.1, 0.1, 0.1, 0.1])
-        patch.setattr(Evaluator, "__call__", lambda *_: Measured([next(values)] * 4, None, None))
+        looked = lambda *_: Measured([next(values)] * 4, [], None, None)  # noqa: E731
+        patch.setattr(Evaluator, "__call__", looked)
         train(model, data, out, SETTINGS)
     assert fingerprint(out, CHECKPOINT_FILES) == fingerprint(tmp_path / "start", CHECKPOINT_FILES)
     capsys.readouterr()

@@ -25,11 +25,13 @@ class Measured(NamedTuple):
 
     Attributes:
         values: NDCG@10 of each, in [0, 1].
+        scores: The model's score of each candidate of each query.
         query_terms: Terms that a query has on average, of a model with terms; else None.
         document_terms: The same of a document.
     """
 
     values: list[float]
+    scores: list[Scores]
     query_terms: float | None
     document_terms: float | None
 
@@ -103,25 +105,35 @@ class Evaluator:
         """
         queries = model.encode_queries(self.queries)
         documents = model.encode_documents(self.documents)
-        values = [
-            self._ndcg(number, model.score(queries[number : number + 1], documents[rows])[0], model)
+        scores = [
+            model.score(queries[number : number + 1], documents[rows])[0]
             for number, rows in enumerate(self._rows)
         ]
+        weight = DEFAULT_WEIGHT if model.checkpoint.kind == "colbert" else None
         terms = [
             float(np.diff(texts.indptr).mean()) if isinstance(texts, SparseVectors) else None
             for texts in (_terms_of(queries), _terms_of(documents))
         ]
-        return Measured(values, *terms)
+        return Measured(self.values(scores, weight), scores, *terms)
 
-    def _ndcg(self, number: int, scores: Scores, model: Scorer) -> float:
-        """Return the NDCG@10 of a query, whose candidates have some scores."""
-        if np.isnan(scores).any():
-            return float("nan")
-        pool = self._pool[self._rows[number]]
-        if model.checkpoint.kind == "colbert":
-            second = standardised(pool, scores, pool)
-            scores = joined(self._first[number], second, DEFAULT_WEIGHT)
-        return ndcg(pool[best(scores, pool, 10)].tolist(), self._grades[number])
+    def values(self, scores: Sequence[Scores], weight: float | None) -> list[float]:
+        """Return the NDCG@10 of each query; nan where a score is no number.
+
+        Args:
+            scores: A model's, of each candidate of each query.
+            weight: BM25's share in the ranking, in "relative" fusion; None for the model's alone.
+        """
+        found = []
+        for number, own in enumerate(scores):
+            if np.isnan(own).any():
+                found.append(float("nan"))
+                continue
+            pool, ranked = self._pool[self._rows[number]], own
+            if weight is not None:
+                ranked = joined(self._first[number], standardised(pool, own, pool), weight)
+            order = pool[best(ranked, pool, 10)]
+            found.append(ndcg(order.tolist(), self._grades[number]))
+        return found
 
 
 def _terms_of(vectors: object) -> object:

@@ -5,8 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 
+from glane.evaluation.choosing import N_FOLDS, folds_of
+from glane.evaluation.choosing import choose as choose_setting
+from glane.retrievers.fusion import DEFAULT_FUSE, DEFAULT_WEIGHT, UNSAID, FusionSettings
+from glane.retrievers.tuning import WEIGHTS
+from glane.types import Scores
 from glane_trainer import optimization
 from glane_trainer.evaluation import CANDIDATES, Evaluator, Measured
 from glane_trainer.interrupt import deferred_interrupt
@@ -46,6 +52,7 @@ class Measurements:
         self.start = self.best = optimization.weights(model)
         self.best_step = 0
         self.evaluator = evaluator
+        self._scores: dict[tuple[int, float], list[Scores]] = {}
         self._settings, self._processes = settings, processes
 
     def look(self, model: Model[Any], step: int, *, is_ready: bool = True) -> Look:
@@ -114,6 +121,37 @@ class Measurements:
         weights = optimization.mixed(self.start, self.best, kept.look.start_share)
         return kept, weights, self.best_step
 
+    def fusion(self, model: Model[Any], kept: Kept | None) -> FusionSettings:
+        """Return BM25's share in a fused ranking, where the held-out queries show a better one.
+
+        Chosen as `glane tune` chooses: the default stays unless another is shown to be better by
+        queries that had no part in the choice.
+
+        Args:
+            model: What is kept; it is measured where it was not in this session.
+            kept: What it gave, or None where nothing is held out.
+        """
+        if kept is None or self.evaluator is None or model.checkpoint.kind != "colbert":
+            return UNSAID
+        texts = self.evaluator.queries
+        if len(set(texts)) < 2 * N_FOLDS:
+            return UNSAID
+        place = kept.look.step, kept.look.start_share
+        scores = self._scores[place] if place in self._scores else self.evaluator(model).scores
+        weights = [DEFAULT_WEIGHT, *(weight for weight in WEIGHTS if weight != DEFAULT_WEIGHT)]
+        values = np.array([self.evaluator.values(scores, weight) for weight in weights])
+        changes = np.minimum(np.arange(len(weights)), 1)
+        choice = choose_setting(values, changes, folds_of(texts))
+        if not choice.wins:
+            return UNSAID
+        weight = weights[choice.setting]
+        gain = choice.gain
+        tell(
+            f"BM25's share in a fused ranking: {weight} instead of {DEFAULT_WEIGHT}, by held-out "
+            f"NDCG@10 {gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
+        )
+        return FusionSettings(DEFAULT_FUSE, weight)
+
     def _measured(self, model: Model[Any], step: int, start_share: float) -> Look:
         """Measure in the first process, and tell the others."""
         assert self.evaluator is not None, "asked only where something is held out"
@@ -122,12 +160,13 @@ class Measurements:
         mixed = f", {start_share:.0%} of the start" if 0 < start_share < 1 else ""
         if self._processes.is_first:
             with stage(f"measuring at step {step}{mixed}: {n_texts} texts"):
-                made = _packed(self.evaluator(model))
+                measured = self.evaluator(model)
+            self._scores[step, start_share] = measured.scores
+            made = _packed(measured)
         (packed,) = self._processes.share(None if made is None else (made,), 0, model.device)
-        measured = _unpacked(packed)
-        if any(math.isnan(value) for value in measured.values):
+        look = _unpacked(packed, step, start_share)
+        if math.isnan(look.mean):
             raise ValueError("the model's scores are nan; try a lower learning rate")
-        look = Look(step=step, start_share=start_share, **measured._asdict())
         tell(f"step {step}{mixed}: held-out NDCG@10 {look.mean:.4f}")
         return look
 
@@ -151,11 +190,18 @@ def n_measured(n_held_out: int, n_learned: int, n_looks: int, settings: Settings
 
 
 def _packed(measured: Measured) -> torch.Tensor:
-    terms = [math.nan if terms is None else terms for terms in measured[1:]]
+    both = (measured.query_terms, measured.document_terms)
+    terms = [math.nan if terms is None else terms for terms in both]
     return torch.tensor([*terms, *measured.values], dtype=torch.float64)
 
 
-def _unpacked(packed: torch.Tensor) -> Measured:
+def _unpacked(packed: torch.Tensor, step: int, start_share: float) -> Look:
     query, document, *values = packed.tolist()
     terms = [None if math.isnan(number) else number for number in (query, document)]
-    return Measured(values, *terms)
+    return Look(
+        step=step,
+        start_share=start_share,
+        values=values,
+        query_terms=terms[0],
+        document_terms=terms[1],
+    )

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from glane.model.preparation import TextPreparer
+from glane.retrievers.fusion import write_model_fusion
 from glane.store.folders import new_folder
 from glane_trainer import optimization, state
 from glane_trainer.batches import Order
@@ -236,6 +237,7 @@ class Run:
                     (folder / LAST).mkdir()
                     self._write_weights(folder / LAST, last, progress.step, None)
                 self._write_weights(folder, weights, step, kept)
+                write_model_fusion(self.measurements.fusion(self.model, kept), folder)
                 write_report(folder, progress.log)
                 self._write_looks(folder)
                 for name, text in self.beside.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -158,6 +159,10 @@ class FusionSettings:
         if self.candidates is not None:
             check_k(self.candidates, "candidates")
 
+    def over(self, other: FusionSettings) -> FusionSettings:
+        """Return what is said here, and of what is not said here what another says."""
+        return FusionSettings(**{**other.said(), **self.said()})
+
     def said(self) -> dict[str, Any]:
         """Return what is said here, by name, as JSON."""
         plain = {"fuse": str, "fuse_weight": float, "candidates": int}
@@ -200,6 +205,13 @@ def read_model_fusion(content: bytes | None, folder: Path) -> FusionSettings:
         return FusionSettings(**record)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{str(path)!r} says {record!r:.200}: {error}") from None
+
+
+def write_model_fusion(fusion: FusionSettings, folder: Path) -> None:
+    """Write what is said of fusion beside a reranker's model, `fusion.json`, if anything is."""
+    if said := fusion.said():
+        text = json.dumps(said, indent=2)
+        (folder / FUSION).write_text(text + "\n", encoding="utf-8")
 
 
 class Ranking(NamedTuple):
