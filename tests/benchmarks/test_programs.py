@@ -36,7 +36,6 @@ PROGRAMS = {
     "bm25": ["BEIR", "--rounds", "1"],
     "bm25 --synthetic": ["--synthetic", "300", "--terms", "2000", "--rounds", "1"],
     "browser": ["INDEX", "WEB", "BEIR"],
-    "distillation": ["--data", "BEIR", "--reranker", "MODEL", "--out", "OUT", "--negatives", "3"],
     "encoding": ["MODEL", "--documents", "BEIR/corpus.jsonl", "--turns", "1"],
     "exporting": [
         *("--tokenizer", "TOKENIZER", "--layers", "1", "--width", "64", "--vocabulary", "320"),
@@ -85,7 +84,7 @@ FIGURES = {
     "store": "bytes of a document",
     "token_vectors": "bytes of outlines a document",
 }
-"""A part of what each prints; `distillation` writes a file instead."""
+"""A part of what each prints."""
 
 
 @pytest.fixture(scope="module")
@@ -162,12 +161,7 @@ def test_the_program_runs(name: str, folders: dict[str, str], tmp_path: Path) ->
     )
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
-    if name == "distillation":
-        rows = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
-        assert len(rows) == N_QUERIES
-        assert all(len(row["teacher_scores"]) == 1 + len(row["negatives"]) for row in rows)
-    else:
-        assert FIGURES[name] in done.stdout
+    assert FIGURES[name] in done.stdout
 
 
 def test_no_program_is_left_out() -> None:

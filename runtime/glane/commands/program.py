@@ -33,6 +33,7 @@ LIGHT = {
 HEAVY = {
     "demo": "the whole chain on a small sample: train, export, index, evaluate, search",
     "train": "fine-tune a model on pairs, triples or a judged collection",
+    "mine": "find documents that nearly answer a query, scored by a teacher, to train on",
     "export": "turn a checkpoint into an ONNX model that is proved to rank the same",
     "serve": "answer over HTTP: search, explain, rerank, encode, write; with a page to search on",
     "mcp": "give an index to agents as tools: search, explain, rerank",

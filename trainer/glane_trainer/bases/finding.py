@@ -34,7 +34,7 @@ def find_base(name: str | Path) -> Found:
         FileNotFoundError: If there is no such folder and the hub has no such model.
         CheckpointError: If a file is missing or damaged, or says what glane cannot do, named.
     """
-    folder, name = _fetched(name), str(name)
+    folder, name = fetched(name), str(name)
     if is_own(folder):
         return read_own(name, folder)
     if (folder / LIST).is_file():
@@ -53,7 +53,12 @@ def find_base(name: str | Path) -> Found:
     return read_transformer(name, folder)
 
 
-def _fetched(name: str | Path) -> Path:
+def fetched(name: str | Path) -> Path:
+    """Return the folder of a model, fetched from the hub where it is not a folder.
+
+    Raises:
+        FileNotFoundError: If there is no such folder and the hub has no such model.
+    """
     if Path(name).is_dir():
         return Path(name)
     try:
