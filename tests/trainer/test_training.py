@@ -124,6 +124,7 @@ def test_a_run_writes_a_checkpoint_its_log_and_a_picture(
     assert names - {"last"} == {
         *("glane.json", "tokenizer.json", "config.json", "model.safetensors", "modules.json"),
         *("training.jsonl", "training.png", "settings.json", "sample.json", "evaluations.jsonl"),
+        "README.md",
     }
     assert (tmp_path / "out" / "training.png").read_bytes().startswith(b"\x89PNG")
     assert result["steps"] == 8
@@ -404,7 +405,8 @@ def test_checkpoints_are_written_every_n_steps_and_hold_no_pickle(
         train_with(fail, new_model(), data, tmp_path / "out", replace(SETTINGS, save_steps=2))
     saved = tmp_path / "out" / FOLDER
     assert json.loads((saved / "progress.json").read_text())["step"] == 4
-    assert {path.suffix for path in saved.rglob("*") if path.is_file()} == {".json", ".safetensors"}
+    suffixes = {path.suffix for path in saved.rglob("*") if path.is_file()}
+    assert suffixes == {".json", ".jsonl", ".safetensors"}
     train(new_model(), data, tmp_path / "whole", SETTINGS)
     resumed = ColBERT.load(model_folder(tmp_path / "out"))
     train(resumed, data, tmp_path / "out", SETTINGS, mode="resume")
@@ -803,7 +805,7 @@ def test_ctrl_c_and_sigterm_leave_a_training_that_resumes(
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
     )
     deadline = time.monotonic() + 120
-    while not (out / FOLDER).is_dir() and time.monotonic() < deadline:
+    while not (out / FOLDER / "progress.json").is_file() and time.monotonic() < deadline:
         try:
             process.wait(0.05)
         except subprocess.TimeoutExpired:

@@ -24,7 +24,7 @@ from glane_trainer.reading import read_data
 from glane_trainer.rules import Rules
 from glane_trainer.settings import Settings
 from glane_trainer.starts import Start, new_model
-from glane_trainer.state import FOLDER, check_identity, model_folder
+from glane_trainer.state import FOLDER, check_identity, is_log_alone, model_folder
 from glane_trainer.telling import stage, tell
 from glane_trainer.training import train
 
@@ -45,7 +45,7 @@ def train_as_asked(arguments: argparse.Namespace, settings: Settings) -> dict[st
     model = _saved_model(arguments, out) if arguments.resume else _new_model(arguments, data)
     beside = {RUN: resolved(arguments, settings, model.checkpoint)}
     if data is None or untrained:
-        with new_folder(out, overwrite=arguments.overwrite) as folder:
+        with new_folder(out, overwrite=arguments.overwrite or is_log_alone(out)) as folder:
             model.write(folder)
             (folder / RUN).write_text(beside[RUN], encoding="utf-8")
         result: dict[str, object] = {"out": str(out), "steps": 0, "remark": "Untrained."}
@@ -63,13 +63,13 @@ def train_as_asked(arguments: argparse.Namespace, settings: Settings) -> dict[st
 def _check_out(out: Path, arguments: argparse.Namespace) -> None:
     if arguments.resume:
         model_folder(out)
-    elif (out / FOLDER).is_dir() and not arguments.overwrite:
+    elif (out / FOLDER / "model").is_dir() and not arguments.overwrite:
         raise FileExistsError(
             f"{str(out)!r} holds an interrupted training; pass --resume to go on with it, or "
             "--overwrite to begin again"
         )
     else:
-        check_new(out, overwrite=arguments.overwrite)
+        check_new(out, overwrite=arguments.overwrite or is_log_alone(out))
 
 
 def _read(arguments: argparse.Namespace) -> TrainingData:

@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from glane_trainer.keep import Kept, Look
-from glane_trainer.state import Record
+from glane_trainer.state import Record, write_log
 
 SETTINGS = "settings.json"
 """How a checkpoint was made: beside its weights, and not read again."""
@@ -127,8 +127,7 @@ def write_report(folder: Path, log: Sequence[Record]) -> None:
         folder: That is there.
         log: Records with `step` and either `loss` and `lr`, or `ndcg@10`.
     """
-    lines = "".join(json.dumps(record) + "\n" for record in log)
-    (folder / "training.jsonl").write_text(lines, encoding="utf-8")
+    write_log(folder, log)
     figure = _picture(log)
     figure.savefig(folder / "training.png", dpi=150, facecolor="white")
 

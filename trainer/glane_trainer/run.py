@@ -22,6 +22,7 @@ from glane.retrievers.fusion import write_model_fusion
 from glane.store.folders import new_folder
 from glane_trainer import optimization, state
 from glane_trainer.batches import Order
+from glane_trainer.card import Made, write_card
 from glane_trainer.data import TrainingData
 from glane_trainer.devices import DTYPES, available_device, available_precision
 from glane_trainer.evaluation import Evaluator
@@ -109,6 +110,8 @@ class Run:
             Diverged: If a step or a measurement gives no numbers; the message says which.
         """
         tell(self.data.summary())
+        if self.processes.is_first:
+            state.begin_log(self.out, self.progress.log)
         batches = self._batches()
         done, save_steps = self.progress.step, self.settings.save_steps
         with Steps(self.n_steps, done) as steps:
@@ -145,7 +148,7 @@ class Run:
         self._warn(told)
         speed = n_examples / (time.perf_counter() - began)
         record = {**told, "lr": rate, "examples_per_second": round(speed, 2)}
-        progress.log.append({"step": progress.step, **record})
+        self._log(record)
         return record
 
     def evaluate(self) -> None:
@@ -157,7 +160,7 @@ class Run:
             look = self.measurements.look(self.model, progress.step, is_ready=is_ready)
         except ValueError as error:
             raise Diverged(f"step {progress.step}: {error}") from None
-        progress.log.append({"step": progress.step, "ndcg@10": round(look.mean, 5)})
+        self._log({"ndcg@10": round(look.mean, 5)})
 
     def save(self) -> None:
         """Write what a resume needs."""
@@ -240,8 +243,7 @@ class Run:
                 write_model_fusion(self.measurements.fusion(self.model, kept), folder)
                 write_report(folder, progress.log)
                 self._write_looks(folder)
-                for name, text in self.beside.items():
-                    (folder / name).write_text(text, encoding="utf-8")
+                self._write_record(folder, kept, told)
         self.model.load_state_dict(weights)
         self.model.requires_grad_(True).eval()
         return {
@@ -287,9 +289,28 @@ class Run:
         if (evaluator := self.measurements.evaluator) is not None:
             write_looks(folder, evaluator.ids, self.measurements.looks)
 
+    def _write_record(self, folder: Path, kept: Kept | None, remark: str) -> None:
+        """Write the model card, and what else was given to lie beside the weights."""
+        looks = self.measurements.looks
+        made = Made(
+            checkpoint=self.model.checkpoint,
+            learned=self.data.summary(),
+            looks=looks,
+            kept=kept,
+            remark=remark,
+        )
+        write_card(folder, made)
+        for name, text in self.beside.items():
+            (folder / name).write_text(text, encoding="utf-8")
+
+    def _log(self, record: dict[str, float]) -> None:
+        self.progress.log.append({"step": self.progress.step, **record})
+        if self.processes.is_first:
+            state.append_log(self.out, self.progress.log[-1])
+
     def _on_disk(self) -> str:
         """Return what a run that ends here leaves."""
-        saved = (self.out / state.FOLDER).is_dir()
+        saved = (self.out / state.FOLDER / "model").is_dir()
         return "--resume goes on from the last checkpoint" if saved else "nothing was saved"
 
     def _warn(self, record: dict[str, float]) -> None:

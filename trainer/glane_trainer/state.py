@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +16,10 @@ from glane.store.folders import new_folder
 from glane_trainer.weights import read_tensors, write_tensors
 
 FOLDER = ".resume"
-"""Where a run keeps its checkpoint, inside the folder it is to write."""
+"""Where a run keeps its log and its checkpoint, inside the folder it is to write."""
+
+LOG = "training.jsonl"
+"""One line a record of the log: in that folder as the run goes, beside the weights at its end."""
 
 Record = dict[str, float | int | None]
 
@@ -74,7 +79,10 @@ def save_state(out: Path, model: Writable, state: State) -> None:
         for name in ("optimizer", "start", "best"):
             write_tensors(folder / f"{name}.safetensors", getattr(state, name))
         progress = {name: getattr(state.progress, name) for name in Progress.__slots__}
+        log = progress.pop("log")
+        progress["n_logged"] = len(log)
         (folder / "progress.json").write_text(json.dumps(progress) + "\n", encoding="utf-8")
+        write_log(folder, log)
 
 
 def load_state(out: Path) -> State:
@@ -86,11 +94,47 @@ def load_state(out: Path) -> State:
     folder = model_folder(out).parent
     path = folder / "progress.json"
     try:
-        progress = Progress(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
+        log = [json.loads(line) for line in lines[: record.pop("n_logged")]]
+        progress = Progress(**record, log=log)
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from None
     names = ("optimizer", "start", "best")
     return State(progress, *(read_tensors(folder / f"{name}.safetensors") for name in names))
+
+
+def write_log(folder: Path, log: Sequence[Record]) -> None:
+    """Write a log into a folder that is there."""
+    (folder / LOG).write_text("".join(map(_line, log)), encoding="utf-8")
+
+
+def begin_log(out: Path, log: Sequence[Record]) -> None:
+    """Let the log of a run that begins, or goes on, have what is known of it."""
+    (out / FOLDER).mkdir(parents=True, exist_ok=True)
+    write_log(out / FOLDER, log)
+
+
+def append_log(out: Path, record: Record) -> None:
+    """Add a record to the log of a run, where whoever looks finds it at once."""
+    with (out / FOLDER / LOG).open("a", encoding="utf-8") as file:
+        file.write(_line(record))
+
+
+def is_log_alone(out: Path) -> bool:
+    """Return whether a folder has nothing but the log of a run that saved no checkpoint."""
+    names = [path.name for path in out.iterdir()] if out.is_dir() else []
+    return names == [FOLDER] and [path.name for path in (out / FOLDER).iterdir()] == [LOG]
+
+
+def drop_log(out: Path) -> None:
+    """Remove a folder that has nothing but the log of a run that saved no checkpoint."""
+    if is_log_alone(out):
+        shutil.rmtree(out)
+
+
+def _line(record: Record) -> str:
+    return json.dumps(record) + "\n"
 
 
 def model_folder(out: Path) -> Path:

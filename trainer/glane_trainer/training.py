@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from glane.store.folders import check_new
+from glane_trainer import state
 from glane_trainer.data import TrainingData
 from glane_trainer.model import Model
 from glane_trainer.report import Result
@@ -46,7 +47,7 @@ def train(
             handled; what a resume needs has been written.
     """
     if mode != "resume":
-        check_new(out, overwrite=mode == "overwrite")
+        check_new(out, overwrite=mode == "overwrite" or state.is_log_alone(Path(out)))
     run = Run(model, data, Path(out), settings or DEFAULTS[model.checkpoint.kind])
     run.beside = beside
     if mode == "resume":
@@ -54,7 +55,11 @@ def train(
     try:
         run.finish_steps()
     except KeyboardInterrupt as stop:
-        raise type(stop)(run.stop()) from None
+        told = run.stop()
+        state.drop_log(run.out)
+        raise type(stop)(told) from None
     except Diverged as error:
-        raise ValueError(f"{error}; {run.salvage()}") from None
+        told = run.salvage()
+        state.drop_log(run.out)
+        raise ValueError(f"{error}; {told}") from None
     return run.write()
