@@ -1,27 +1,36 @@
 """The loss and the step, by hand."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import PreTrainedModel
 
 from glane.errors import CheckpointError
 from glane_trainer import (
+    DEFAULTS,
     ColBERT,
     Example,
     Settings,
     SparseEmbed,
     Splade,
+    TrainingData,
+    train,
     train_step,
 )
 from glane_trainer.columns import columns_of
 from glane_trainer.devices import choose_device, choose_precision
 from glane_trainer.optimization import (
     freeze,
+    layer_lists,
     make_optimizer,
     optimizer_tensors,
+    recompute,
     restore_optimizer,
     set_rates,
 )
@@ -208,3 +217,69 @@ def test_moments_are_kept_by_the_names_of_their_weights(
 def test_settings_out_of_range_are_refused(setting: str, value: float) -> None:
     with pytest.raises(ValueError, match=setting):
         Settings(**{setting: value})  # type: ignore[arg-type]
+
+
+class Calls:
+    """Counts how often a layer computes."""
+
+    def __init__(self, encoder: PreTrainedModel) -> None:
+        self.n = 0
+        layer_lists(encoder)[0][-1].register_forward_pre_hook(self._count)
+
+    def _count(self, *_: object) -> None:
+        self.n += 1
+
+
+def test_what_is_recomputed_has_the_same_gradient(bert: Path, examples: list[Example]) -> None:
+    found = []
+    for again in (False, True):
+        model = ColBERT.from_base(bert, dim=8).train()
+        if again:
+            recompute(model.encoder)
+        calls = Calls(model.encoder)
+        torch.manual_seed(3)
+        add_gradient(model, virtual_batch(model.preparer, *columns(examples)))
+        gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+        found.append((gradients, calls.n))
+    assert [n for _, n in found] == [2, 4], "queries and documents, each once more"
+    for name, gradient in found[0][0].items():
+        torch.testing.assert_close(found[1][0][name], gradient, rtol=1e-5, atol=1e-7)
+
+
+def test_an_encoder_that_cannot_recompute_is_refused(bert: Path) -> None:
+    encoder = ColBERT.from_base(bert, dim=8).encoder
+    type(encoder).supports_gradient_checkpointing, before = False, True
+    try:
+        with pytest.raises(ValueError, match=r"a BertModel cannot be computed again"):
+            recompute(encoder)
+    finally:
+        type(encoder).supports_gradient_checkpointing = before
+
+
+@pytest.mark.parametrize("kind", ["colbert", "splade"])
+def test_a_compiled_encoder_is_what_trains(
+    kind: str, bert: Path, bert_mlm: Path, data: TrainingData, tmp_path: Path
+) -> None:
+    graphs: list[torch.fx.GraphModule] = []
+
+    def counted(graph: torch.fx.GraphModule, _: object) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward
+
+    losses = []
+    for compiled in (False, True):
+        model = Splade.from_base(bert_mlm) if kind == "splade" else ColBERT.from_base(bert, dim=8)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                type(model.encoder),
+                "compile",
+                partialmethod(torch.nn.Module.compile, backend=counted),
+            )
+            settings = replace(DEFAULTS[model.kind], compile=compiled, max_steps=2, save_steps=0)
+            out = tmp_path / f"{kind} {compiled}"
+            train(model, data, out, settings)
+        assert bool(graphs) == compiled
+        log = [json.loads(line) for line in (out / "training.jsonl").read_text().splitlines()]
+        losses.append([record["loss"] for record in log if "loss" in record])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    torch.compiler.reset()

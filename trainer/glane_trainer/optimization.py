@@ -55,6 +55,23 @@ def freeze(encoder: PreTrainedModel, n_layers: int | None) -> list[nn.Module]:
     return frozen
 
 
+def recompute(encoder: PreTrainedModel) -> None:
+    """Have an encoder's layers compute their inner values again for the gradient.
+
+    Raises:
+        ValueError: If that is not possible with it.
+    """
+    if not encoder.supports_gradient_checkpointing:
+        raise ValueError(
+            f"the layers of a {type(encoder).__name__} cannot be computed again for the gradient; "
+            "leave out --recompute (`recompute`), and lower --batch-size, with --accumulation"
+        )
+    # Its older name is deprecated where there is a newer one.
+    named = ("activation_checkpointing_enable", "gradient_checkpointing_enable")
+    enable = next(getattr(encoder, name) for name in named if hasattr(encoder, name))
+    enable({"use_reentrant": False})
+
+
 def layer_lists(encoder: PreTrainedModel) -> list[nn.ModuleList]:
     """Return the layers of an encoder, in order, wherever its kind keeps them.
 

@@ -90,6 +90,13 @@ FLAGS = {
 }
 """Options of the model that are said or not."""
 
+SWITCHES = {
+    "compile": "compile the encoder first (torch.compile), which takes minutes",
+    "recompute": "compute the encoder's inner values again for the gradient, in the place of "
+    "keeping them: less memory, a third more time",
+}
+"""Options of the training that are said or not."""
+
 FILES = {
     "documents": "file of documents, in any of these layouts",
     "queries": "file of queries, with fields _id or id, and text, query or question",
@@ -267,6 +274,8 @@ def _add_training_arguments(group: Any) -> None:  # noqa: ANN401
     for name, (choices, text) in CHOICES.items():
         described = f"{text}; default {_default(name)}"
         group.add_argument(f"--{name}", choices=get_args(choices), help=described)
+    for name, text in SWITCHES.items():
+        group.add_argument(f"--{name}", action="store_true", default=None, help=text)
     group.add_argument(
         "--seed",
         type=int,

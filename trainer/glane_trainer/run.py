@@ -84,6 +84,10 @@ class Run:
         self.measurements = Measurements(model, self._evaluator(), settings, self.processes)
         self.frozen = optimization.freeze(model.encoder, settings.freeze_layers)
         self.processes.share_weights(model.to(self.device))
+        if settings.recompute:
+            optimization.recompute(model.encoder)
+        if settings.compile:
+            model.encoder.compile(dynamic=True)
         self.optimizer = optimization.make_optimizer(model, settings)
         self.scaler = torch.amp.GradScaler("cuda") if self.precision == "fp16" else None
         self.options = StepOptions(

@@ -121,6 +121,10 @@ class Settings:
         max_terms: Terms that a document of a kept model may have on average, for models that have
             them; None for no limit.
         save_steps: Optimizer steps between checkpoints that can be resumed; 0 for none.
+        compile: Whether the encoder is compiled by torch (`torch.compile`); the first steps then
+            take minutes.
+        recompute: Whether the encoder's inner values are computed again for the gradient instead
+            of kept (gradient checkpointing): less memory, about a third more time.
         device: Where to compute; auto is CUDA, then MPS, then the CPU.
         precision: Of the encoder's arithmetic; auto is bf16 or fp16 on CUDA, else fp32.
         seed: Decides batches, dropout and the choice of measured queries.
@@ -146,6 +150,8 @@ class Settings:
     patience: int | None = None
     max_terms: int | None = None
     save_steps: int = 100
+    compile: bool = False
+    recompute: bool = False
     device: Device = "auto"
     precision: Precision = "auto"
     seed: int = 0
