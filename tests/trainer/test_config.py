@@ -47,7 +47,7 @@ seed = 5
 def test_a_file_has_every_option(tmp_path: Path) -> None:
     found = parsed(tmp_path / "run.toml", EVERY)
     assert (found.kind, found.base, found.out) == ("splade", "some base", "some where")
-    assert (found.data, found.split) == ('triples "of" \0 \U0001f355.jsonl', "dev")
+    assert (found.data, found.split) == (['triples "of" \0 \U0001f355.jsonl'], "dev")
     assert (found.inference_free, found.query_expansion, found.overwrite) == (False, True, True)
     assert (found.skip_punctuation, found.resume) == (None, False)
     assert isinstance(found.holdout, float)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
@@ -48,6 +48,7 @@ characters = st.text(
 
 
 @given(characters | st.text(), characters)
+@example("\u0345", "")
 def test_what_an_uncased_model_reads_alike_is_spelled_alike(text: str, other: str) -> None:
     assert spelling(" ".join(words(text))) == spelling(text)
     if words(text) == words(other):

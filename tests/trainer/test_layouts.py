@@ -276,7 +276,8 @@ def test_the_program_takes_a_table_and_names_of_fields(
     printed = capsys.readouterr()
     assert "2 examples to learn from, 0 with negatives of their own, 2 without" in printed.err
     assert "2 examples have no negatives of their own" in printed.out
-    assert main([*words, "--anchor", "Frage", "--data", str(tmp_path)]) == 2
+    words[words.index(str(path))] = str(tmp_path)
+    assert main([*words, "--anchor", "Frage"]) == 2
     assert "--anchor, --positive and --negatives name fields" in capsys.readouterr().err
 
 
@@ -356,7 +357,7 @@ def test_the_program_takes_a_collection_file_by_file(
     assert "1 judgements contradict one before" in printed.out
 
 
-TEXTS = {
+TEXTS: dict[str, list[dict[str, Any]]] = {
     "queries": [{"id": n, "text": f"query {n}"} for n in (7, 8)],
     "documents": [{"document_id": n, "text": f"document {n}"} for n in range(1, 5)],
 }
@@ -524,3 +525,43 @@ def test_what_is_missing_in_the_layouts_of_others_is_placed(
     with pytest.raises(ValueError, match=r"triples.jsonl', line 2: ") as error:
         read(triples({"query": "a", "positive": "p"}, record))
     assert complaint in str(error.value)
+
+
+def test_the_program_takes_several_sources_with_weights(
+    bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.csv").write_text("query;answer\ntea;tea grows on hills\nbees;bees sing\n")
+    (tmp_path / "b.jsonl").write_text('{"anchor": "the sea", "pos": ["rivers run"]}\n')
+    words = ["train", "colbert", "--base", str(bert), "--dim", "8", "--out", str(tmp_path / "out")]
+    words += ["--threads", "1", "--epochs", "2", "--holdout", "0"]
+    both = ["--data", str(tmp_path / "a.csv"), "--data", str(tmp_path / "b.jsonl")]
+    wrong = [
+        (["--weights", "1"], "--weights must be one for each --data, 2, got 1"),
+        (["--weights", "1", "0"], "--weights must be above 0 and finite"),
+        (["--queries", "q"], "--queries needs --documents"),
+        (["--qrels", "q"], "pass either --data or --qrels"),
+        (["--key", "id"], "--key and --on name fields of --documents"),
+    ]
+    for options, complaint in wrong:
+        assert main([*words, *both, *options]) == 2
+        assert complaint in capsys.readouterr().err
+    assert main([*words, *both, "--weights", "1", "3"]) == 0
+    printed = capsys.readouterr().err
+    assert "3 examples to learn from" in printed
+    assert f"'{tmp_path / 'a.csv'}': 2 examples of 2 queries" in printed
+    assert f"'{tmp_path / 'b.jsonl'}': 1 examples of 1 queries" in printed
+
+
+def test_the_program_takes_triples_by_ids(
+    bert: Path, texts: Texts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert texts.documents.name
+    (tmp_path / "triples.tsv").write_text("7\t1\t2\n8\t3\t4\n")
+    words = ["train", "colbert", "--base", str(bert), "--dim", "8", "--out", str(tmp_path / "out")]
+    words += ["--threads", "1", "--epochs", "1", "--holdout", "0", "--data"]
+    words += [str(tmp_path / "triples.tsv")]
+    assert main(words) == 1
+    assert "expected texts, and not their ids, unless --queries and" in capsys.readouterr().err
+    files = [f"--{name}={tmp_path / name}.jsonl" for name in ("queries", "documents")]
+    assert main([*words, *files]) == 0
+    assert "2 examples to learn from, 2 with negatives of their own" in capsys.readouterr().err

@@ -8,12 +8,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from glane.collection.pairs import Fields
-from glane.commands.documents import fields_of as field_names
-from glane.commands.documents import refuse_fields
-from glane.commands.judged import FILES, check_files
-from glane.commands.pairs import pair_fields
 from glane.commands.usage import UsageError
+from glane_trainer.asked import check_sources
 from glane_trainer.config import settle as settle
 from glane_trainer.interrupt import stopped_by_sigterm
 from glane_trainer.openmp import wait_asleep
@@ -69,18 +65,6 @@ def show(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def check_needed(arguments: argparse.Namespace) -> None:
-    """Refuse a call without what every training needs, typed or in the file of --config.
-
-    Raises:
-        UsageError: If it is missing.
-    """
-    if arguments.kind is None:
-        raise UsageError("the kind of model is missing: colbert, splade or sparse-embed")
-    if arguments.out is None:
-        raise UsageError("--out is missing")
-
-
 def _about_score(result: dict[str, Any]) -> str:
     told = (
         f"held-out NDCG@10 {result['start_score']:.4f} before, {result['best_score']:.4f} kept, of "
@@ -92,6 +76,18 @@ def _about_score(result: dict[str, Any]) -> str:
         low, high = result["gain_interval"]
         told += f": {result['gain']:+.4f} ({low:+.4f} to {high:+.4f} with 95 %)"
     return told
+
+
+def check_needed(arguments: argparse.Namespace) -> None:
+    """Refuse a call without what every training needs, typed or in the file of --config.
+
+    Raises:
+        UsageError: If it is missing.
+    """
+    if arguments.kind is None:
+        raise UsageError("the kind of model is missing: colbert, splade or sparse-embed")
+    if arguments.out is None:
+        raise UsageError("--out is missing")
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
@@ -124,12 +120,9 @@ def check(arguments: argparse.Namespace) -> None:
     """
     if arguments.base is None and not arguments.resume:
         raise UsageError("--base is missing; only --resume does without")
-    has_data = arguments.data is not None or check_files(arguments)
-    if not has_data and arguments.max_steps != 0:
-        raise UsageError("--data is missing; only --max-steps 0 does without")
+    has_data = check_sources(arguments)
     if not 0 <= arguments.holdout < 1:
         raise UsageError(f"--holdout must be from 0 to below 1, got {arguments.holdout}")
-    _check_fields(arguments)
     unread = not has_data and arguments.kind == "colbert" and arguments.projection == "pca"
     base: str | None = arguments.base
     new = base is not None and not any((Path(base) / name).is_file() for name in FINISHED)
@@ -138,28 +131,6 @@ def check(arguments: argparse.Namespace) -> None:
             f"--dim {arguments.dim} needs --data, to project onto the directions of its documents, "
             "or --projection random; without --dim the base's own width is kept"
         )
-
-
-def _check_fields(arguments: argparse.Namespace) -> None:
-    """Refuse options that are not for what is learned from.
-
-    Raises:
-        UsageError: If there are any.
-    """
-    data: str | None = arguments.data
-    files = [f"--{name}" for name in FILES if getattr(arguments, name) is not None]
-    if data is not None and files:
-        raise UsageError(f"pass either --data or {files[0]}")
-    if not files:
-        refuse_fields(arguments)
-    if pair_fields(arguments) != Fields() and (data is None or Path(data).is_dir()):
-        told = "there is none" if data is None else f"{data!r} is a folder"
-        raise UsageError(
-            f"--anchor, --positive and --negatives name fields of a file of --data, but {told}"
-        )
-    if arguments.dev_split is not None and files:
-        raise UsageError("--dev-split needs a BEIR folder")
-    field_names(arguments)
 
 
 def _width(base: str) -> int | None:

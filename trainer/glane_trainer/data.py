@@ -135,13 +135,13 @@ class TrainingData:
         )
 
     def summary(self) -> str:
-        """Return a line on what is learned from, and what it is measured on."""
+        """Return a line on each source, on what is learned from, and what it is measured on."""
         n, n_without = len(self.examples), self.counts.without_negatives
         told = f"{n} examples to learn from, {n - n_without} with negatives of their own"
         if n_without:
             told += f", {n_without} without: they learn from the rest of their batch"
         n_held_out = 0 if self.held_out is None else len(self.held_out.queries)
-        return f"{told}; {n_held_out} queries to measure on"
+        return "\n".join([*self.examples.told(), f"{told}; {n_held_out} queries to measure on"])
 
     def check_teacher(self) -> None:
         """Refuse examples that a loss with a teacher cannot learn from.

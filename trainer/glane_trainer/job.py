@@ -9,18 +9,15 @@ from typing import Any, cast
 
 import torch
 
-from glane.collection.dataset import Dataset, read_collection
-from glane.commands.documents import fields_of
-from glane.commands.pairs import pair_fields
 from glane.store.folders import check_new, new_folder
 from glane.threads import check_threads
+from glane_trainer.asked import read_sources, told_sources
 from glane_trainer.config import RUN, resolved
 from glane_trainer.data import TrainingData
 from glane_trainer.examples import evenly
 from glane_trainer.language import language_warning
 from glane_trainer.model import Model
 from glane_trainer.models import load_model
-from glane_trainer.reading import read_data
 from glane_trainer.rules import Rules
 from glane_trainer.settings import Settings
 from glane_trainer.starts import Start, new_model
@@ -40,8 +37,8 @@ def train_as_asked(arguments: argparse.Namespace, settings: Settings) -> dict[st
     untrained = settings.max_steps == 0
     data = None
     if arguments.data is not None or arguments.documents is not None:
-        with stage(f"reading {arguments.data or arguments.documents}"):
-            data = _read(arguments)
+        with stage(f"reading {told_sources(arguments)}"):
+            data = read_sources(arguments)
     model = _saved_model(arguments, out) if arguments.resume else _new_model(arguments, data)
     beside = {RUN: resolved(arguments, settings, model.checkpoint)}
     if data is None or untrained:
@@ -70,22 +67,6 @@ def _check_out(out: Path, arguments: argparse.Namespace) -> None:
         )
     else:
         check_new(out, overwrite=arguments.overwrite or is_log_alone(out))
-
-
-def _read(arguments: argparse.Namespace) -> TrainingData:
-    source: str | Dataset = arguments.data
-    if arguments.documents is not None:
-        key, on = fields_of(arguments)
-        files = (arguments.queries, arguments.qrels, arguments.documents)
-        source = read_collection(*files, key, on)
-    return read_data(
-        source,
-        split=arguments.split,
-        dev_split=arguments.dev_split,
-        holdout=arguments.holdout,
-        seed=arguments.seed,
-        fields=pair_fields(arguments),
-    )
 
 
 def _documents(data: TrainingData) -> list[str]:

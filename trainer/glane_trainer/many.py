@@ -108,6 +108,19 @@ class Examples(Sequence[Example]):
         """Return the number of each example's source, int64, shape (n,)."""
         return np.searchsorted(self._table.starts, self.numbers, side="right") - 1
 
+    def told(self) -> Iterator[str]:
+        """Yield a line on each source that has a name and some of the examples."""
+        source_of, has_negatives = self.source_of(), self.has_negatives()
+        for number, source in enumerate(self._sources):
+            own = source_of == number
+            if source.name and own.any():
+                n_queries = len(np.unique(self.queries[own]))
+                n_with = int(has_negatives[own].sum())
+                yield (
+                    f"{source.name}: {int(own.sum())} examples of {n_queries} queries, {n_with} "
+                    "with negatives of their own"
+                )
+
     @cached_property
     def queries(self) -> npt.NDArray[np.int32]:
         """The number of each example's query, all spellings of one alike, int32, shape (n,).

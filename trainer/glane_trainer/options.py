@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, get_args
 
-from glane.commands.documents import add_field_arguments
-from glane.commands.pairs import add_pair_arguments
 from glane.commands.usage import UsageError
 from glane.model.checkpoint import Checkpoint, Kind
+from glane_trainer.asked import add_data_arguments
 from glane_trainer.settings import (
     DEFAULTS,
     DIMS,
@@ -90,6 +89,7 @@ FLAGS = {
 }
 """Options of the model that are said or not."""
 
+SETTING_OF = {
 SWITCHES = {
     "compile": "compile the encoder first (torch.compile), which takes minutes",
     "recompute": "compute the encoder's inner values again for the gradient, in the place of "
@@ -97,14 +97,6 @@ SWITCHES = {
 }
 """Options of the training that are said or not."""
 
-FILES = {
-    "documents": "file of documents, in any of these layouts",
-    "queries": "file of queries, with fields _id or id, and text, query or question",
-    "qrels": "judgements: query, document, grade, or TREC's four columns",
-}
-"""Options that name the files of a collection one by one."""
-
-SETTING_OF = {
     "train_document_length": "document_length",
     "lr": "learning_rate",
     "projection_lr": "projection_learning_rate",
@@ -165,7 +157,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on with a training that was interrupted"
     )
-    _add_data_arguments(parser.add_argument_group("data"))
+    add_data_arguments(parser.add_argument_group("data"))
     _add_model_arguments(parser.add_argument_group("model"))
     _add_training_arguments(parser.add_argument_group("training"))
 
@@ -194,36 +186,6 @@ def as_typed(settings: Mapping[str, str] = {}) -> Iterator[None]:
         if told == str(error):
             raise
         raise UsageError(told) from None
-
-
-def _add_data_arguments(group: Any) -> None:  # noqa: ANN401 (argparse names no type)
-    group.add_argument(
-        "--data",
-        metavar="DIR_OR_FILE",
-        help="what to learn from: a BEIR folder, or a file of triples or pairs (JSON lines, a JSON "
-        "array, CSV, TSV, Parquet, also compressed by gzip; - is standard input); default none: "
-        "needed, but with --max-steps 0",
-    )
-    group.add_argument(
-        "--split", default="train", help="judgements of a BEIR folder to learn from: qrels/SPLIT"
-    )
-    add_pair_arguments(group)
-    for name, text in FILES.items():
-        group.add_argument(f"--{name}", metavar="FILE", help=f"in place of --data: {text}")
-    add_field_arguments(group)
-    held_out = group.add_mutually_exclusive_group()
-    held_out.add_argument(
-        "--holdout",
-        type=float,
-        default=0.1,
-        metavar="X",
-        help="share of the queries to measure on, 0 to below 1, which is not learned from",
-    )
-    held_out.add_argument(
-        "--dev-split",
-        metavar="SPLIT",
-        help="judgements of a BEIR folder to measure on instead: qrels/SPLIT",
-    )
 
 
 def _add_model_arguments(group: Any) -> None:  # noqa: ANN401

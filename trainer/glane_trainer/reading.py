@@ -62,6 +62,8 @@ def read_data(
     if not 0 <= holdout < 1:
         raise ValueError(f"holdout must be a share from 0 to below 1, got {holdout}")
     _check_weights(weights, len(paths))
+    if fields != Fields() and not any(_is_file(path) for path in paths):
+        raise ValueError(f"fields are named for a file, but {_name(paths[0])} is a folder")
     unknown = set[str]()
     read = [_read(path, split, (fields, texts), unknown) for path in paths]
     judged = [part.dataset for part in read if part.dataset is not None]
@@ -111,6 +113,10 @@ def _check_weights(weights: Sequence[float] | None, n_paths: int) -> None:
             raise ValueError(f"weights must be above 0 and finite, got {weight}")
 
 
+def _is_file(path: str | Path | Dataset) -> bool:
+    return not isinstance(path, Dataset) and not Path(path).is_dir()
+
+
 def _name(path: str | Path | Dataset) -> str:
     return "the collection" if isinstance(path, Dataset) else repr(str(path))
 
@@ -122,13 +128,12 @@ def _read(
     unknown: set[str],
 ) -> _Read:
     if isinstance(path, Dataset):
-        return _Read(InMemory(judged_examples(path, {}, _name(path))), path)
-    if not Path(path).is_dir():
+        return _Read(InMemory(judged_examples(path, {}, _name(path)), _name(path)), path)
+    if _is_file(path):
         return _Read(InFile(path, *in_file), None)
-    if in_file[0] != Fields():
-        raise ValueError(f"fields are named for a file, but {_name(path)} is a folder")
     dataset = read_beir(path, split)
-    return _Read(InMemory(read_beir_examples(Path(path), split, dataset, unknown)), dataset)
+    examples = read_beir_examples(Path(path), split, dataset, unknown)
+    return _Read(InMemory(examples, f"{_name(path)}, judgements of {split!r}"), dataset)
 
 
 def _read_dev(paths: Sequence[str | Path | Dataset], split: str) -> list[Dataset]:

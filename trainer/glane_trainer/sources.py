@@ -65,7 +65,13 @@ def _count_own(positive: str, negatives: Sequence[str]) -> int:
 
 
 class Source(Protocol):
-    """Examples by their numbers, from 0."""
+    """Examples by their numbers, from 0.
+
+    Attributes:
+        name: How messages call it.
+    """
+
+    name: str
 
     def read(self, facts: Facts) -> None:
         """Read and check all of them, once, and note what is kept in memory."""
@@ -84,11 +90,15 @@ class Source(Protocol):
 
 
 class InMemory:
-    """A list of examples."""
+    """A list of examples.
 
-    def __init__(self, examples: Iterable[Example]) -> None:
+    Attributes:
+        name: How messages call it.
+    """
+
+    def __init__(self, examples: Iterable[Example], name: str = "") -> None:
         """Take the examples."""
-        self._examples = list(examples)
+        self._examples, self.name = list(examples), name
 
     def read(self, facts: Facts) -> None:
         """Note all of them."""
@@ -153,7 +163,11 @@ class Texts(NamedTuple):
 
 
 class InFile:
-    """Pairs, triples or lists of a file, which are read when they are asked for."""
+    """Pairs, triples or lists of a file, which are read when they are asked for.
+
+    Attributes:
+        name: How messages call it.
+    """
 
     def __init__(self, path: str | Path, fields: Fields, texts: Texts | None = None) -> None:
         """Take a file; nothing of it is opened yet.
@@ -165,6 +179,7 @@ class InFile:
         """
         self._texts = texts
         self._stored = Stored(pair_rows(path, fields) if texts is None else id_rows(path))
+        self.name = self._stored.name
         by_text = Reader(self._stored.name, fields)
         self._reader: Reader | IdReader = by_text if texts is None else IdReader(fields)
         self._records = array("i")

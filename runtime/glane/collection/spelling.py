@@ -40,8 +40,8 @@ def spelling(text: str) -> str:
     if text.isascii():
         folded = text.lower()
     else:
-        folded = unicodedata.normalize("NFKD", clean(text)).casefold()
-        folded = unicodedata.normalize("NFKD", folded)
+        plain = unicodedata.normalize("NFKD", clean(text)).translate(KEPT)
+        folded = unicodedata.normalize("NFKD", plain.casefold())
     kept = folded.translate(KEPT)
     return kept.strip(ENDS) or kept
 
