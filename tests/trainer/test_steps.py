@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partialmethod
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -224,7 +225,8 @@ class Calls:
 
     def __init__(self, encoder: PreTrainedModel) -> None:
         self.n = 0
-        layer_lists(encoder)[0][-1].register_forward_pre_hook(self._count)
+        attention: Any = layer_lists(encoder)[0][-1].attention
+        attention.register_forward_pre_hook(self._count)
 
     def _count(self, *_: object) -> None:
         self.n += 1
