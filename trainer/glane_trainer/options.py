@@ -89,7 +89,6 @@ FLAGS = {
 }
 """Options of the model that are said or not."""
 
-SETTING_OF = {
 SWITCHES = {
     "compile": "compile the encoder first (torch.compile), which takes minutes",
     "recompute": "compute the encoder's inner values again for the gradient, in the place of "
@@ -97,6 +96,7 @@ SWITCHES = {
 }
 """Options of the training that are said or not."""
 
+SETTING_OF = {
     "train_document_length": "document_length",
     "lr": "learning_rate",
     "projection_lr": "projection_learning_rate",
@@ -198,13 +198,15 @@ def _add_model_arguments(group: Any) -> None:  # noqa: ANN401
     }
     for name, text in numbers.items():
         group.add_argument(f"--{name}", type=int, metavar="N", help=text)
+    more = {"query": f"{RULES.query_length}, or more where queries of the data are longer"}
     for role in ("query", "document"):
+        usual = more.get(role, getattr(RULES, f"{role}_length"))
         group.add_argument(
             f"--{role}-length",
             type=int,
             metavar="N",
-            help=f"tokens of a {role} that are read, at most; default "
-            f"{getattr(RULES, f'{role}_length')}, or the base's own where it is a finished model",
+            help=f"tokens of a {role} that are read, at most; default {usual}, or the base's own "
+            "where it is a finished model",
         )
     for role in ("query", "document"):
         group.add_argument(
@@ -239,12 +241,23 @@ def _add_training_arguments(group: Any) -> None:  # noqa: ANN401
     for name, text in SWITCHES.items():
         group.add_argument(f"--{name}", action="store_true", default=None, help=text)
     group.add_argument(
+        "--report-to",
+        type=_names,
+        metavar="NAMES",
+        help="trackers that are told of each step, with commas between them: tensorboard, wandb, "
+        "mlflow and what else accelerate knows, where it is installed; default none",
+    )
+    group.add_argument(
         "--seed",
         type=int,
         default=0,
         metavar="N",
         help="decides all that is drawn by chance: what is held out, the order, dropout",
     )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
 
 
 def _default(option: str) -> str:
