@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -86,4 +87,4 @@ def _difference(one: Weights, another: Weights) -> Weights:
 
 
 def _length(of: Weights) -> float:
-    return float(sum(float(tensor.double().square().sum()) for tensor in of.values())) ** 0.5
+    return math.sqrt(sum(float(tensor.double().square().sum()) for tensor in of.values()))
