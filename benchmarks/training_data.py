@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 MANY = 10_000_000
 """Triples that the growth is continued to."""
@@ -55,14 +56,15 @@ def write(path: Path, n_triples: int) -> None:
             file.write(json.dumps(record) + "\n")
 
 
-def measured(command: list[str]) -> tuple[float, float]:
-    """Run a command; return its seconds and its highest resident memory in MB."""
+def measured(command: list[str]) -> tuple[float, float, float]:
+    """Run a command; return its seconds, those of the processor, and its highest memory in MB."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{command} ended with status {status}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1e3
+    seconds = time.perf_counter() - start
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3
 
 
 def main() -> None:
@@ -71,22 +73,24 @@ def main() -> None:
     parser.add_argument("--triples", type=int, nargs="+", default=[1_000_000, 2_000_000])
     parser.add_argument("--base", help="folder of an encoder, for the whole of `glane train`")
     arguments = parser.parse_args()
-    rows: dict[str, list[tuple[int, float, float]]] = {}
-    print("| triples | file, MB | until | s | memory, MB |")
-    print("|---|---|---|---|---|")
+    rows: dict[str, list[tuple[float, ...]]] = {}
+    print("| triples | file, MB | until | s | s of the processor | memory, MB |")
+    print("|---|---|---|---|---|---|")
     for n_triples in (0, *arguments.triples):
-        for name, size, seconds, memory in until_each(n_triples, arguments.base):
-            rows.setdefault(name, []).append((n_triples, seconds, memory))
-            print(f"| {n_triples:,} | {size:.0f} | {name} | {seconds:.1f} | {memory:.0f} |")
+        for name, size, *figures in until_each(n_triples, arguments.base):
+            rows.setdefault(name, []).append((n_triples, *figures))
+            shown = "{:.1f} | {:.1f} | {:.0f}".format(*figures)
+            print(f"| {n_triples:,} | {size:.0f} | {name} | {shown} |", flush=True)
     for name, found in rows.items():
-        if len(found) > 1:
+        if len(found) > 1 and found[-2][0] < found[-1][0]:
             (n, *low), (m, *high) = found[-2:]
             far = [b + (b - a) / (m - n) * (MANY - m) for a, b in zip(low, high, strict=True)]
-            print(f"{MANY:,} triples until {name}, by the growth: {far[0]:.0f} s, {far[1]:.0f} MB")
+            told = "{:.0f} s, {:.0f} of the processor, {:.0f} MB".format(*far)
+            print(f"{MANY:,} triples until {name}, by the growth: {told}")
 
 
-def until_each(n_triples: int, base: str | None) -> list[tuple[str, float, float, float]]:
-    """Return what is done with a file, its size in MB, seconds and memory; of 0 triples nothing."""
+def until_each(n_triples: int, base: str | None) -> list[tuple[Any, ...]]:
+    """Return what is done with a file, its size in MB, and its figures; of 0 triples nothing."""
     python = sys.executable
     if not n_triples:
         return [("torch is loaded", 0.0, *measured([python, "-c", NOTHING]))]

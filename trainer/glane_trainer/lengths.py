@@ -1,16 +1,61 @@
-"""How many texts are longer than what a model reads of them, told before the first step."""
+"""How long texts are: what a new model is to read of queries, and what is cut, told beforehand."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from glane.model.preparation import TextPreparer
 from glane_trainer.examples import Example, evenly
+from glane_trainer.telling import tell
 
 LOOKED_AT = 10_000
 """Examples, and distinct documents of theirs, that are looked at: of more, so many evenly."""
+
+COVERED = 0.99
+"""Share of the queries that a new model reads whole."""
+
+STEP, MOST = 8, 512
+"""Its length for queries is a multiple of the first, and at most the second."""
+
+
+def read_whole(
+    preparer: TextPreparer, queries: Sequence[str], limit: int | None = None
+) -> TextPreparer:
+    """Return a text preparation that cuts few of the queries, and tell so where it is another.
+
+    Where queries are filled up with mask tokens, they are so up to the length there was.
+
+    Args:
+        preparer: Of a new model.
+        queries: As they will be asked; at least one.
+        limit: Tokens that the encoder reads at most, None for any number.
+    """
+    checkpoint = preparer.checkpoint
+    most = MOST if limit is None else min(MOST, limit)
+    if most <= checkpoint.query_length:
+        return preparer
+    whole = _with_query_length(preparer, most)
+    lengths = [len(row) for row in whole.tokenize(queries, "query").rows]
+    needed = int(np.quantile(lengths, COVERED, method="inverted_cdf"))
+    length = min(most, -(-needed // STEP) * STEP)
+    if length <= checkpoint.query_length:
+        return preparer
+    tell(
+        f"queries are read up to {length} tokens instead of {checkpoint.query_length}: 99 of 100 "
+        f"of {len(queries)} in the data have at most {needed} (--query-length)"
+    )
+    return _with_query_length(preparer, length)
+
+
+def _with_query_length(preparer: TextPreparer, length: int) -> TextPreparer:
+    before = preparer.checkpoint
+    filled = before.query_length if before.query_expansion else 0
+    expansion_length = before.expansion_length or filled
+    after = replace(before, query_length=length, expansion_length=expansion_length)
+    return TextPreparer(after, preparer.tokenizer_json)
 
 
 def count_cut(

@@ -45,15 +45,14 @@ class Facts:
         key = query_key(pair.anchor)
         for positive in pair.positives:
             n_own = _count_own(positive, pair.negatives)
-            self.add(key, hash(positive), len(pair.negatives), n_own, scored=scored)
+            self.add(key, hash(positive), n_own < len(pair.negatives), scored, n_own)
 
-    def add(self, key: int, answer: int, n_negatives: int, n_own: int, *, scored: bool) -> None:
-        """Note one example, of whose negatives some are its own positive."""
+    def add(self, key: int, answer: int, listed: bool, scored: bool, n_own: int) -> None:
+        """Note one example: `n_own` negatives are its positive; whether others are `listed`."""
         self.n_own_negatives += n_own
         self.keys.append(key)
         self.answers.append(answer)
-        has_negatives = HAS_NEGATIVES if n_own < n_negatives else 0
-        self.bits.append(has_negatives | (HAS_SCORES if scored else 0))
+        self.bits.append(HAS_NEGATIVES * listed | HAS_SCORES * scored)
 
 
 def _count_own(positive: str, negatives: Sequence[str]) -> int:
@@ -147,7 +146,8 @@ class Texts(NamedTuple):
             for ids in (pair.positives, pair.negatives)
         )
         for answer in positives:
-            facts.add(key, answer, len(negatives), negatives.count(answer), scored=scored)
+            n_own = negatives.count(answer)
+            facts.add(key, answer, n_own < len(negatives), scored, n_own)
 
     def named_by(self, pair: Pair) -> Pair:
         """Return a pair of ids as a pair of texts."""

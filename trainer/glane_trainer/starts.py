@@ -14,12 +14,14 @@ from glane.model.checkpoint import Kind
 from glane_trainer.bases.finding import find_base
 from glane_trainer.bases.found import Found
 from glane_trainer.colbert import ColBERT
+from glane_trainer.lengths import read_whole
 from glane_trainer.model import Model
 from glane_trainer.projection import linear, principal_directions, sample
 from glane_trainer.rules import Rules
 from glane_trainer.settings import DIMS
 from glane_trainer.sparse_embed import SparseEmbed
 from glane_trainer.splade import Splade, idf_weights
+from glane_trainer.weights import position_limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,8 @@ class Start:
         principal: Whether ColBERT projects onto the principal directions of the documents.
         seed: Decides a random projection, and which documents are looked at.
         documents: To learn from, or None.
+        queries: Some of those to learn from: their lengths decide how much a new model reads of
+            one, where neither its base nor the rules say so.
         trained: Whether a training follows; without, ColBERT keeps the base's width by default.
     """
 
@@ -38,6 +42,7 @@ class Start:
     principal: bool = True
     seed: int = 0
     documents: Sequence[str] | None = None
+    queries: Sequence[str] = ()
     trained: bool = True
 
 
@@ -56,6 +61,13 @@ def new_model(kind: Kind, base: str | Path, start: Start, rules: Rules) -> Model
         CheckpointError: If a file of the base is missing or damaged.
     """
     found = find_base(base)
+    model = _new(kind, found, start, rules)
+    if start.queries and "query_length" not in found.rules_for(kind, rules):
+        model.preparer = read_whole(model.preparer, start.queries, position_limit(model.encoder))
+    return model
+
+
+def _new(kind: Kind, found: Found, start: Start, rules: Rules) -> Model[Any]:
     if kind == "colbert":
         return _new_colbert(found, start, rules)
     if kind == "sparse-embed":
