@@ -93,6 +93,7 @@ def _values(
             values[name] = trained[setting]
     if values["dev_split"] is not None:
         values["holdout"] = None
+    values["report_to"] = ",".join(settings.report_to) or None
     return values
 
 

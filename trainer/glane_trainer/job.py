@@ -23,6 +23,7 @@ from glane_trainer.settings import Settings
 from glane_trainer.starts import Start, new_model
 from glane_trainer.state import FOLDER, check_identity, is_log_alone, model_folder
 from glane_trainer.telling import stage, tell
+from glane_trainer.trackers import check_trackers
 from glane_trainer.training import train
 
 LOOKED_AT = 50_000
@@ -34,6 +35,7 @@ def train_as_asked(arguments: argparse.Namespace, settings: Settings) -> dict[st
     torch.set_num_threads(check_threads(arguments.threads))
     out = Path(arguments.out)
     _check_out(out, arguments)
+    check_trackers(settings.report_to)
     untrained = settings.max_steps == 0
     data = None
     if arguments.data is not None or arguments.documents is not None:

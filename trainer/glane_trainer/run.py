@@ -44,12 +44,13 @@ from glane_trainer.report import (
 from glane_trainer.settings import Settings
 from glane_trainer.sparsity import complaint
 from glane_trainer.telling import Steps, stage, tell
+from glane_trainer.trackers import Trackers
 from glane_trainer.virtual import StepOptions, VirtualBatch, learn, virtual_batch
 
 LAST = "last"
 """Folder, inside the finished one, of the weights of the last step where others are kept."""
 
-MAY_CHANGE = ("save_steps", "device")
+MAY_CHANGE = ("save_steps", "device", "report_to")
 """Settings that another session of the same run may have otherwise."""
 
 
@@ -104,6 +105,7 @@ class Run:
         self.progress = state.Progress(identity=self._identity())
         self.within_step = False
         self.complaint = ""
+        self.trackers = Trackers((), out, {})
         self.beside: Mapping[str, str] = {}
         self.began = time.perf_counter()
 
@@ -116,6 +118,7 @@ class Run:
         tell(self.data.summary())
         if self.processes.is_first:
             state.begin_log(self.out, self.progress.log)
+            self.trackers = Trackers(self.settings.report_to, self.out, asdict(self.settings))
         batches = self._batches()
         done, save_steps = self.progress.step, self.settings.save_steps
         with Steps(self.n_steps, done) as steps:
@@ -311,6 +314,7 @@ class Run:
         self.progress.log.append({"step": self.progress.step, **record})
         if self.processes.is_first:
             state.append_log(self.out, self.progress.log[-1])
+            self.trackers.tell(self.progress.log[-1])
 
     def _on_disk(self) -> str:
         """Return what a run that ends here leaves."""

@@ -127,6 +127,7 @@ class Settings:
             of kept (gradient checkpointing): less memory, about a third more time.
         device: Where to compute; auto is CUDA, then MPS, then the CPU.
         precision: Of the encoder's arithmetic; auto is bf16 or fp16 on CUDA, else fp32.
+        report_to: Trackers of accelerate that are told of each step, see `Trackers`.
         seed: Decides batches, dropout and the choice of measured queries.
     """
 
@@ -154,6 +155,7 @@ class Settings:
     recompute: bool = False
     device: Device = "auto"
     precision: Precision = "auto"
+    report_to: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:

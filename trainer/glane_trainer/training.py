@@ -62,4 +62,6 @@ def train(
         told = run.salvage()
         state.drop_log(run.out)
         raise ValueError(f"{error}; {told}") from None
+    finally:
+        run.trackers.end()
     return run.write()
