@@ -45,6 +45,18 @@ def test_weights_are_the_definition_over_the_logits_of_transformers(bert_mlm: Pa
         torch.testing.assert_close(model.weights(batch, "document"), expected)
 
 
+def test_both_ways_to_find_the_active_terms_give_the_same(term_base: Path) -> None:
+    model = Splade.from_base(term_base)
+    width = model.decoder.in_features
+    for lengths in ([3, 0, 5, 1], [0], [], [2, 2]):
+        tokens = torch.randn(sum(lengths), width, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            one, other = model._active(tokens, lengths), model._active_at_once(tokens, lengths)
+        for part, also in zip(one, other, strict=True):
+            torch.testing.assert_close(part, also, rtol=0, atol=0)
+        assert (len(one[0]) > 0) == (sum(lengths) > 0)
+
+
 def test_logits_are_made_of_the_three_pieces(term_base: Path) -> None:
     model = Splade.from_base(term_base)
     batch = model.preparer.encode(TEXTS, "document")
