@@ -60,6 +60,8 @@ def show(result: dict[str, Any]) -> str:
         lines.append(_about_score(result))
     if result["remark"]:
         lines.append(str(result["remark"]))
+    if result.get("pushed"):
+        lines.append(f"pushed to {result['pushed']}")
     if result.get("last"):
         lines.append(f"{result['last']}: what was trained last, of step {result['steps']}")
     return "\n".join(lines)

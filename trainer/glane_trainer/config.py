@@ -24,7 +24,7 @@ RUN = "run.toml"
 ALTERNATIVES = ("holdout", "dev_split")
 """Options of which one takes the place of the other."""
 
-OF_A_CALL = {"help", "config", "overwrite", "resume", "json"}
+OF_A_CALL = {"help", "config", "overwrite", "resume", "json", "push_to_hub"}
 """Options that say what a call does, not what is trained; a file that is written has none."""
 
 KIND_OF = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}

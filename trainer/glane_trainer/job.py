@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +16,7 @@ from glane_trainer.asked import read_sources, told_sources
 from glane_trainer.config import RUN, resolved
 from glane_trainer.data import TrainingData
 from glane_trainer.examples import evenly
+from glane_trainer.hub import make_repository, push
 from glane_trainer.language import language_warning
 from glane_trainer.model import Model
 from glane_trainer.models import load_model
@@ -36,6 +38,9 @@ def train_as_asked(arguments: argparse.Namespace, settings: Settings) -> dict[st
     out = Path(arguments.out)
     _check_out(out, arguments)
     check_trackers(settings.report_to)
+    pushed = arguments.push_to_hub if os.environ.get("RANK", "0") == "0" else None
+    if pushed is not None:
+        make_repository(pushed)  # now, not after a training
     untrained = settings.max_steps == 0
     data = None
     if arguments.data is not None or arguments.documents is not None:
@@ -55,6 +60,9 @@ def train_as_asked(arguments: argparse.Namespace, settings: Settings) -> dict[st
             tell(warning)
         result = dict(train(model, data, out, settings, mode, beside))  # type: ignore[arg-type]
         result["remark"] = f"{result['remark']} {warning}".strip()
+    if pushed is not None:
+        with stage(f"pushing {str(out)!r} to the hub"):
+            result["pushed"] = push(out, pushed)
     checkpoint = model.checkpoint
     return {"kind": checkpoint.kind, "base": checkpoint.base, "dim": checkpoint.dim, **result}
 
@@ -74,6 +82,11 @@ def _check_out(out: Path, arguments: argparse.Namespace) -> None:
 def _documents(data: TrainingData) -> list[str]:
     """Return the positives of the examples, of many of so many that are evenly chosen."""
     return [example.positive for example in evenly(data.examples, LOOKED_AT)]
+
+
+def _queries(data: TrainingData) -> list[str]:
+    """Return the distinct queries of the examples, likewise."""
+    return list(dict.fromkeys(example.anchor for example in evenly(data.examples, LOOKED_AT)))
 
 
 def _rules(arguments: argparse.Namespace) -> Rules:
@@ -100,6 +113,7 @@ def _new_model(arguments: argparse.Namespace, data: TrainingData | None) -> Mode
         principal=arguments.projection == "pca",
         seed=arguments.seed,
         documents=None if data is None else _documents(data),
+        queries=[] if data is None else _queries(data),
         trained=arguments.max_steps != 0,
     )
     with stage(f"loading {arguments.base}, and making of it a {arguments.kind}"):

@@ -157,6 +157,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on with a training that was interrupted"
     )
+    parser.add_argument(
+        "--push-to-hub",
+        metavar="REPO",
+        help="put the model on the Hugging Face hub when it is trained, as OWNER/NAME, private "
+        "where that is new; the token is that of `hf auth login`, or HF_TOKEN",
+    )
     add_data_arguments(parser.add_argument_group("data"))
     _add_model_arguments(parser.add_argument_group("model"))
     _add_training_arguments(parser.add_argument_group("training"))
