@@ -10,6 +10,7 @@ import torch
 
 from glane.evaluation.choosing import N_FOLDS, folds_of
 from glane.evaluation.choosing import choose as choose_setting
+from glane.model.preparation import TextPreparer
 from glane.retrievers.fusion import DEFAULT_FUSE, DEFAULT_WEIGHT, UNSAID, FusionSettings
 from glane.retrievers.tuning import WEIGHTS
 from glane.types import Scores
@@ -26,7 +27,7 @@ from glane_trainer.telling import stage, tell
 FEWEST = 64
 """Held-out queries that are measured in any case, where there are so many."""
 
-READING = 3
+READING = 2
 """How many texts are read in the time in which one is learned from, about."""
 
 
@@ -44,16 +45,25 @@ class Measurements:
         self,
         model: Model[Any],
         evaluator: Evaluator | None,
+        preparer: TextPreparer,
         settings: Settings,
         processes: Processes,
     ) -> None:
-        """Begin, with the weights that the model has."""
+        """Begin, with the weights that the model has.
+
+        Args:
+            model: Untrained.
+            evaluator: Of the held-out queries, or None.
+            preparer: How texts are read, cut as in training.
+            settings: Of the training.
+            processes: That train.
+        """
         self.looks: list[Look] = []
         self.start = self.best = optimization.weights(model)
         self.best_step = 0
         self.evaluator = evaluator
         self._scores: dict[tuple[int, float], list[Scores]] = {}
-        self._settings, self._processes = settings, processes
+        self._preparer, self._settings, self._processes = preparer, settings, processes
 
     def look(self, model: Model[Any], step: int, *, is_ready: bool = True) -> Look:
         """Measure the weights that a model has, and remember them where they are the best.
@@ -137,7 +147,7 @@ class Measurements:
         if len(set(texts)) < 2 * N_FOLDS:
             return UNSAID
         place = kept.look.step, kept.look.start_share
-        scores = self._scores[place] if place in self._scores else self.evaluator(model).scores
+        scores = self._scores[place] if place in self._scores else self._read_by(model).scores
         weights = [DEFAULT_WEIGHT, *(weight for weight in WEIGHTS if weight != DEFAULT_WEIGHT)]
         values = np.array([self.evaluator.values(scores, weight) for weight in weights])
         changes = np.minimum(np.arange(len(weights)), 1)
@@ -152,6 +162,16 @@ class Measurements:
         )
         return FusionSettings(DEFAULT_FUSE, weight)
 
+    def _read_by(self, model: Model[Any]) -> Measured:
+        """Return what a model gives that reads texts as in training."""
+        assert self.evaluator is not None, "asked only where something is held out"
+        own = model.preparer
+        try:
+            model.preparer = self._preparer
+            return self.evaluator(model)
+        finally:
+            model.preparer = own
+
     def _measured(self, model: Model[Any], step: int, start_share: float) -> Look:
         """Measure in the first process, and tell the others."""
         assert self.evaluator is not None, "asked only where something is held out"
@@ -160,7 +180,7 @@ class Measurements:
         mixed = f", {start_share:.0%} of the start" if 0 < start_share < 1 else ""
         if self._processes.is_first:
             with stage(f"measuring at step {step}{mixed}: {n_texts} texts"):
-                measured = self.evaluator(model)
+                measured = self._read_by(model)
             self._scores[step, start_share] = measured.scores
             made = _packed(measured)
         (packed,) = self._processes.share(None if made is None else (made,), 0, model.device)

@@ -82,7 +82,10 @@ class Run:
             self.n_steps = min(self.n_steps, settings.max_steps)
         if settings.objective.loss != "contrastive":
             data.check_teacher()
-        self.measurements = Measurements(model, self._evaluator(), settings, self.processes)
+        self.preparer = _shortened(model.preparer, settings.document_length)
+        self.measurements = Measurements(
+            model, self._evaluator(), self.preparer, settings, self.processes
+        )
         self.frozen = optimization.freeze(model.encoder, settings.freeze_layers)
         self.processes.share_weights(model.to(self.device))
         if settings.recompute:
@@ -99,7 +102,6 @@ class Run:
             scaler=self.scaler,
             processes=self.processes,
         )
-        self.preparer = _shortened(model.preparer, settings.document_length)
         with stage("counting the texts that are longer than is read"):
             self.cut = count_cut(data.examples, model.preparer, settings.document_length)
         self.progress = state.Progress(identity=self._identity())
