@@ -3,7 +3,7 @@
 python benchmarks/training_data.py
 python benchmarks/training_data.py --triples 1000000 2000000 --base FOLDER
 
-The triples are synthetic: words drawn by chance, 750 bytes each, every query another. Each figure
+The triples are synthetic: words drawn by chance, 800 bytes each, every query another. Each figure
 is of a process of its own; memory is its highest resident memory. With --base, also of the whole of
 `glane train colbert --max-steps 1`, which measures its start on held-out queries, steps, and
 measures again. The last lines say what ten million triples would take, if what grows goes on so.
@@ -25,6 +25,8 @@ from typing import Any
 MANY = 10_000_000
 """Triples that the growth is continued to."""
 
+WORDS = "tea leaf river stone light sugar plant sea moss rain bread iron star bird snow".split()
+
 BEGIN = """
 import sys
 from glane_trainer import DEFAULTS, read_data
@@ -42,8 +44,8 @@ NOTHING = "import glane_trainer.data, torch"
 def write(path: Path, n_triples: int) -> None:
     """Write triples as JSON lines."""
     draw = random.Random(0)
-    words = [f"w{draw.getrandbits(20):x}" for _ in range(50_000)]
-    passages = [" ".join(draw.choices(words, k=50)) for _ in range(20_000)]
+    words = [f"{first}{second}" for first in WORDS for second in ("", "s", "ing")]
+    passages = [" ".join(draw.choices(words, k=60)) for _ in range(20_000)]
     queries = [" ".join(draw.choices(words, k=8)) for _ in range(20_000)]
     with path.open("w") as file:
         for number in range(n_triples):

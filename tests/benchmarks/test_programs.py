@@ -59,6 +59,7 @@ PROGRAMS = {
     "serving load": ["load", "INDEX", "BEIR", "--seconds", "2", "--connections", "2"],
     "serving rerank": ["rerank", "MODEL", "BEIR", "--texts", "3", "--rounds", "1"],
     "store": ["BEIR", "OUT", "--n-documents", "300", "--n-new", "20", "--rounds", "1"],
+    "training_data": ["--triples", "300", "600", "--base", "BASE"],
     "token_vectors": ["MODEL", "BEIR", "OUT", "--queries", "6"],
 }
 """Arguments of each program; names in capitals are folders of the test."""
@@ -82,6 +83,7 @@ FIGURES = {
     "serving load": "private memory: first minute",
     "serving rerank": "| glane, the same texts again |",
     "store": "bytes of a document",
+    "training_data": "10,000,000 triples until the first batch, by the growth",
     "token_vectors": "bytes of outlines a document",
 }
 """A part of what each prints."""
