@@ -140,7 +140,8 @@ def test_the_card_of_a_training(
     assert made["settings"]["held_out"] in card
     assert f"| 0, the start | {result['start_score']:.4f} |" in card
     assert "| learning_rate | 0.00012 |" in card
-    assert f"{result['examples']} examples to learn from" in card
+    assert f"* {result['examples']} examples to learn from" in card
+    assert "* 'triples.jsonl': " in card
     assert f"| torch | {made['versions']['torch']} |" in card
     assert "glane export THIS_FOLDER model" in card
     assert result["remark"] in card

@@ -30,6 +30,9 @@ HEADERS: dict[Kind, tuple[str, list[str]]] = {
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
+FOLDERS = re.compile(r"""(['"])(?:(?!\1).)*[/\\](?=(?:(?!\1)[^/\\])+\1)""")
+"""What stands before a file's name in a message, and the quotation mark that opens it."""
+
 LOOKED_AT, MOST = 100, 0.8
 """Texts whose language is looked at, and how many in one must be of one language to name it."""
 
@@ -51,7 +54,7 @@ class Made:
 
     Attributes:
         checkpoint: What it is.
-        learned: A line on what it learned from.
+        learned: Lines on what it learned from; of the paths in them the last names are shown.
         looks: What the held-out queries gave, in order; none where there were none.
         kept: What was kept of these; None where nothing was held out.
         remark: What a user should know of the weights.
@@ -148,7 +151,9 @@ USE: dict[Kind, str] = {
 
 
 def _learned(made: Made, settings: Mapping[str, Any]) -> str:
-    lines = [f"## What it learned from\n\n{made.learned}.\n"]
+    lines = ["## What it learned from\n"]
+    named = FOLDERS.sub(r"\1", made.learned)
+    lines += [f"* {line}" for line in named.split("\n")]
     lines.append(f"* sha256 of the examples: `{settings['data']}`")
     if settings["held_out"] is not None:
         lines.append(f"* sha256 of the held-out queries: `{settings['held_out']}`")
