@@ -25,7 +25,7 @@ from typing import Any
 MANY = 10_000_000
 """Triples that the growth is continued to."""
 
-WORDS = "tea leaf river stone light sugar plant sea moss rain bread iron star bird snow".split()
+WORDS = ["tea", "leaf", "river", "stone", "light", "sugar", "plant", "sea", "moss", "rain", "bread"]
 
 BEGIN = """
 import sys

@@ -15,6 +15,8 @@ from glane_trainer.examples import Example
 from glane_trainer.many import Examples
 from glane_trainer.settings import Settings
 
+Rows = npt.NDArray[np.int32]
+
 AT_ONCE = 1 << 16
 """Examples that are placed at once: each is an object meanwhile."""
 
@@ -24,14 +26,14 @@ class Part(NamedTuple):
 
     Attributes:
         source: Its number.
-        positions: Among all examples, int64, shape (n,).
+        positions: Among all examples, int32, shape (n,).
         queries: The number of each one's query, int32, shape (n,).
         quota: How many of them an epoch has.
     """
 
     source: int
-    positions: Ids
-    queries: npt.NDArray[np.int32]
+    positions: Rows
+    queries: Rows
     quota: int
 
 
@@ -74,21 +76,20 @@ class Order:
                     yield [self._example(int(p), epoch) for p in ordered[first:last]]
             begin = end
 
-    def _bounds(self, epoch: int) -> tuple[Ids, Ids]:
+    def _bounds(self, epoch: int) -> tuple[Rows, Ids]:
         """Return the positions of an epoch's examples, and where each batch lies among them."""
-        ordered, bounds, n_ordered = [np.empty(0, np.int64)], [np.empty((0, 2), np.int64)], 0
+        ordered, bounds, n_ordered = [np.empty(0, np.int32)], [np.empty((0, 2), np.int64)], 0
         for part in self._parts:
             rows = _rows(part, self._settings.seed, epoch)
-            places = places_of(part.queries[rows], self.size)
-            ends = np.cumsum(np.bincount(places))
+            order, ends = batched(part.queries[rows], self.size)
             bounds.append(n_ordered + np.stack([ends - np.diff(ends, prepend=0), ends], 1))
-            ordered.append(part.positions[rows[np.argsort(places, kind="stable")]])
+            ordered.append(part.positions[rows if order is None else rows[order]])
             n_ordered += len(rows)
         found = np.concatenate(bounds)
         if len(self._parts) > 1:
             random = np.random.default_rng([self._settings.seed, 6, epoch])
             found = found[random.permutation(len(found))]
-        return np.concatenate(ordered), found
+        return ordered[1] if len(ordered) == 2 else np.concatenate(ordered), found
 
     def _example(self, position: int, epoch: int) -> Example:
         """Return an example with some of its negatives, in their order, and their scores."""
@@ -109,7 +110,9 @@ class Order:
 def parts_of(examples: Examples) -> list[Part]:
     """Return the examples of each source that has some, and how many of them an epoch has."""
     source_of = examples.source_of()
-    found = [(int(n), np.flatnonzero(source_of == n)) for n in np.unique(source_of)]
+    found = [
+        (int(n), np.flatnonzero(source_of == n).astype(np.int32)) for n in np.unique(source_of)
+    ]
     quotas = np.array([len(positions) for _, positions in found])
     if examples.weights is not None:
         weights = np.array([examples.weights[number] for number, _ in found])
@@ -121,7 +124,7 @@ def parts_of(examples: Examples) -> list[Part]:
     ]
 
 
-def _rows(part: Part, seed: int, epoch: int) -> Ids:
+def _rows(part: Part, seed: int, epoch: int) -> Rows:
     """Return which examples of a source an epoch has, in their order.
 
     All of them follow one another in an order by chance, then all of them in another, and so on
@@ -129,12 +132,26 @@ def _rows(part: Part, seed: int, epoch: int) -> Ids:
     """
     n_examples, begin = len(part.positions), epoch * part.quota
     rounds = range(begin // n_examples, -(-(begin + part.quota) // n_examples))
+    every = np.arange(n_examples, dtype=np.int32)
     orders = [
-        np.random.default_rng([seed, 1, number, part.source]).permutation(n_examples)
+        np.random.default_rng([seed, 1, number, part.source]).permutation(every)
         for number in rounds
     ]
     skipped = begin - rounds[0] * n_examples
-    return np.concatenate(orders)[skipped : skipped + part.quota]
+    whole = orders[0] if len(orders) == 1 else np.concatenate(orders)
+    return whole[skipped : skipped + part.quota]
+
+
+def batched(queries: Rows, size: int) -> tuple[Ids | None, Ids]:
+    """Return the order of examples that puts each batch together, and where each batch ends.
+
+    The order is None where it is the one that there is: no query comes again.
+    """
+    n_examples = len(queries)
+    if np.bincount(queries).max(initial=0) <= 1:
+        return None, np.append(np.arange(size, n_examples, size), n_examples)
+    places = places_of(queries, size)
+    return np.argsort(places, kind="stable"), np.cumsum(np.bincount(places))
 
 
 def places_of(queries: npt.NDArray[np.integer[Any]], size: int) -> Ids:
@@ -152,9 +169,6 @@ def places_of(queries: npt.NDArray[np.integer[Any]], size: int) -> Ids:
     >>> places_of(np.array([0, 0, 1, 2]), size=2)
     array([0, 1, 0, 1])
     """
-    most = int(np.bincount(queries).max(initial=0))
-    if most <= 1:
-        return np.arange(len(queries)) // size
     following = array("q", bytes(8 * (int(queries.max()) + 1)))
     places, sizes, n_full = array("q"), array("q"), 0
     for begin in range(0, len(queries), AT_ONCE):
@@ -167,4 +181,4 @@ def places_of(queries: npt.NDArray[np.integer[Any]], size: int) -> Ids:
             if sizes[place] == size:
                 n_full = place + 1
             places.append(place)
-    return np.array(places)
+    return np.array(places, np.int64)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -41,11 +41,15 @@ class Examples(Sequence[Example]):
 
     Attributes:
         weights: How much each source counts, above 0; None where all examples count alike.
-        numbers: int64, which of all examples these are.
+        numbers: int32, which of all examples these are.
     """
 
     def __init__(
-        self, sources: Sequence[Source], weights: Sequence[float] | None, table: Table, numbers: Ids
+        self,
+        sources: Sequence[Source],
+        weights: Sequence[float] | None,
+        table: Table,
+        numbers: npt.NDArray[np.int32],
     ) -> None:
         """Take what `read` and `of` have made."""
         self._sources, self._table = sources, table
@@ -63,16 +67,16 @@ class Examples(Sequence[Example]):
         for source in sources:
             source.read(facts)
             starts.append(len(facts.keys))
-        bits = np.array(facts.bits, np.uint8)
+        bits = np.asarray(facts.bits)
         table = Table(
-            np.array(facts.keys, np.int64),
-            np.array(facts.answers, np.int64),
+            np.asarray(facts.keys, np.int64),
+            np.asarray(facts.answers, np.int64),
             (bits & HAS_NEGATIVES) > 0,
             (bits & HAS_SCORES) > 0,
             np.array(starts),
             facts.n_own_negatives,
         )
-        return cls(sources, weights, table, np.arange(starts[-1]))
+        return cls(sources, weights, table, np.arange(starts[-1], dtype=np.int32))
 
     @classmethod
     def of(cls, examples: Sequence[Example]) -> Examples:
@@ -95,7 +99,7 @@ class Examples(Sequence[Example]):
     def __iter__(self) -> Iterator[Example]:
         return (self[position] for position in range(len(self)))
 
-    def taken(self, positions: Ids | Mask) -> Examples:
+    def taken(self, positions: npt.NDArray[np.integer[Any]] | Mask) -> Examples:
         """Return some of the examples: by their positions, or by a mask of all."""
         return Examples(self._sources, self.weights, self._table, self.numbers[positions])
 
@@ -104,9 +108,10 @@ class Examples(Sequence[Example]):
         source, number = self._find(position)
         return source.place(number)
 
-    def source_of(self) -> Ids:
-        """Return the number of each example's source, int64, shape (n,)."""
-        return np.searchsorted(self._table.starts, self.numbers, side="right") - 1
+    def source_of(self) -> npt.NDArray[np.int32]:
+        """Return the number of each example's source, int32, shape (n,)."""
+        sizes = np.diff(self._table.starts)
+        return np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)[self.numbers]
 
     def told(self) -> Iterator[str]:
         """Yield a line on each source that has a name and some of the examples."""
@@ -128,10 +133,18 @@ class Examples(Sequence[Example]):
         They count up from 0 as queries come first among the examples.
         """
         keys = self._table.keys[self.numbers]
-        _, first, groups = np.unique(keys, return_index=True, return_inverse=True)
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        begins = np.ones(len(keys), bool)
+        np.not_equal(keys[1:], keys[:-1], out=begins[1:])
+        del keys
+        by_key = np.cumsum(begins, dtype=np.int32) - np.int32(1)
+        first = order[begins]  # the sort is stable: the first of those with a key
         rank = np.empty(len(first), np.int32)
         rank[np.argsort(first)] = np.arange(len(first), dtype=np.int32)
-        return rank[groups]
+        queries = np.empty(len(order), np.int32)
+        queries[order] = rank[by_key]
+        return queries
 
     @property
     def n_own_negatives(self) -> int:
@@ -169,7 +182,7 @@ class Examples(Sequence[Example]):
         digest = hashlib.sha256(repr(self.weights).encode())
         for source in self._sources:
             digest.update(source.fingerprint())
-        digest.update(self.numbers.tobytes())
+        digest.update(self.numbers.data)
         return digest.hexdigest()
 
     def ask(self, keys: Iterable[int]) -> Mask:
