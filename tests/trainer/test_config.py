@@ -58,6 +58,18 @@ def test_a_file_has_every_option(tmp_path: Path) -> None:
     assert settings.batch_size == DEFAULTS["splade"].batch_size
 
 
+def test_what_may_be_several_is_a_list_or_one(tmp_path: Path) -> None:
+    config = tmp_path / "run.toml"
+    found = parsed(config, 'data = ["a", "b"]\nweights = [1, 2.5]')
+    assert (found.data, found.weights) == (["a", "b"], [1.0, 2.5])
+    found = parsed(config, 'data = ["a", "b"]', "--data", "c")
+    assert found.data == ["c"]
+    typed = parse(["train", "colbert", "--data", "a", "--data", "b", "--weights", "1", "3"])[1]
+    text = resolved(typed, settings_of(typed), Checkpoint(dim=8))
+    assert "weights = [1.0, 3.0]" in text
+    assert parsed(config, text).data == ["a", "b"]
+
+
 @pytest.mark.parametrize("is_last", [True, False])
 def test_what_is_typed_wins_wherever_it_is_typed(tmp_path: Path, is_last: bool) -> None:
     """Also where it is what would hold by default."""
@@ -92,6 +104,7 @@ WRONG = [
     ("lr = false", "`lr` in {} must be a number, got False"),
     ("base = 7", "`base` in {} must be a text, got 7"),
     ("base = ['a']", "`base` in {} must be a text, got ['a']"),
+    ("weights = [1, 'a']", "`weights` in {} must be a number, got 'a'"),
     ("inference-free = 'yes'", "`inference-free` in {} must be true or false, got 'yes'"),
     ("kind = 'bert'", "`kind` in {} must be one of ['colbert', 'splade', 'sparse-embed'], got"),
     ("device = 'tpu'", "`device` in {} must be one of ['auto', 'cpu', 'cuda', 'mps'], got 'tpu'"),
