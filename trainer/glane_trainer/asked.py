@@ -24,7 +24,8 @@ TEXTS = FILES[:2]
 
 FILE_OPTIONS = {
     "documents": "in place of --data, or what its triples name by ids: file of documents, in any "
-    "of these layouts",
+    "of these layouts; without --queries and --qrels it is documents alone, or a BEIR folder, "
+    "beside --data or not: questions are made of them, and none of these is held out",
     "queries": "likewise, of queries, with fields _id or id, and text, query or question",
     "qrels": "in place of --data: judgements: query, document, grade, or TREC's four columns",
 }
@@ -82,7 +83,9 @@ def check_sources(arguments: argparse.Namespace) -> bool:
     files = [name for name in FILES if getattr(arguments, name) is not None]
     if data and "qrels" in files:
         raise UsageError(f"pass either --data or --{files[0]}")
-    check_files(arguments, TEXTS if data else FILES)
+    alone = from_documents(arguments)
+    if not alone:
+        check_files(arguments, TEXTS if data else FILES)
     if [*data, *(getattr(arguments, name) for name in files)].count(STANDARD_INPUT) > 1:
         raise UsageError(ONE_INPUT)
     if not data and not files and arguments.max_steps != 0:
@@ -91,14 +94,22 @@ def check_sources(arguments: argparse.Namespace) -> bool:
         refuse_fields(arguments)
     fields_of(arguments)
     _check_fields_of_pairs(arguments, data)
-    if arguments.dev_split is not None and "qrels" in files:
+    if arguments.dev_split is not None and ("qrels" in files or (alone and not data)):
         raise UsageError("--dev-split needs a BEIR folder")
-    weights = arguments.weights
-    if weights is not None and len(weights) != len(data):
-        raise UsageError(f"--weights must be one for each --data, {len(data)}, got {len(weights)}")
-    if weights is not None and not all(0 < weight < float("inf") for weight in weights):
-        raise UsageError(f"--weights must be above 0 and finite, got {weights}")
+    _check_weights(arguments.weights, len(data), alone=alone)
     return bool(data or files)
+
+
+def _check_weights(weights: list[float] | None, n_data: int, *, alone: bool) -> None:
+    if weights is None:
+        return
+    if len(weights) != n_data + alone:
+        last = " and a last one for --documents" if alone else ""
+        raise UsageError(
+            f"--weights must be one for each --data{last}, {n_data + alone}, got {len(weights)}"
+        )
+    if not all(0 < weight < float("inf") for weight in weights):
+        raise UsageError(f"--weights must be above 0 and finite, got {weights}")
 
 
 def _check_fields_of_pairs(arguments: argparse.Namespace, data: list[str]) -> None:
@@ -110,8 +121,19 @@ def _check_fields_of_pairs(arguments: argparse.Namespace, data: list[str]) -> No
     )
 
 
-def read_sources(arguments: argparse.Namespace) -> TrainingData | None:
+def from_documents(arguments: argparse.Namespace) -> bool:
+    """Return whether questions are made of documents: nobody's queries are named for them."""
+    return arguments.documents is not None and arguments.queries is None and arguments.qrels is None
+
+
+def read_sources(
+    arguments: argparse.Namespace, questions: Path | None = None
+) -> TrainingData | None:
     """Read what is learned from; None where nothing is named.
+
+    Args:
+        arguments: Of `glane train`.
+        questions: File of those that were made of documents, if they were.
 
     Raises:
         OSError: If a file is missing or not readable.
@@ -120,15 +142,15 @@ def read_sources(arguments: argparse.Namespace) -> TrainingData | None:
     paths: list[str | Dataset] = list(arguments.data or [])
     texts = None
     key, on = fields_of(arguments)
-    if paths and arguments.documents is not None:
+    if paths and arguments.documents is not None and not from_documents(arguments):
         texts = Texts(
             queries_by_id(arguments.queries, query_key),
             documents_by_id(arguments.documents, arguments.key, on, hash),
         )
-    elif arguments.documents is not None:
+    elif arguments.qrels is not None:
         files = (arguments.queries, arguments.qrels, arguments.documents)
         paths = [read_collection(*files, key, on)]
-    if not paths:
+    if not paths and questions is None:
         return None
     return read_data(
         *paths,
@@ -139,9 +161,13 @@ def read_sources(arguments: argparse.Namespace) -> TrainingData | None:
         seed=arguments.seed,
         fields=pair_fields(arguments),
         texts=texts,
+        questions=questions,
     )
 
 
 def told_sources(arguments: argparse.Namespace) -> str:
     """Return how messages call what is learned from."""
-    return " and ".join(arguments.data or [arguments.documents])
+    named = [*(arguments.data or [])]
+    if arguments.documents is not None and (not named or from_documents(arguments)):
+        named.append(arguments.documents)
+    return " and ".join(named)

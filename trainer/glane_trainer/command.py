@@ -58,6 +58,10 @@ def show(result: dict[str, Any]) -> str:
         lines += _about_data(result["counts"], result["cut"])
     if result.get("start_score") is not None:
         lines.append(_about_score(result))
+    if result.get("questions"):
+        lines.append(
+            f"{result['questions']}: the questions made of documents, with their negatives"
+        )
     if result["remark"]:
         lines.append(str(result["remark"]))
     if result.get("pushed"):

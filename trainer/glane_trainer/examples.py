@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from glane.collection.rows import Rows
 
 SCORES = frozenset({"teacher_scores", "pos_scores", "neg_scores", "scores", "score"})
 """Fields that may hold a teacher's scores."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +105,8 @@ def _check_numbers(name: str, value: Any) -> None:  # noqa: ANN401
             raise ValueError(f"`{name}` must be numbers, got {score!r}")
 
 
-def evenly(examples: Sequence[Example], most: int) -> Iterator[Example]:
-    """Yield the examples, or of more than `most` so many that are spread evenly over them."""
+def evenly(examples: Sequence[T], most: int) -> Iterator[T]:
+    """Yield all of some things, or of more than `most` so many that are spread evenly over them."""
     n_examples = len(examples)
     if n_examples <= most:
         return iter(examples)

@@ -21,7 +21,7 @@ MOST_EXAMPLES, MOST_DOCUMENTS = 20_000, 50_000
 UNKNOWN = ("[UNK]", "<unk>")
 
 
-def choose(examples: Examples, share: float, seed: int) -> Mask:
+def choose(examples: Examples, share: float, seed: int, among: Mask | None = None) -> Mask:
     """Return which examples are held out: all of some queries, in all their spellings.
 
     Args:
@@ -29,13 +29,16 @@ def choose(examples: Examples, share: float, seed: int) -> Mask:
         share: Of the distinct queries, in [0, 1); above 0 at least one is held out, where there
             are two, and at most `MOST_QUERIES`.
         seed: Decides which, with the order of the examples.
+        among: Which examples' queries may be held out, shape (n_examples,); None for all.
     """
-    n_queries = int(examples.queries.max(initial=-1)) + 1
+    n_all = int(examples.queries.max(initial=-1)) + 1
+    allowed = np.arange(n_all) if among is None else np.unique(examples.queries[among])
+    n_queries = len(allowed)
     n_held_out = min(round(share * n_queries), MOST_QUERIES)
     if share and not n_held_out and n_queries > 1:
         n_held_out = 1
-    chosen = np.zeros(n_queries, bool)
-    chosen[np.random.default_rng([seed, 0]).permutation(n_queries)[:n_held_out]] = True
+    chosen = np.zeros(n_all, bool)
+    chosen[allowed[np.random.default_rng([seed, 0]).permutation(n_queries)[:n_held_out]]] = True
     return chosen[examples.queries]
 
 

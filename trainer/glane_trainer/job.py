@@ -10,14 +10,19 @@ from typing import Any, cast
 
 import torch
 
+from glane.commands.documents import fields_of
 from glane.store.folders import check_new, new_folder
 from glane.threads import check_threads
-from glane_trainer.asked import read_sources, told_sources
+from glane_trainer import lengths
+from glane_trainer.asked import from_documents, read_sources, told_sources
 from glane_trainer.config import RUN, resolved
 from glane_trainer.data import TrainingData
+from glane_trainer.devices import available_device
 from glane_trainer.examples import evenly
 from glane_trainer.hub import make_repository, push
 from glane_trainer.language import language_warning
+from glane_trainer.mining.documents import questions_of, read_documents
+from glane_trainer.mining.learning import label, questions_file
 from glane_trainer.model import Model
 from glane_trainer.models import load_model
 from glane_trainer.rules import Rules
@@ -42,11 +47,7 @@ def train_as_asked(arguments: argparse.Namespace, settings: Settings) -> dict[st
     if pushed is not None:
         make_repository(pushed)  # now, not after a training
     untrained = settings.max_steps == 0
-    data = None
-    if arguments.data is not None or arguments.documents is not None:
-        with stage(f"reading {told_sources(arguments)}"):
-            data = read_sources(arguments)
-    model = _saved_model(arguments, out) if arguments.resume else _new_model(arguments, data)
+    model, data = _begun(arguments, settings, out)
     beside = {RUN: resolved(arguments, settings, model.checkpoint)}
     if data is None or untrained:
         with new_folder(out, overwrite=arguments.overwrite or is_log_alone(out)) as folder:
@@ -60,11 +61,50 @@ def train_as_asked(arguments: argparse.Namespace, settings: Settings) -> dict[st
             tell(warning)
         result = dict(train(model, data, out, settings, mode, beside))  # type: ignore[arg-type]
         result["remark"] = f"{result['remark']} {warning}".strip()
+    if data is not None and from_documents(arguments):
+        result["questions"] = str(questions_file(out))
     if pushed is not None:
         with stage(f"pushing {str(out)!r} to the hub"):
             result["pushed"] = push(out, pushed)
     checkpoint = model.checkpoint
     return {"kind": checkpoint.kind, "base": checkpoint.base, "dim": checkpoint.dim, **result}
+
+
+def _begun(
+    arguments: argparse.Namespace, settings: Settings, out: Path
+) -> tuple[Model[Any], TrainingData | None]:
+    """Return the model that the training begins or goes on with, and what it is to learn from."""
+    if from_documents(arguments):
+        return _begun_alone(arguments, settings, out)
+    data = None
+    if arguments.data is not None or arguments.documents is not None:
+        with stage(f"reading {told_sources(arguments)}"):
+            data = read_sources(arguments)
+    if arguments.resume:
+        return _saved_model(arguments, out), data
+    if data is None:
+        return _new_model(arguments, None, []), None
+    return _new_model(arguments, _documents(data), _queries(data)), data
+
+
+def _begun_alone(
+    arguments: argparse.Namespace, settings: Settings, out: Path
+) -> tuple[Model[Any], TrainingData | None]:
+    """Return the same where questions are made of documents, which the model has to label."""
+    questions = questions_file(out)
+    if arguments.resume:
+        model = _saved_model(arguments, out)
+    else:
+        with stage(f"making questions of {arguments.documents}"):
+            documents = read_documents(arguments.documents, *fields_of(arguments))
+            alone = questions_of(documents, arguments.seed)
+        model = _new_model(arguments, alone.documents(), alone.queries())
+        if settings.max_steps == 0:
+            return model, None
+        model.to(available_device(settings.device))
+        label(alone, model, questions, arguments.seed, overwrite=arguments.overwrite)
+    with stage(f"reading {told_sources(arguments)}"):
+        return model, read_sources(arguments, questions)
 
 
 def _check_out(out: Path, arguments: argparse.Namespace) -> None:
@@ -85,8 +125,9 @@ def _documents(data: TrainingData) -> list[str]:
 
 
 def _queries(data: TrainingData) -> list[str]:
-    """Return the distinct queries of the examples, likewise."""
-    return list(dict.fromkeys(example.anchor for example in evenly(data.examples, LOOKED_AT)))
+    """Return the distinct queries of some examples, likewise."""
+    found = evenly(data.examples, lengths.LOOKED_AT)
+    return list(dict.fromkeys(example.anchor for example in found))
 
 
 def _rules(arguments: argparse.Namespace) -> Rules:
@@ -107,13 +148,15 @@ def _saved_model(arguments: argparse.Namespace, out: Path) -> Model[Any]:
     return model
 
 
-def _new_model(arguments: argparse.Namespace, data: TrainingData | None) -> Model[Any]:
+def _new_model(
+    arguments: argparse.Namespace, documents: list[str] | None, queries: list[str]
+) -> Model[Any]:
     start = Start(
         dim=arguments.dim,
         principal=arguments.projection == "pca",
         seed=arguments.seed,
-        documents=None if data is None else _documents(data),
-        queries=[] if data is None else _queries(data),
+        documents=documents,
+        queries=queries,
         trained=arguments.max_steps != 0,
     )
     with stage(f"loading {arguments.base}, and making of it a {arguments.kind}"):

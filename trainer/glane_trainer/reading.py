@@ -31,6 +31,7 @@ def read_data(
     seed: int = 0,
     fields: Fields = Fields(),  # noqa: B008 (frozen)
     texts: Texts | None = None,
+    questions: str | Path | None = None,
 ) -> TrainingData:
     """Read all training data and set some queries apart to measure on.
 
@@ -38,7 +39,7 @@ def read_data(
     training, see `glane.collection.stored.Stored`. A folder, or a collection, is held whole.
 
     Args:
-        paths: At least one. A BEIR folder, or a file in any layout that
+        paths: At least one, but with `questions`. A BEIR folder, or a file in any layout that
             `glane.collection.rows.Rows` reads: triples, pairs without negatives, or lists of
             positives and negatives, with a teacher's scores or without. Or a collection that was
             read already, such as by `glane.collection.dataset.read_collection`.
@@ -52,6 +53,8 @@ def read_data(
         seed: Decides which queries are held out.
         fields: Which fields of a file hold what, where they have no name in common use.
         texts: What the files name by ids; None where they have the texts themselves.
+        questions: A further file, of questions that nobody asked (`glane_trainer.mining`): they are
+            learned from, and of them none is held out.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -61,11 +64,16 @@ def read_data(
     """
     if not 0 <= holdout < 1:
         raise ValueError(f"holdout must be a share from 0 to below 1, got {holdout}")
-    _check_weights(weights, len(paths))
+    n_asked = len(paths)
+    _check_weights(weights, n_asked + (questions is not None))
     if fields != Fields() and not any(_is_file(path) for path in paths):
-        raise ValueError(f"fields are named for a file, but {_name(paths[0])} is a folder")
+        told = f"{_name(paths[0])} is a folder" if paths else "there is none"
+        raise ValueError(f"fields are named for a file, but {told}")
     unknown = set[str]()
     read = [_read(path, split, (fields, texts), unknown) for path in paths]
+    if questions is not None:
+        paths = (*paths, questions)
+        read.append(_Read(InFile(questions, Fields()), None))
     judged = [part.dataset for part in read if part.dataset is not None]
     examples = Examples.read([part.source for part in read], weights)
     source_of = examples.source_of()
@@ -77,7 +85,7 @@ def read_data(
         judged, held_out = [*judged, *dev], joined(dev)
         held, n_respelled = _asked_in(examples, held_out)
     else:
-        held = choose(examples, holdout, seed)
+        held = choose(examples, holdout, seed, source_of < n_asked)
         held_out, n_respelled = _collection(read, examples, source_of, held), 0
     kept = examples.taken(~held) if held.any() else examples
     if not len(kept):

@@ -243,6 +243,11 @@ def _check_any(texts: dict[str, str], rows: Rows) -> None:
         )
 
 
+def corpus_file(path: str | Path) -> Path:
+    """Return the file of documents: that of a BEIR folder, or the file itself."""
+    return _part(Path(path), "corpus") if Path(path).is_dir() else Path(path)
+
+
 def _part(folder: Path, name: str) -> Path:
     """Return the file of a folder's documents or queries, whatever its layout."""
     usual = folder / f"{name}.jsonl"

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from glane.model.progress import bar
+from glane.retrievers.fusion import joined, standardised
 from glane.types import Floats
-from glane_trainer.mining.choosing import Choice
+from glane_trainer.mining.choosing import Choice, chosen
 from glane_trainer.mining.draft import Draft, drafting
 from glane_trainer.mining.ground import Asked, Ground
 from glane_trainer.mining.ranking import Ranked, Ranker
@@ -58,7 +59,14 @@ class Miner:
     """Mines a ground."""
 
     def __init__(
-        self, ground: Ground, ranker: Ranker, teacher: Teacher | None, choice: Choice
+        self,
+        ground: Ground,
+        ranker: Ranker,
+        teacher: Teacher | None,
+        choice: Choice,
+        *,
+        share: float | None = None,
+        without_negatives: bool = False,
     ) -> None:
         """Take what is mined and how.
 
@@ -67,14 +75,26 @@ class Miner:
             ranker: Finds the candidates.
             teacher: Scores them; None takes the ranker's scores.
             choice: Which become negatives.
+            share: Of the ranker's scores in those of the teacher, each brought to mean 0 and
+                deviation 1; as many texts are then scored as become negatives, drawn before. None
+                takes the teacher's as they are, of all in the ranks.
+            without_negatives: Whether a pair that is left with none is written all the same.
         """
         self._ground, self._ranker, self._teacher = ground, ranker, teacher
-        self._choice = choice
+        self._choice, self._share = choice, share
+        self._without_negatives = without_negatives
 
     def identity(self) -> str:
         """Return the sha256, in hex, of all that decides what is mined."""
         teacher = None if self._teacher is None else self._teacher.record()
-        told = [self._ground.fingerprint(), self._ranker.record(), teacher, asdict(self._choice)]
+        told = [
+            self._ground.fingerprint(),
+            self._ranker.record(),
+            teacher,
+            asdict(self._choice),
+            self._share,
+            self._without_negatives,
+        ]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     def parts(self, n_done: int = 0) -> Iterator[Mined]:
@@ -98,14 +118,17 @@ class Miner:
             pool_of(self._ground, each, ranked.order(row), self._choice)
             for row, each in enumerate(asked)
         ]
+        if self._share is not None:
+            pools = [self._drawn(pool, start + row) for row, pool in enumerate(pools)]
         mined = Mined([], {}, [])
         counts: Counter[str] = Counter()
         for row, scores in enumerate(self._scores(asked, ranked, pools)):
             if not np.isfinite(scores).all():
                 raise ValueError(f"the teacher's scores of {queries[row]!r} are no finite numbers")
-            seed = [self._choice.seed, SALT, start + row]
-            lines = lines_of(self._ground, asked[row], pools[row], scores, self._choice, seed)
-            mined.records.extend(lines.records)
+            random = self._random(start + row)
+            lines = lines_of(self._ground, asked[row], pools[row], scores, self._choice, random)
+            bare = lines.bare if self._without_negatives else []
+            mined.records.extend([*lines.records, *bare])
             counts.update(lines.counts)
             mined.ranks.extend(ranked.ranks(row, answers[row]))
         return mined._replace(counts=dict(sorted(counts.items())))
@@ -120,10 +143,26 @@ class Miner:
         if self._teacher is None:
             return [ranked.scores(row, numbers) for row, numbers in enumerate(wanted)]
         texts = [[self._ground.texts[number] for number in each.tolist()] for each in wanted]
-        return self._teacher.score([each.query for each in asked], texts)
+        scores = self._teacher.score([each.query for each in asked], texts)
+        if self._share is None:
+            return scores
+        first = [ranked.scores(row, numbers) for row, numbers in enumerate(wanted)]
+        return [
+            joined(_standardised(one), _standardised(other), self._share)
+            for one, other in zip(first, scores, strict=True)
+        ]
+
+    def _drawn(self, pool: Pool, query: int) -> Pool:
+        rows = chosen(len(pool.numbers), self._choice, self._random(query))
+        return pool._replace(numbers=pool.numbers[rows])
+
+    def _random(self, query: int) -> np.random.Generator:
+        return np.random.default_rng([self._choice.seed, SALT, query])
 
 
-def mine(miner: Miner, n_queries: int, out: Path, *, overwrite: bool) -> dict[str, Any]:
+def mine(
+    miner: Miner, n_queries: int, out: Path, *, overwrite: bool, mark: str | None = None
+) -> dict[str, Any]:
     """Mine into a file of JSON lines, and go on with one that was interrupted.
 
     Args:
@@ -132,6 +171,7 @@ def mine(miner: Miner, n_queries: int, out: Path, *, overwrite: bool) -> dict[st
         out: The file; it is there when all is done.
         overwrite: Whether what was interrupted may be replaced, if it was of other data or
             settings.
+        mark: Written into each line as `mined`, where it is not None.
 
     Returns:
         What came of it, see `report`.
@@ -154,14 +194,20 @@ def mine(miner: Miner, n_queries: int, out: Path, *, overwrite: bool) -> dict[st
                 f"no query is left with a negative: {result['left_out']}; widen --ranks, or lower "
                 "the margins"
             )
-        draft.finish(_records(draft))
+        draft.finish(_records(draft, {} if mark is None else {"mined": mark}))
     return {**result, "resumed": n_done > 0}
+
+
+def _standardised(scores: Floats) -> Floats:
+    places = np.arange(len(scores))
+    return standardised(places, scores.astype(np.float32), places)
 
 
 def _mined(part: dict[str, Any]) -> Mined:
     return Mined(**part)
 
 
-def _records(draft: Draft) -> Iterator[Any]:
+def _records(draft: Draft, beside: dict[str, str]) -> Iterator[Any]:
     for part in draft.parts():
-        yield from part["records"]
+        for record in part["records"]:
+            yield {**record, **beside}

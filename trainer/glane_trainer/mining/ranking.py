@@ -67,13 +67,21 @@ class Ranker(Protocol):
 class SearchRanker:
     """A `Search`, by the ranking that it gives: the retriever's, the reranker's, or both fused."""
 
-    def __init__(self, search: Search, names: Sequence[str], option: FusionSettings) -> None:
+    def __init__(
+        self,
+        search: Search,
+        names: Sequence[str],
+        option: FusionSettings,
+        n_found: int | None = None,
+    ) -> None:
         """Take a search that holds all documents.
 
         Args:
             search: It may hold others, which are not found then.
             names: Ids of the documents, by their numbers.
             option: How it ranks where that is not left to the search.
+            n_found: How many of the documents can be found, the first; the others are only scored
+                where they are known to answer. None for all.
 
         Raises:
             ValueError: If the search lacks one of the documents, or fusion is asked for without a
@@ -89,6 +97,7 @@ class SearchRanker:
             )
         self._places = np.full(search.keys.rows.next_id, -1)
         self._places[self._numbers] = np.arange(len(names))
+        self._n_found = len(names) if n_found is None else n_found
 
     def record(self) -> dict[str, object]:
         """Return the stages, and how they are joined."""
@@ -127,7 +136,9 @@ class SearchRanker:
 
     def _within(self) -> Mask | None:
         """Return which documents are looked for, None where that is all."""
-        return None if len(self._numbers) == len(self._search) else self._places >= 0
+        if self._n_found == len(self._search):
+            return None
+        return (self._places >= 0) & (self._places < self._n_found)
 
     def _scores(self, stage: Retriever, query: object, ids: Ids) -> Scores:
         """Return the scores of one query with some documents, given by rising number.

@@ -33,10 +33,12 @@ class Lines(NamedTuple):
 
     Attributes:
         records: One for each spelling and answer.
+        bare: Those that have no negative.
         counts: What was left out, by the reason.
     """
 
     records: list[dict[str, Any]]
+    bare: list[dict[str, Any]]
     counts: Counter[str]
 
 
@@ -64,7 +66,12 @@ def pool_of(ground: Ground, asked: Asked, ranking: Iterable[int], choice: Choice
 
 
 def lines_of(
-    ground: Ground, asked: Asked, pool: Pool, scores: Floats, choice: Choice, seed: list[int]
+    ground: Ground,
+    asked: Asked,
+    pool: Pool,
+    scores: Floats,
+    choice: Choice,
+    random: np.random.Generator,
 ) -> Lines:
     """Return a query's lines.
 
@@ -74,16 +81,15 @@ def lines_of(
         pool: What may become a negative.
         scores: The teacher's, of the query's answers by rising number, and then of the pool.
         choice: How negatives are chosen.
-        seed: Decides what is drawn.
+        random: Draws.
     """
-    random = np.random.default_rng(seed)
     answers = asked.answers.tolist()
     exact, told = scores.astype(np.float64), says_something(scores)
     written = np.zeros(len(scores))
     written[told] = scaled(exact[told], choice.scale)
     counts = pool.counts.copy()
     counts["unscored"] += int((~told[len(answers) :]).sum())
-    records = []
+    records, bare = [], []
     for anchor, positive in asked.pairs:
         place = answers.index(positive)
         if not told[place] or not anchor.strip() or not ground.texts[positive].strip():
@@ -96,6 +102,7 @@ def lines_of(
         rows = left[chosen(len(left), choice, random)]
         if not len(rows):
             counts["pairs_without_negatives"] += 1
+            bare.append({"anchor": anchor, "positive": ground.texts[positive], "negatives": []})
             continue
         negatives = pool.numbers[rows - len(answers)].tolist()
         records.append(
@@ -106,7 +113,7 @@ def lines_of(
                 "teacher_scores": [_rounded(written[row]) for row in (place, *rows.tolist())],
             }
         )
-    return Lines(records, counts)
+    return Lines(records, bare, counts)
 
 
 def _rounded(score: float) -> float:
