@@ -1,9 +1,13 @@
 """Examples, their batches, and the line of a mistake."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glane_trainer import Example, read_data
+import glane_trainer.data
+from glane_trainer import ColBERT, Example, holdout, read_data
 from glane_trainer.batches import Order
 from glane_trainer.many import Examples
 from glane_trainer.settings import Settings
@@ -270,3 +275,86 @@ def test_weights_that_are_none_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match="weights must be"):
         read_data(triples(), triples(), weights=weights)
+
+
+def test_order_and_held_out_queries_do_not_follow_from_a_process(
+    triples: Callable[..., Path],
+) -> None:
+    rows = [
+        {"anchor": f"q{n % 40}", "pos": [f"p{n}"], "neg": ["x", "y", f"z{n}"]} for n in range(99)
+    ]
+    program = (
+        "import sys\n"
+        "from glane_trainer import Settings, read_data\n"
+        "from glane_trainer.batches import Order\n"
+        "data = read_data(sys.argv[1], holdout=0.3)\n"
+        "batches = list(Order(data.examples, Settings(epochs=2)).batches_from(0))\n"
+        "print(batches, list(data.held_out.queries), data.fingerprint(), data.counts)\n"
+    )
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", program, str(triples(*rows))],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(printed) == 1
+
+
+def test_a_file_that_changes_during_a_training_is_told(triples: Callable[..., Path]) -> None:
+    path = triples()
+    data = read_data(path, holdout=0)
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(ValueError, match=r"triples.jsonl' was changed while it was in use"):
+        next(Order(data.examples, Settings()).batches_from(0))
+
+
+def test_many_examples_hold_out_no_more_than_are_measured(
+    triples: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holdout, "MOST_QUERIES", 5)
+    monkeypatch.setattr(holdout, "MOST_EXAMPLES", 10)
+    monkeypatch.setattr(holdout, "MOST_DOCUMENTS", 12)
+    rows = [{"anchor": f"q{n}", "positive": f"p{n}", "negative": f"n{n}"} for n in range(100)]
+    data = read_data(triples(*rows), holdout=0.5)
+    assert data.held_out is not None
+    assert len(data.held_out.queries) == 5
+    assert 12 <= len(data.held_out.corpus) <= 12 + 2 * 5
+    for id, grades in data.held_out.judgements.items():
+        assert [data.held_out.corpus[document] for document in grades] == [id.replace("q", "p")]
+    assert len(data.examples) == 95
+
+
+def test_of_many_examples_held_out_queries_that_a_model_confuses_are_not_measured(
+    triples: Callable[..., Path], bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(glane_trainer.data, "TOKENIZED", 3)
+    queries = ["tea", "the sea", "unheardof", "birds", "snow", "iron the sea the tea the sea the"]
+    rows = [{"anchor": query, "positive": "granite"} for query in queries]
+    data = read_data(triples(*rows, {"anchor": "bees", "positive": "p"}), holdout=0.8)
+    assert data.held_out is not None
+    assert len(data.held_out.queries) > 3
+    preparer = ColBERT.from_base(bert, query_length=8).preparer
+    examples = data.examples.of([Example(f"q{n}", "p") for n in range(4)])
+    apart = replace(data, examples=examples).apart(preparer)
+    assert apart.held_out is not None
+    left_out = set(data.held_out.queries) - set(apart.held_out.queries)
+    assert left_out == set(data.held_out.queries) & {"unheardof", queries[-1]}
+    assert len(apart.examples) == 4
+
+
+def test_sources_of_several_kinds_are_measured_together(
+    beir: Path, triples: Callable[..., Path]
+) -> None:
+    data = read_data(beir, triples(), holdout=0.5, seed=3)
+    assert data.held_out is not None
+    texts = set(data.held_out.queries.values())
+    assert {id[0] for id in data.held_out.queries} == {"0", "1"}
+    assert texts.isdisjoint(example.anchor for example in data.examples)
+    for id, grades in data.held_out.judgements.items():
+        assert all(document in data.held_out.corpus for document in grades), id
+    assert data.summary().count("negatives of their own") == 3
+    assert f"'{beir}', judgements of 'train': " in data.summary()
