@@ -221,3 +221,25 @@ def test_an_untrained_model_has_its_file_as_well(bert: Path, tmp_path: Path) -> 
     assert main(["train", "--config", config, "--out", str(tmp_path / "two")]) == 0
     for file in ("model.safetensors", "glane.json"):
         assert (tmp_path / "two" / file).read_bytes() == (tmp_path / "one" / file).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "owner"),
+    [
+        ("colbert", "pylate-default-prompt"),
+        ("colbert", "stanford-attended"),
+        ("colbert", "st-vectors-expansion-min"),
+        ("splade", "st-terms-table"),
+        ("splade", "cherche-terms-short"),
+    ],
+)
+def test_the_rules_of_a_finished_base_repeat_themselves(
+    kind: str, owner: str, tmp_path: Path
+) -> None:
+    base = Path(__file__).parents[1] / "fixtures" / "owners" / owner
+    words = ["train", kind, "--base", str(base), "--max-steps", "0"]
+    assert main([*words, "--out", str(tmp_path / "one")]) == 0
+    config = str(tmp_path / "one" / "run.toml")
+    assert main(["train", "--config", config, "--out", str(tmp_path / "two")]) == 0
+    for file in ("model.safetensors", "glane.json", "tokenizer.json"):
+        assert (tmp_path / "two" / file).read_bytes() == (tmp_path / "one" / file).read_bytes()
