@@ -44,6 +44,7 @@ def test_records_are_read_again_by_number(tmp_path: Path, name: str) -> None:
     stored = Stored(rows)
     assert list(stored.read()) == RECORDS
     assert stored.is_copied == is_copied
+    assert (stored.n_copied() > 0) == is_copied
     assert [stored[number] for number in (3, 1, 0, 2)] == [RECORDS[n] for n in (3, 1, 0, 2)]
     assert len(stored) == len(RECORDS)
     places = [rows.place(number) for number, _ in rows]

@@ -565,3 +565,10 @@ def test_the_program_takes_triples_by_ids(
     files = [f"--{name}={tmp_path / name}.jsonl" for name in ("queries", "documents")]
     assert main([*words, *files]) == 0
     assert "2 examples to learn from, 2 with negatives of their own" in capsys.readouterr().err
+
+
+def test_a_large_copy_is_said(tmp_path: Path) -> None:
+    text = "tea " * (1 << 18)
+    (tmp_path / "pairs.csv").write_text(f"query;answer\ntea;{text}\n")
+    told = read_data(tmp_path / "pairs.csv", holdout=0).summary()
+    assert "0 with negatives of their own; from a temporary copy of 1 MiB\n" in told

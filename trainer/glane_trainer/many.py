@@ -123,7 +123,7 @@ class Examples(Sequence[Example]):
                 n_with = int(has_negatives[own].sum())
                 yield (
                     f"{source.name}: {int(own.sum())} examples of {n_queries} queries, {n_with} "
-                    "with negatives of their own"
+                    f"with negatives of their own{_told_copy(source)}"
                 )
 
     @cached_property
@@ -206,3 +206,9 @@ class Examples(Sequence[Example]):
         number = int(self.numbers[position])
         source = int(np.searchsorted(self._table.starts, number, side="right")) - 1
         return self._sources[source], number - int(self._table.starts[source])
+
+
+def _told_copy(source: Source) -> str:
+    """Return a remark on a copy that is large enough to be wondered at."""
+    n_megabytes = source.n_copied() >> 20
+    return f"; from a temporary copy of {n_megabytes} MiB" if n_megabytes else ""

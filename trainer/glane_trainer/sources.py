@@ -83,6 +83,10 @@ class Source(Protocol):
         """Return where one was read, for messages."""
         ...
 
+    def n_copied(self) -> int:
+        """Return the bytes of a temporary copy that they are read from, 0 for none."""
+        ...
+
     def fingerprint(self) -> bytes:
         """Return bytes that follow from all of them."""
         ...
@@ -112,6 +116,10 @@ class InMemory:
     def place(self, number: int) -> str:
         """Return where one was read, for messages."""
         return self._examples[number].place
+
+    def n_copied(self) -> int:
+        """There is no copy."""
+        return 0
 
     def fingerprint(self) -> bytes:
         """Return the sha256 of all of them."""
@@ -222,6 +230,10 @@ class InFile:
     def place(self, number: int) -> str:
         """Return where one was read, for messages."""
         return self._stored.place(self._records[number])
+
+    def n_copied(self) -> int:
+        """Return the bytes of a temporary copy that they are read from, 0 for none."""
+        return self._stored.n_copied()
 
     def fingerprint(self) -> bytes:
         """Return the sha256 of all that was read, of each file."""

@@ -72,6 +72,10 @@ class Stored:
             return record_of(line.decode("utf-8").strip(), self._rows.array)
         return json.loads(line)[1]  # type: ignore[no-any-return]
 
+    def n_copied(self) -> int:
+        """Return the bytes of the copy, 0 where there is none."""
+        return self._starts[-1] if self.is_copied else 0
+
     def place(self, number: int) -> str:
         """Return how messages call a record: `'faq.csv', line 7`."""
         start, end = self._starts[number], self._starts[number + 1]
