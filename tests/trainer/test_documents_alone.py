@@ -336,3 +336,43 @@ def test_documents_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     path.write_text("")
     with pytest.raises(ValueError, match="is empty"):
         read_documents(path, "_id", ("title", "text"))
+
+
+def test_an_interrupted_training_goes_on_with_its_questions(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from glane_trainer.run import Run
+
+    path = write(tmp_path / "corpus.jsonl", corpus())
+    words = ("colbert", "--base", bert, "--documents", path, "--max-steps", 3, "--save-steps", 1)
+    assert train(*words, "--out", tmp_path / "whole") == 0
+    step = Run.take_step
+
+    def stop(run: Run, *batch: Any) -> dict[str, float]:  # noqa: ANN401
+        if run.progress.step == 2:
+            raise KeyboardInterrupt
+        return step(run, *batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "take_step", stop)
+        assert train(*words, "--out", tmp_path / "out") == 130
+    assert train(*words, "--out", tmp_path / "out", "--resume") == 0
+    questions = [(tmp_path / f"{name}.questions.jsonl").read_bytes() for name in ("out", "whole")]
+    assert questions[0] == questions[1]
+    losses = [
+        [json.loads(line)["loss"] for line in (folder / "training.jsonl").read_text().splitlines()]
+        for folder in (tmp_path / "whole", tmp_path / "out")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["kl", "margin-mse"])
+def test_a_teacher_s_loss_learns_what_is_mined(bert: Path, tmp_path: Path, loss: str) -> None:
+    from tests.trainer.test_mine import DOCUMENTS, QRELS, QUERIES, glane_mine, write_beir
+
+    beir = write_beir(tmp_path / "beir", DOCUMENTS, QUERIES, QRELS)
+    mined = tmp_path / "mined.jsonl"
+    glane_mine("--data", beir, "--out", mined, "--scale", "min-max")
+    words = ("--data", mined, "--loss", loss, "--contrastive-weight", 1, "--n-negatives", 16)
+    options = ("--teacher-temperature", 0.1, "--holdout", 0, "--max-steps", 2)
+    assert train("colbert", "--base", bert, *words, *options, "--out", tmp_path / "out") == 0
