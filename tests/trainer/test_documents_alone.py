@@ -297,6 +297,15 @@ def test_questions_of_other_documents_are_not_replaced_unasked(
     assert "mine" in (tmp_path / "out.questions.jsonl").read_text()
 
 
+def test_a_loss_with_a_teacher_learns_from_documents_alone(bert: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "corpus.jsonl", corpus())
+    words = ("--base", bert, "--documents", path, "--loss", "kl", "--contrastive-weight", 1)
+    assert train("colbert", *words, "--max-steps", 1, "--out", tmp_path / "out") == 0
+    text = (tmp_path / "out.questions.jsonl").read_text()
+    records = [json.loads(line) for line in text.splitlines()]
+    assert all(len(record["teacher_scores"]) > 1 for record in records)
+
+
 def test_own_triples_are_learned_from_beside_and_alone_are_measured(
     bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], examples: list[Example]
 ) -> None:

@@ -22,7 +22,7 @@ from glane_trainer.examples import evenly
 from glane_trainer.hub import make_repository, push
 from glane_trainer.language import language_warning
 from glane_trainer.mining.documents import questions_of, read_documents
-from glane_trainer.mining.learning import label, questions_file
+from glane_trainer.mining.learning import Labelling, label, questions_file
 from glane_trainer.model import Model
 from glane_trainer.models import load_model
 from glane_trainer.rules import Rules
@@ -102,7 +102,8 @@ def _begun_alone(
         if settings.max_steps == 0:
             return model, None
         model.to(available_device(settings.device))
-        label(alone, model, questions, arguments.seed, overwrite=arguments.overwrite)
+        labelling = Labelling(settings.objective.loss != "contrastive", arguments.seed)
+        label(alone, model, questions, labelling, overwrite=arguments.overwrite)
     with stage(f"reading {told_sources(arguments)}"):
         return model, read_sources(arguments, questions)
 

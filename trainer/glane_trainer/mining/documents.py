@@ -156,12 +156,14 @@ def questions_of(documents: Iterable[Document], seed: int) -> Alone:
     return Alone(ground, len(kept), {name: counts[name] for name in COUNTED if counts[name]})
 
 
-def miner_of(alone: Alone, teacher: Teacher, seed: int) -> Miner:
+def miner_of(alone: Alone, teacher: Teacher | None, seed: int) -> Miner:
     """Return what mines negatives for the questions, scored by BM25 and a teacher together.
+
+    What the two score above the answer is no negative; by BM25 alone nobody knows that.
 
     Args:
         alone: The questions.
-        teacher: Scores texts; the model that the training begins with.
+        teacher: Scores texts: the model that the training begins with. None for BM25 alone.
         seed: Decides which negatives are drawn.
     """
     ground = alone.ground
@@ -169,8 +171,12 @@ def miner_of(alone: Alone, teacher: Teacher, seed: int) -> Miner:
     rows = zip(ground.names, ground.texts, strict=True)
     search.add(({"_id": name, "text": text} for name, text in rows), progress=True)
     ranker = SearchRanker(search, ground.names, UNSAID, n_found=alone.n_documents)
-    choice = Choice(n_negatives=N_NEGATIVES, ranks=RANKS, margin=0.0, sampling="random", seed=seed)
-    return Miner(ground, ranker, teacher, choice, share=DEFAULT_WEIGHT, without_negatives=True)
+    margin = None if teacher is None else 0.0
+    choice = Choice(
+        n_negatives=N_NEGATIVES, ranks=RANKS, margin=margin, sampling="random", seed=seed
+    )
+    share = None if teacher is None else DEFAULT_WEIGHT
+    return Miner(ground, ranker, teacher, choice, share=share, without_negatives=teacher is None)
 
 
 def _distinct(documents: Iterable[Document], counts: Counter[str]) -> Iterator[Document]:

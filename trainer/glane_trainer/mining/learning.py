@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -16,22 +16,36 @@ from glane_trainer.processes import launched
 from glane_trainer.telling import stage, tell
 
 
+class Labelling(NamedTuple):
+    """How questions are labelled.
+
+    Attributes:
+        scored: Whether the model scores with BM25; else BM25 alone ranks, and nothing is encoded.
+        seed: Decides which negatives are drawn.
+    """
+
+    scored: bool
+    seed: int
+
+
 def questions_file(out: Path) -> Path:
     """Return the file, beside the folder of a training, of questions with their negatives."""
     out = out.resolve()
     return out.with_name(f"{out.name}.questions.jsonl")
 
 
-def label(alone: Alone, model: Model[Any], path: Path, seed: int, *, overwrite: bool) -> None:
+def label(
+    alone: Alone, model: Model[Any], path: Path, choice: Labelling, *, overwrite: bool
+) -> None:
     """Write the questions with negatives and scores, or leave what an equal call has written.
 
     Of several processes the first writes, and the others wait.
 
     Args:
         alone: The questions.
-        model: As the training begins; it is moved to no other device.
+        model: As the training begins, where it is to compute.
         path: From `questions_file`.
-        seed: Decides which negatives are drawn.
+        choice: How they are labelled.
         overwrite: Whether a file of other questions may be replaced.
 
     Raises:
@@ -39,17 +53,20 @@ def label(alone: Alone, model: Model[Any], path: Path, seed: int, *, overwrite: 
     """
     processes = launched(model.device.type)
     if processes.is_first:
-        _label(alone, model, path, seed, overwrite=overwrite)
+        teacher = StartTeacher(model) if choice.scored else None
+        _label(alone, teacher, path, choice.seed, overwrite=overwrite)
     waited = torch.zeros(1, device=model.device)
     processes.share((waited,) if processes.is_first else None, 0, model.device)
 
 
-def _label(alone: Alone, model: Model[Any], path: Path, seed: int, *, overwrite: bool) -> None:
+def _label(
+    alone: Alone, teacher: StartTeacher | None, path: Path, seed: int, *, overwrite: bool
+) -> None:
     for line in told(alone.counts):
         tell(line)
     n_asked = len(alone.ground.asked)
-    with stage(f"looking for negatives of {n_asked} questions, and scoring them"):
-        miner = miner_of(alone, StartTeacher(model), seed)
+    with stage(f"looking for negatives of {n_asked} questions"):
+        miner = miner_of(alone, teacher, seed)
         identity = miner.identity()
         if path.exists() and not overwrite and _mark(path) != identity:
             raise FileExistsError(
