@@ -245,6 +245,64 @@ def test_a_share_of_bm25_that_is_shown_to_be_better_is_stored_with_the_model(
         assert 0.5 <= said["fuse_weight"] <= weight
 
 
+def test_an_interrupt_while_the_end_is_measured_loses_nothing(
+    new_model: Callable[[], ColBERT], data: TrainingData, tmp_path: Path
+) -> None:
+    looks = 0
+    measure = Evaluator.__call__
+
+    def interrupted(self: Evaluator, model: Any) -> Measured:  # noqa: ANN401
+        nonlocal looks
+        looks += 1
+        if looks == 5:  # of a mixture: after the start and two epochs
+            signal.raise_signal(signal.SIGINT)
+        return measure(self, model)
+
+    out = tmp_path / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Evaluator, "__call__", interrupted)
+        with pytest.raises(KeyboardInterrupt, match=r"^stopped at step 8 of 8; the same command"):
+            train(new_model(), data, out, SETTINGS)
+    train(load_model(model_folder(out)), data, out, SETTINGS, mode="resume")
+    train(new_model(), data, tmp_path / "whole", SETTINGS)
+    first, second = (folder / "model.safetensors" for folder in (out, tmp_path / "whole"))
+    assert first.read_bytes() == second.read_bytes()
+    looks_of = [(f / "evaluations.jsonl").read_text() for f in (out, tmp_path / "whole")]
+    assert looks_of[0] == looks_of[1]
+
+
+def test_one_held_out_query_says_nothing(
+    model: ColBERT, data: TrainingData, tmp_path: Path
+) -> None:
+    assert data.held_out is not None
+    (query, grades), *_ = data.held_out.judgements.items()
+    one = Dataset(data.held_out.corpus, {query: data.held_out.queries[query]}, {query: grades})
+    result = train(model, replace(data, held_out=one), tmp_path / "out", SETTINGS)
+    assert result["gain_interval"] is None
+    assert result["remark"].startswith("One held-out query says nothing")
+    json.loads((tmp_path / "out" / "settings.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_the_share_of_the_start_is_recorded_where_nothing_is_held_out(
+    model: ColBERT, data: TrainingData, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, start_share=0.5)
+    result = train(model, replace(data, held_out=None), tmp_path / "out", settings)
+    assert result["start_share"] == 0.5
+    assert json.loads((tmp_path / "out" / "settings.json").read_text())["start_share"] == 0.5
+
+
+def test_a_training_with_terms_does_not_end_before_its_regularisers_have_risen(
+    bert: Path, data: TrainingData, tmp_path: Path, measured_as: Callable[..., None]
+) -> None:
+    measured_as(0.5, 0.4, 0.3, 0.2, 0.6, 0.5, 0.1, 0.1, 0.1)
+    settings = replace(
+        SETTINGS, eval_steps=1, patience=1, sparsity=Sparsity(document_weight=0.1, rise=0.5)
+    )
+    result = train(Splade.from_base(bert, document_terms=16), data, tmp_path / "out", settings)
+    assert (result["steps"], result["kept_step"]) == (5, 4)
+
+
 def test_a_training_that_gains_no_more_ends(
     model: ColBERT, data: TrainingData, tmp_path: Path, measured_as: Callable[..., None]
 ) -> None:
@@ -557,6 +615,28 @@ def test_seven_batches_accumulated_by_four_are_two_steps(
     assert sizes == [[2, 2, 2, 2], [2, 2, 2]]
 
 
+def test_finite_weights_that_score_no_numbers_leave_the_best_before_them(
+    model: ColBERT, data: TrainingData, tmp_path: Path
+) -> None:
+    calls = 0
+
+    def spoil(*arguments: Any) -> dict[str, float]:  # noqa: ANN401
+        nonlocal calls
+        calls += 1
+        told = learn(*arguments)
+        if calls == 6:
+            with torch.no_grad():
+                layer: Any = model.encoder.encoder
+                layer.layer[-1].output.dense.weight.fill_(3e38)
+        return told
+
+    out = tmp_path / "out"
+    with pytest.raises(ValueError, match=r"^step [67]: .*nan.*has what was good until then"):
+        train_with(spoil, model, data, out, replace(SETTINGS, eval_steps=2))
+    assert json.loads((out / "settings.json").read_text())["step"] in (2, 4)
+    assert not (out / "last").exists()
+
+
 def test_every_kind_trains_and_logs_its_terms(
     new_of_any_kind: Callable[[], Model[Any]], data: TrainingData, tmp_path: Path
 ) -> None:
@@ -592,7 +672,7 @@ def test_a_loss_with_a_teacher_needs_one_before_the_first_step(
         train(model, data, tmp_path / "out", settings)
     taught = [replace(example, teacher_scores=(2.0, 1.0)) for example in data.examples]
     alone = [replace(taught[0], negatives=(), teacher_scores=(2.0,)), *taught[1:]]
-    with pytest.raises(ValueError, match=r"jsonl', line \d+: .* needs `negatives`"):
+    with pytest.raises(ValueError, match=r"a loss with a teacher needs `negatives`"):
         train(model, replace(data, examples=alone), tmp_path / "out", settings)
     train(model, replace(data, examples=taught), tmp_path / "out", settings)
 

@@ -23,7 +23,8 @@ def average(
     """Write the checkpoint whose weights are the mean of others' ("Model soups", ICML 2022).
 
     That is a good model only where these began with the same weights: a new projection too, which
-    `--projection pca` makes of the documents, and `random` of the seed.
+    `--projection pca` makes of the documents, and `random` of the seed. What the trainings found of
+    fusion is not carried over: the mean ranks another way.
 
     Args:
         checkpoints: Folders, at least two.

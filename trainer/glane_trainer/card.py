@@ -172,7 +172,8 @@ def _measured(made: Made) -> str:
         lines += ["| step | NDCG@10 |", "|---|---|"]
         lines += [f"| {_step(look)} | {look.mean:.4f} |" for look in made.looks]
         lines.append("\n![loss and held-out NDCG@10](training.png)")
-    if made.kept is not None and (gain := made.kept.against_start) is not None:
+    gain = None if made.kept is None else made.kept.against_start
+    if gain is not None and gain.n > 1 and made.kept is not None:
         lines.append(
             f"\nKept: step {_step(made.kept.look)}; {gain.difference:+.4f} over the start (95 % "
             f"interval over the queries: {gain.low:+.4f} to {gain.high:+.4f})."

@@ -73,4 +73,6 @@ def choose_precision(asked: Precision, device: str, *, bf16: bool) -> Precision:
 
 def available_precision(asked: Precision, device: str) -> Precision:
     """Return `choose_precision` for this machine."""
-    return choose_precision(asked, device, bf16=device == "cuda" and torch.cuda.is_bf16_supported())
+    is_cuda = device == "cuda"
+    bf16 = is_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+    return choose_precision(asked, device, bf16=bf16)

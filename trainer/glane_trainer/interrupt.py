@@ -44,21 +44,25 @@ def stopped_by_sigterm() -> Iterator[None]:
 
 
 @contextmanager
-def deferred_interrupt() -> Iterator[None]:
+def deferred_interrupt() -> Iterator[list[int]]:
     """Let the block end before a Ctrl-C takes effect; a second one takes effect at once.
 
     Weights, moments and counters then always belong to the same step. So it is with SIGTERM where
     something handles it. Outside the main thread, which gets no signals, this does nothing.
+
+    Yields:
+        What takes the signals that have come.
     """
+    came: list[int] = []
     with ExitStack() as stack:
         if _is_main_thread():
             for number in SIGNALS:
-                stack.enter_context(_deferred(number))
-        yield
+                stack.enter_context(_deferred(number, came))
+        yield came
 
 
 @contextmanager
-def _deferred(number: signal.Signals) -> Iterator[None]:
+def _deferred(number: signal.Signals, came: list[int]) -> Iterator[None]:
     """Call the handler of a signal after the block, if it has one."""
     before = signal.getsignal(number)
     if not callable(before):
@@ -68,6 +72,7 @@ def _deferred(number: signal.Signals) -> Iterator[None]:
 
     def remember(number: int, frame: FrameType | None) -> None:
         asked.append(frame)
+        came.append(number)
         if len(asked) > 1:
             before(number, frame)
 

@@ -26,6 +26,7 @@ class Look:
         values: NDCG@10 of each query, in [0, 1].
         query_terms: Terms that a query has on average, of a model with terms; else None.
         document_terms: The same of a document.
+        is_ready: Whether such weights may be kept: not before the regularisers have risen.
     """
 
     step: int
@@ -33,6 +34,7 @@ class Look:
     values: list[float]
     query_terms: float | None = None
     document_terms: float | None = None
+    is_ready: bool = True
 
     @property
     def mean(self) -> float:

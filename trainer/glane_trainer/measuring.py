@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,6 +30,22 @@ FEWEST = 64
 
 READING = 2
 """How many texts are read in the time in which one is learned from, about."""
+
+
+class Settled(NamedTuple):
+    """What is kept of a training.
+
+    Attributes:
+        kept: What it gave; None where nothing is held out.
+        weights: Its weights.
+        step: Optimizer steps after which the trained ones of them were so; 0 for the start.
+        start_share: Share of the start's weights in them.
+    """
+
+    kept: Kept | None
+    weights: Weights
+    step: int
+    start_share: float
 
 
 class Measurements:
@@ -65,71 +82,72 @@ class Measurements:
         self._scores: dict[tuple[int, float], list[Scores]] = {}
         self._preparer, self._settings, self._processes = preparer, settings, processes
 
-    def look(self, model: Model[Any], step: int, *, is_ready: bool = True) -> Look:
-        """Measure the weights that a model has, and remember them where they are the best.
-
-        Args:
-            model: As trained so far.
-            step: Optimizer steps done.
-            is_ready: Whether these weights may be kept: not before the regularisers have risen.
+    def look(self, model: Model[Any], step: int) -> Look:
+        """Return what the weights give that a model has.
 
         Raises:
             ValueError: If a score is not a number: such a model ranks by chance.
         """
-        found = self._measured(model, step, 0.0 if step else 1.0)
-        self.looks.append(found)
-        ready = [look for look in self.looks[1:] if look.step == self.best_step]
-        ready += [found] if is_ready and step else []
-        if ready and best_trained(ready, self._settings.max_terms) is found:
-            self.best, self.best_step = optimization.weights(model), step
-        return found
+        return self._measured(model, step, 0.0 if step else 1.0)
+
+    def remember(self, look: Look, model: Model[Any]) -> None:
+        """Remember a look, and the model's weights where it is the best of those that are ready."""
+        ready = [each for each in self.looks[1:] if each.step == self.best_step]
+        ready += [look] if look.is_ready and look.step else []
+        if ready and best_trained(ready, self._settings.max_terms) is look:
+            self.best, self.best_step = optimization.weights(model), look.step
+        self.looks.append(look)
 
     def is_stale(self) -> bool:
         """Return whether the last looks, as many as is waited for, were no better than before."""
         patience = self._settings.patience
-        means = [look.mean for look in self.looks[1:]]
+        means = [look.mean for look in self.looks[1:] if look.is_ready]
         if patience is None or len(means) <= patience:
             return False
         return max(means[-patience:]) <= max(means[:-patience])
 
-    def settle(self, model: Model[Any]) -> tuple[Kept | None, Weights, int]:
+    def settle(self, model: Model[Any], last: Weights, step: int) -> Settled:
         """Decide what is kept: the best weights, mixed with the start's or not, or the start.
 
         Args:
             model: As trained to the end; its weights are as they were afterwards.
-
-        Returns:
-            What it gave, None where nothing is held out; the weights; and their step.
-
-        Raises:
-            ValueError: If a score is not a number.
+            last: Those weights.
+            step: Optimizer steps done.
         """
         share = self._settings.start_share
-        trained = optimization.weights(model)
         if self.evaluator is None or not self.looks:
-            return None, optimization.mixed(self.start, trained, share or 0.0), -1
+            share = share or 0.0
+            return Settled(None, optimization.mixed(self.start, last, share), step, share)
         start = self.looks[0]
         found = next((look for look in self.looks[1:] if look.step == self.best_step), None)
         if found is None:
-            return Kept(start), self.start, 0
+            return Settled(Kept(start), self.start, 0, 1.0)
         shares = SHARES if share is None else (share,) if share else ()
-        between = []
-        try:
-            for part in shares:
-                model.load_state_dict(optimization.mixed(self.start, self.best, part))
-                between.append(self._measured(model, self.best_step, part))
-        finally:
-            with deferred_interrupt():
-                model.load_state_dict(trained)
-        if share:
+        between = self._mixtures(model, last, shares)
+        if share and between:
             kept = choose(start, between[0], [], self._settings.max_terms)
         else:
             kept = choose(start, found, between, self._settings.max_terms)
         self.looks += between
         if kept.look is start:
-            return kept, self.start, 0
-        weights = optimization.mixed(self.start, self.best, kept.look.start_share)
-        return kept, weights, self.best_step
+            return Settled(kept, self.start, 0, 1.0)
+        share = kept.look.start_share
+        return Settled(kept, optimization.mixed(self.start, self.best, share), found.step, share)
+
+    def _mixtures(self, model: Model[Any], last: Weights, shares: Sequence[float]) -> list[Look]:
+        """Return what the best weights give with some shares of the start's, where they score."""
+        found = []
+        try:
+            for share in shares:
+                model.load_state_dict(optimization.mixed(self.start, self.best, share))
+                try:
+                    found.append(self._measured(model, self.best_step, share))
+                except ValueError as error:
+                    tell(f"with {share:.0%} of the start: {error}; left out")
+        finally:
+            with deferred_interrupt():
+                model.load_state_dict(last)
+        return found
 
     def fusion(self, model: Model[Any], kept: Kept | None) -> FusionSettings:
         """Return BM25's share in a fused ranking, where the held-out queries show a better one.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed, nn
@@ -19,6 +20,9 @@ DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int
 """Of what may be told, by number."""
 
 MOST_PARTS, MOST_AXES = 4, 3
+
+LONGEST = timedelta(hours=12)
+"""How long the others wait while the first process measures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +72,26 @@ class Processes:
                 distributed.broadcast(tensor, 0)
 
     def add_gradients(self, model: nn.Module) -> None:
-        """Give every process the sum of all processes' gradients."""
+        """Give every process the sum of all processes' gradients, which began without any."""
         if self.number == 1:
             return
-        for parameter in model.parameters():
-            if parameter.requires_grad:
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        has_one = [parameter.grad is not None for parameter in parameters]
+        n_with = torch.tensor(has_one, dtype=torch.int64, device=parameters[0].device)
+        distributed.all_reduce(n_with)
+        for parameter, n in zip(parameters, n_with.tolist(), strict=True):
+            if n:  # what has none in any process has none in one, and is not decayed
                 if parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter)
                 distributed.all_reduce(parameter.grad)
+
+    def any(self, mine: bool, device: torch.device) -> bool:
+        """Return whether something is so in any of the processes."""
+        if self.number == 1:
+            return mine
+        n = torch.tensor([int(mine)], device=device)
+        distributed.all_reduce(n)
+        return bool(n.item())
 
 
 ALONE = Processes()
@@ -94,7 +110,7 @@ def launched(device: str) -> Processes:
         return ALONE
     from accelerate import PartialState
 
-    state = PartialState(cpu=device == "cpu")
+    state = PartialState(cpu=device == "cpu", timeout=LONGEST)
     return Processes(state.process_index, state.num_processes)
 
 

@@ -65,15 +65,22 @@ class Scores(TypedDict):
     start_share: float
 
 
-def scores_of(looks: Sequence[Look], kept: Kept | None) -> Scores:
-    """Return what the held-out queries say of what was kept, None for those of the last step."""
+def scores_of(looks: Sequence[Look], kept: Kept | None, start_share: float) -> Scores:
+    """Return what the held-out queries say of what was kept.
+
+    Args:
+        looks: First that of the start.
+        kept: What was kept, None where nothing was held out, or it was not measured.
+        start_share: The start's share in the weights.
+    """
     compared = None if kept is None else kept.against_start
+    is_known = compared is not None and compared.n > 1
     return {
         "start_score": looks[0].mean if looks else None,
         "best_score": None if kept is None else kept.look.mean,
         "gain": None if compared is None else compared.difference,
-        "gain_interval": None if compared is None else [compared.low, compared.high],
-        "start_share": 0.0 if kept is None else kept.look.start_share,
+        "gain_interval": [compared.low, compared.high] if compared and is_known else None,
+        "start_share": start_share,
     }
 
 
@@ -86,7 +93,11 @@ def remark_on(kept: Kept | None) -> str:
             f"The start was kept: on the held-out queries it is better by {lost.difference:.4f} "
             f"({lost.low:.4f} to {lost.high:.4f}) than the best that was trained."
         )
-    if (gained := kept.against_start) is None or gained.low > 0:
+    if (gained := kept.against_start) is None:
+        return "The start was kept: the training ended before its regularisers had risen."
+    if gained.n == 1:
+        return "One held-out query says nothing of whether this model is better than its start."
+    if gained.low > 0:
         return ""
     return (
         f"{gained.n} held-out queries do not show that it is better than its start: the "
@@ -99,7 +110,9 @@ def write_settings(folder: Path, record: Mapping[str, object]) -> None:
     """Write `settings.json`: what is given, and the versions it was made with."""
     versions = {"python": platform.python_version()}
     versions |= {package: version(package) for package in PACKAGES}
-    text = json.dumps({**record, "versions": versions}, indent=2, ensure_ascii=False)
+    text = json.dumps(
+        {**record, "versions": versions}, indent=2, ensure_ascii=False, allow_nan=False
+    )
     (folder / SETTINGS).write_text(text + "\n", encoding="utf-8")
 
 

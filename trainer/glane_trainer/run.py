@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -83,11 +84,11 @@ class Run:
         if settings.objective.loss != "contrastive":
             data.check_teacher()
         self.preparer = _shortened(model.preparer, settings.document_length)
+        self.processes.share_weights(model.to(self.device))
         self.measurements = Measurements(
             model, self._evaluator(), self.preparer, settings, self.processes
         )
         self.frozen = optimization.freeze(model.encoder, settings.freeze_layers)
-        self.processes.share_weights(model.to(self.device))
         if settings.recompute:
             optimization.recompute(model.encoder)
         if settings.compile:
@@ -105,7 +106,7 @@ class Run:
         with stage("counting the texts that are longer than is read"):
             self.cut = count_cut(data.examples, model.preparer, settings.document_length)
         self.progress = state.Progress(identity=self._identity())
-        self.within_step = False
+        self.within_step = self.is_written = self.is_broken = False
         self.complaint = ""
         self.trackers = Trackers((), out, {})
         self.beside: Mapping[str, str] = {}
@@ -125,18 +126,29 @@ class Run:
         done, save_steps = self.progress.step, self.settings.save_steps
         with Steps(self.n_steps, done) as steps:
             while True:
-                if self._evaluation_is_due():
-                    self.evaluate()
-                step = self.progress.step
-                if step >= self.n_steps or self.measurements.is_stale():
+                # Several processes stop together, one as it likes.
+                with self._together() as came:
+                    if self._evaluation_is_due():
+                        self.evaluate()
+                    step = self.progress.step
+                    is_done = step >= self.n_steps or self.measurements.is_stale()
+                    if not is_done:
+                        if save_steps and step > done and step % save_steps == 0:
+                            self.save()
+                        with deferred_interrupt():
+                            self.within_step = True
+                            record = self.take_step(*next(batches))
+                            self.within_step = False
+                        steps.advance(record)
+                    is_stopped = self.processes.any(bool(came), self.device)
+                if is_stopped:
+                    raise KeyboardInterrupt
+                if is_done:
                     return
-                if save_steps and step > done and step % save_steps == 0:
-                    self.save()
-                with deferred_interrupt():
-                    self.within_step = True
-                    record = self.take_step(*next(batches))
-                    self.within_step = False
-                steps.advance(record)
+
+    def _together(self) -> AbstractContextManager[list[int]]:
+        """Return what lets no signal break into what several processes do together."""
+        return nullcontext([]) if self.processes.number == 1 else deferred_interrupt()
 
     def take_step(self, batch: VirtualBatch, n_examples: int) -> dict[str, float]:
         """Step the optimizer once, and log it; dropout is a function of seed and step."""
@@ -166,10 +178,12 @@ class Run:
         has_terms = bool(self.model.checkpoint.kind != "colbert")
         is_ready = not has_terms or progress.step >= sparsity.rise * self.n_steps
         try:
-            look = self.measurements.look(self.model, progress.step, is_ready=is_ready)
+            look = self.measurements.look(self.model, progress.step)
         except ValueError as error:
             raise Diverged(f"step {progress.step}: {error}") from None
-        self._log({"ndcg@10": round(look.mean, 5)})
+        with deferred_interrupt():
+            self.measurements.remember(replace(look, is_ready=is_ready), self.model)
+            self._log({"ndcg@10": round(look.mean, 5)})
 
     def save(self) -> None:
         """Write what a resume needs."""
@@ -202,64 +216,70 @@ class Run:
         measurements.start, measurements.best = saved.start, saved.best
         measurements.best_step = saved.progress.best_step
         optimization.restore_optimizer(self.optimizer, saved.optimizer)
-        if self.scaler is not None:
+        if self.scaler is not None and saved.progress.scaler:
             self.scaler.load_state_dict(saved.progress.scaler)
 
     def stop(self) -> str:
         """Write what a resume needs, after Ctrl-C, and return what to tell the user."""
+        if self.is_written:
+            return f"stopped when {str(self.out)!r} was written"
         where = f"stopped at step {self.progress.step} of {self.n_steps}"
         if self.within_step:
             # Weights and moments may be of different steps: what was saved before is whole.
+            self._drop_log()
             return f"{where}; {self._on_disk()}"
         self.save()
+        self._drop_log()
         return f"{where}; the same command with --resume goes on from there"
 
     def salvage(self) -> str:
-        """Write the best there was before a step that failed, and return what to tell the user.
-
-        Raises:
-            Diverged: If what would be kept scores no numbers.
-        """
+        """Write the best there was before a step that failed, and return what to tell the user."""
         progress, measurements = self.progress, self.measurements
-        is_sound = all(part.isfinite().all() for part in self.model.state_dict().values())
-        if not is_sound:
+        parts = self.model.state_dict().values()
+        self.is_broken = not all(part.isfinite().all() for part in parts)
+        is_looked_at = not measurements.looks or measurements.looks[-1].step == progress.step
+        if not (self.is_broken or is_looked_at):
+            try:
+                self.evaluate()
+            except Diverged:
+                self.is_broken = True
+        if self.is_broken:
             self.model.load_state_dict(measurements.best)
-        if not (progress.step if is_sound else measurements.best_step):
+        if not (measurements.best_step if self.is_broken else progress.step):
+            self._drop_log()
             return self._on_disk()
-        if is_sound and measurements.looks and measurements.looks[-1].step != progress.step:
-            self.evaluate()
         return f"{self.write()['out']!r} has what was good until then"
 
     def write(self) -> Result:
         """Write the weights to keep, with log and picture, in the place of the run's checkpoint.
 
-        Where these are not the ones of the last step, those lie beside, in the folder `last`.
-
-        Raises:
-            ValueError: If what would be kept scores no numbers.
+        Where these are not the ones of the last step, those lie beside, in the folder `last`,
+        unless they are no numbers.
         """
         progress, last = self.progress, optimization.weights(self.model)
-        kept, weights, step = self.measurements.settle(self.model)
-        step = progress.step if step < 0 else step
+        kept, weights, step, share = self.measurements.settle(self.model, last, progress.step)
         told = remark_on(kept)
-        is_last = all(torch.equal(weights[name], tensor) for name, tensor in last.items())
+        is_last = self.is_broken or all(
+            torch.equal(weights[name], tensor) for name, tensor in last.items()
+        )
         if self.processes.is_first:
             with deferred_interrupt(), new_folder(self.out, overwrite=True) as folder:
                 if not is_last:
                     (folder / LAST).mkdir()
-                    self._write_weights(folder / LAST, last, progress.step, None)
-                self._write_weights(folder, weights, step, kept)
+                    self._write_weights(folder / LAST, last, progress.step, None, 0.0)
+                self._write_weights(folder, weights, step, kept, share)
                 write_model_fusion(self.measurements.fusion(self.model, kept), folder)
                 write_report(folder, progress.log)
                 self._write_looks(folder)
                 self._write_record(folder, kept, told)
+                self.is_written = True
         self.model.load_state_dict(weights)
         self.model.requires_grad_(True).eval()
         return {
             "out": str(self.out),
             "steps": progress.step,
             "examples": len(self.data.examples),
-            **scores_of(self.measurements.looks, kept),
+            **scores_of(self.measurements.looks, kept, share),
             "kept_step": step,
             "last": None if is_last else str(self.out / LAST),
             "counts": asdict(self.data.counts),
@@ -271,7 +291,12 @@ class Run:
         }
 
     def _write_weights(
-        self, folder: Path, weights: optimization.Weights, step: int, kept: Kept | None
+        self,
+        folder: Path,
+        weights: optimization.Weights,
+        step: int,
+        kept: Kept | None,
+        start_share: float,
     ) -> None:
         """Write a complete checkpoint, with how it was made, into a folder that is there."""
         self.model.load_state_dict(weights)
@@ -284,7 +309,7 @@ class Run:
             "step": step,
             "steps": progress.step,
             "examples": len(self.data.examples),
-            **scores_of(self.measurements.looks, kept),
+            **scores_of(self.measurements.looks, kept, start_share),
             "device": self.device.type,
             "precision": self.precision,
             "threads": torch.get_num_threads(),
@@ -318,6 +343,11 @@ class Run:
             state.append_log(self.out, self.progress.log[-1])
             self.trackers.tell(self.progress.log[-1])
 
+    def _drop_log(self) -> None:
+        """Remove the folder where it has nothing but the log."""
+        if self.processes.is_first:
+            state.drop_log(self.out)
+
     def _on_disk(self) -> str:
         """Return what a run that ends here leaves."""
         saved = (self.out / state.FOLDER / "model").is_dir()
@@ -335,7 +365,8 @@ class Run:
         if self.data.held_out is None:
             return None
         settings, n_held_out = self.settings, len(self.data.held_out.queries)
-        n_learned = self.n_steps * self.order.size * (2 + settings.n_negatives)
+        n_examples = self.n_steps * self.order.size // self.processes.number
+        n_learned = n_examples * (2 + settings.n_negatives)
         n_looks = 1 + sum(self._is_looked_at(step) for step in range(1, self.n_steps + 1))
         n_queries = n_measured(n_held_out, n_learned, n_looks, settings)
         if n_queries < n_held_out:
@@ -382,6 +413,7 @@ class Run:
         fixed = {k: v for k, v in asdict(self.settings).items() if k not in MAY_CHANGE}
         return {
             **fixed,
+            "processes": self.processes.number,
             "data": self.data.fingerprint(),
             "held_out": self.data.held_out_fingerprint(),
         }

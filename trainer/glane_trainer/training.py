@@ -54,14 +54,10 @@ def train(
         run.restore()
     try:
         run.finish_steps()
+        return run.write()
     except KeyboardInterrupt as stop:
-        told = run.stop()
-        state.drop_log(run.out)
-        raise type(stop)(told) from None
+        raise type(stop)(run.stop()) from None
     except Diverged as error:
-        told = run.salvage()
-        state.drop_log(run.out)
-        raise ValueError(f"{error}; {told}") from None
+        raise ValueError(f"{error}; {run.salvage()}") from None
     finally:
         run.trackers.end()
-    return run.write()

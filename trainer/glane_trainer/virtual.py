@@ -3,8 +3,8 @@
 The loss of a step is of all its examples at once: every document of the batch is a negative of
 every query, and FLOPS is of the mean over all texts. What does not fit into memory is encoded in
 pieces, twice (Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited
-Setup", RepL4NLP 2021): first without a gradient, for the loss and its gradient with respect to
-what the pieces are encoded as; then again, with the same dropout, to send each piece its part.
+Setup", RepL4NLP 2021): first for the loss, and its gradient with respect to what the pieces are
+encoded as; then again, with the same dropout, to send each piece its part.
 Where a process has one piece it keeps the graph, and nothing is computed twice. Several processes
 take the pieces in turn, tell each other what theirs are encoded as, and add up their gradients.
 """
@@ -180,16 +180,19 @@ def add_gradient(
     encoded: list[Represented] = []
     for number, piece in enumerate(pieces):
         own = number % processes.number == processes.rank
-        made = _encoded(model, piece, seed + number, options, keep=n_own <= 1) if own else None
+        made = _encoded(model, piece, seed + number, options) if own else None
+        if made is not None and n_own > 1:  # made again for its gradient
+            made = tuple(part.detach() for part in made)
         encoded.append(processes.share(made, number % processes.number, model.device))
     queries, documents = (_Joined(pieces, encoded, role) for role in ("query", "document"))
+    if n_own > 1:
+        encoded = []
     loss, told = _loss(model, queries.rows(), documents.rows(), batch, options)
     scaler = options.scaler or torch.amp.GradScaler("cpu", enabled=False)
     scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     for number in range(processes.rank, len(pieces), processes.number):
-        piece, made = pieces[number], encoded[number]
-        if n_own > 1:
-            made = _encoded(model, piece, seed + number, options, keep=True)
+        piece = pieces[number]
+        made = encoded[number] if encoded else _encoded(model, piece, seed + number, options)
         _send_back(made, (queries if piece.role == "query" else documents).gradient(number))
     processes.add_gradients(model)
     return {"loss": loss.item(), **{name: value.item() for name, value in told.items()}}
@@ -214,14 +217,15 @@ def update(optimizer: Optimizer, options: StepOptions = PLAIN) -> None:
     scaler.update()
 
 
-def _encoded(
-    model: Model[Any], piece: Piece, seed: int, options: StepOptions, *, keep: bool
-) -> Represented:
-    """Return what a piece is encoded as, with its graph or without; its seed decides dropout."""
+def _encoded(model: Model[Any], piece: Piece, seed: int, options: StepOptions) -> Represented:
+    """Return what a piece is encoded as, with its graph; its seed decides dropout.
+
+    Both passes make a graph, so that they are the same computation, also where it was compiled.
+    """
     torch.manual_seed(seed)
     wanted = options.autocast
     cast = torch.autocast(model.device.type, dtype=wanted, enabled=wanted is not None)
-    with torch.set_grad_enabled(keep), cast:
+    with cast:
         return model.represent(piece.batch, piece.role)
 
 
@@ -257,10 +261,10 @@ class _Joined:
         self._leaves = [_joined(parts) for parts in zip(*found, strict=True)]
         positions = torch.tensor([p for number in numbers for p in pieces[number].positions])
         self._order = torch.argsort(positions).to(self._leaves[0].device)
-        self._places: dict[int, tuple[int, Represented]] = {}
+        self._places: dict[int, list[tuple[slice, ...]]] = {}
         begin = 0
         for number, parts in zip(numbers, found, strict=True):
-            self._places[number] = begin, parts
+            self._places[number] = [_within(part, begin) for part in parts]
             begin += len(parts[0])
 
     def rows(self) -> Represented:
@@ -269,10 +273,9 @@ class _Joined:
 
     def gradient(self, number: int) -> list[Tensor | None]:
         """Return the gradient with respect to each part of a piece; None where there is none."""
-        begin, parts = self._places[number]
         return [
-            None if leaf.grad is None else leaf.grad[_within(part, begin)]
-            for leaf, part in zip(self._leaves, parts, strict=True)
+            None if leaf.grad is None else leaf.grad[place]
+            for leaf, place in zip(self._leaves, self._places[number], strict=True)
         ]
 
 
