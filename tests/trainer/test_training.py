@@ -35,6 +35,7 @@ from glane_trainer import (
     train,
 )
 from glane_trainer.evaluation import Evaluator, Measured, ndcg
+from glane_trainer.many import Examples
 from glane_trainer.model import Model
 from glane_trainer.report import Result
 from glane_trainer.settings import DIMS
@@ -673,8 +674,8 @@ def test_a_loss_with_a_teacher_needs_one_before_the_first_step(
     taught = [replace(example, teacher_scores=(2.0, 1.0)) for example in data.examples]
     alone = [replace(taught[0], negatives=(), teacher_scores=(2.0,)), *taught[1:]]
     with pytest.raises(ValueError, match=r"a loss with a teacher needs `negatives`"):
-        train(model, replace(data, examples=alone), tmp_path / "out", settings)
-    train(model, replace(data, examples=taught), tmp_path / "out", settings)
+        train(model, replace(data, examples=Examples.of(alone)), tmp_path / "out", settings)
+    train(model, replace(data, examples=Examples.of(taught)), tmp_path / "out", settings)
 
 
 def test_max_steps_ends_the_run(model: ColBERT, data: TrainingData, tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from glane.collection.dataset import Dataset, read_beir
 from glane.collection.pairs import Fields
 from glane.collection.spelling import spelling
-from glane.types import Ids, Mask
+from glane.types import Mask
 from glane_trainer.data import Counts, TrainingData
 from glane_trainer.examples import evenly, judged_examples, read_beir_examples
 from glane_trainer.holdout import as_dataset, choose, joined, restricted
@@ -159,7 +160,7 @@ def _asked_in(examples: Examples, held_out: Dataset | None) -> tuple[Mask, int]:
 
 
 def _collection(
-    read: Sequence[_Read], examples: Examples, source_of: Ids, held: Mask
+    read: Sequence[_Read], examples: Examples, source_of: npt.NDArray[np.int32], held: Mask
 ) -> Dataset | None:
     """Return what held-out examples are measured in: their own collections, or all files' texts."""
     if not held.any():
