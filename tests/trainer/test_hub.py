@@ -56,7 +56,7 @@ class Hub(BaseHTTPRequestHandler):
     def address(self) -> str:
         return f"http://{self.headers['Host']}"
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 

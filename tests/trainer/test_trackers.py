@@ -122,13 +122,13 @@ def test_a_tracker_that_is_not_there_is_refused_before_anything(
 
 
 def test_tensorboard_reads_what_it_was_told(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard", reason="needs tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
+    accumulators = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="needs tensorboard"
+    )
     told = Trackers(["tensorboard"], tmp_path / "out", {"lr": 0.1, "objective": {"loss": "kl"}})
     for step in (1, 2):
         told.tell({"step": step, "loss": 0.5 / step})
     told.end()
-    events = EventAccumulator(str(tmp_path / RUNS / "out"))
+    events = accumulators.EventAccumulator(str(tmp_path / RUNS / "out"))
     events.Reload()
     assert [(event.step, event.value) for event in events.Scalars("loss")] == [(1, 0.5), (2, 0.25)]

@@ -165,9 +165,8 @@ def _single(action: argparse.Action, value: Any, place: str) -> Any:  # noqa: AN
 def _type_of(action: argparse.Action) -> type:
     if action.nargs == 0:
         return bool
-    if action.type is int or action.type is float:
-        return action.type
-    return str
+    plain: dict[object, type] = {int: int, float: float}
+    return plain.get(action.type, str)
 
 
 def _toml(value: Any, action: argparse.Action) -> str:  # noqa: ANN401

@@ -142,7 +142,7 @@ class Miner:
         ]
         if self._teacher is None:
             return [ranked.scores(row, numbers) for row, numbers in enumerate(wanted)]
-        texts = [[self._ground.texts[number] for number in each.tolist()] for each in wanted]
+        texts = [[self._ground.texts[int(number)] for number in each] for each in wanted]
         scores = self._teacher.score([each.query for each in asked], texts)
         if self._share is None:
             return scores

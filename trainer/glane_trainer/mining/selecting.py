@@ -95,7 +95,7 @@ def lines_of(
         if not told[place] or not anchor.strip() or not ground.texts[positive].strip():
             counts["pairs_without_text"] += 1
             continue
-        close = too_close(exact, exact[place], choice) & told
+        close = too_close(exact, float(exact[place]), choice) & told
         close[: len(answers)] = False
         counts["too_close"] += int(close.sum())
         left = len(answers) + np.flatnonzero((told & ~close)[len(answers) :])
@@ -110,7 +110,9 @@ def lines_of(
                 "anchor": anchor,
                 "positive": ground.texts[positive],
                 "negatives": [ground.texts[number] for number in negatives],
-                "teacher_scores": [_rounded(written[row]) for row in (place, *rows.tolist())],
+                "teacher_scores": [
+                    _rounded(float(written[row])) for row in (place, *rows.tolist())
+                ],
             }
         )
     return Lines(records, bare, counts)
