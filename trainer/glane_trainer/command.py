@@ -79,8 +79,10 @@ def _about_score(result: dict[str, Any]) -> str:
     if 0 < result["start_share"] < 1:
         told += f" with {result['start_share']:.0%} of the start's weights"
     if result["gain"] is not None:
+        told += f": {result['gain']:+.4f}"
+    if result["gain_interval"] is not None:
         low, high = result["gain_interval"]
-        told += f": {result['gain']:+.4f} ({low:+.4f} to {high:+.4f} with 95 %)"
+        told += f" ({low:+.4f} to {high:+.4f} with 95 %)"
     return told
 
 
