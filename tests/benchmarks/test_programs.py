@@ -78,7 +78,7 @@ FIGURES = {
     "passages price": "| a query, ms | ",
     "quantization": "per token (glane) |",
     "reading": "`glane index --retriever bm25`: ",
-    "scifact": "over the untrained, standard error",
+    "scifact": "over the untrained (",
     "serving idle": "closed by the server",
     "serving load": "private memory: first minute",
     "serving rerank": "| glane, the same texts again |",

@@ -34,6 +34,7 @@ from glane_trainer import (
     run,
     train,
 )
+from glane_trainer.command import show
 from glane_trainer.evaluation import Evaluator, Measured, ndcg
 from glane_trainer.many import Examples
 from glane_trainer.model import Model
@@ -281,6 +282,9 @@ def test_one_held_out_query_says_nothing(
     result = train(model, replace(data, held_out=one), tmp_path / "out", SETTINGS)
     assert result["gain_interval"] is None
     assert result["remark"].startswith("One held-out query says nothing")
+    told = show({"kind": "colbert", "dim": 8, **result})
+    assert f" kept, of step {result['kept_step']}" in told
+    assert "with 95 %" not in told
     json.loads((tmp_path / "out" / "settings.json").read_text(), parse_constant=pytest.fail)
 
 
