@@ -233,21 +233,8 @@ def test_a_training_needs_documents_alone(
     path = write(tmp_path / "beir" / "corpus.jsonl", corpus())
     source = path.parent if as_folder else path
     out = tmp_path / "out"
-    assert (
-        train(
-            "colbert",
-            "--base",
-            bert,
-            "--documents",
-            source,
-            "--max-steps",
-            2,
-            "--out",
-            out,
-            "--json",
-        )
-        == 0
-    )
+    asked = ("colbert", "--base", bert, "--documents", source, "--out", out)
+    assert train(*asked, "--max-steps", 2, "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert result["steps"] == 2
     assert result["start_score"] is None
@@ -255,21 +242,7 @@ def test_a_training_needs_documents_alone(
     assert result["questions"] == str(questions)
     read_data(questions, holdout=0)
     before = questions.read_bytes()
-    assert (
-        train(
-            "colbert",
-            "--base",
-            bert,
-            "--documents",
-            source,
-            "--max-steps",
-            1,
-            "--out",
-            out,
-            "--overwrite",
-        )
-        == 0
-    )
+    assert train(*asked, "--max-steps", 1, "--overwrite") == 0
     assert questions.read_bytes() == before
     ColBERT.load(out)
 
@@ -279,20 +252,8 @@ def test_questions_of_other_documents_are_not_replaced_unasked(
 ) -> None:
     path = write(tmp_path / "corpus.jsonl", corpus())
     (tmp_path / "out.questions.jsonl").write_text('{"anchor": "mine", "positive": "own"}\n')
-    assert (
-        train(
-            "colbert",
-            "--base",
-            bert,
-            "--documents",
-            path,
-            "--max-steps",
-            1,
-            "--out",
-            tmp_path / "out",
-        )
-        == 1
-    )
+    asked = ("colbert", "--base", bert, "--documents", path, "--out", tmp_path / "out")
+    assert train(*asked, "--max-steps", 1) == 1
     assert "pass --overwrite" in capsys.readouterr().err
     assert "mine" in (tmp_path / "out.questions.jsonl").read_text()
 

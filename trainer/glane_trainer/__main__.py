@@ -8,10 +8,11 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from glane.commands.main import main
+from glane_trainer.telling import is_first
 
 if __name__ == "__main__":
     arguments = ["train", *sys.argv[1:]]
-    if os.environ.get("RANK", "0") == "0":
+    if is_first():
         sys.exit(main(arguments))
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # one process tells
         sys.exit(main(arguments))

@@ -97,14 +97,8 @@ class Order:
         if len(example.negatives) <= n_kept:
             return example
         random = np.random.default_rng([self._settings.seed, 4, epoch, position])
-        chosen = sorted(random.choice(len(example.negatives), n_kept, replace=False).tolist())
-        scores = example.teacher_scores
-        return Example(
-            example.anchor,
-            example.positive,
-            tuple(example.negatives[row] for row in chosen),
-            (scores[0], *(scores[1 + row] for row in chosen)) if scores else (),
-        )
+        chosen = random.choice(len(example.negatives), n_kept, replace=False).tolist()
+        return example.with_negatives(sorted(chosen))
 
 
 def parts_of(examples: Examples) -> list[Part]:

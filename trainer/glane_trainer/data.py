@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import numpy as np
 
 from glane.collection.dataset import Dataset
 from glane.model.preparation import TextPreparer
+from glane_trainer.hashing import sha256_of
 from glane_trainer.holdout import read_as_held_out, restricted, told_apart_by_spelling
 from glane_trainer.many import Examples
 from glane_trainer.sample import write_sample
@@ -85,7 +83,7 @@ class TrainingData:
             return None
         dataset = self.held_out
         parts = (dataset.queries, dataset.judgements, dataset.corpus)
-        return _sha256(item for part in parts for item in part.items())
+        return sha256_of(*(part.items() for part in parts)).hexdigest()
 
     def apart(self, preparer: TextPreparer) -> TrainingData:
         """Return the data without the queries that a model cannot tell from held-out ones.
@@ -159,10 +157,3 @@ class TrainingData:
                 f"{self.examples.place(position)}: a loss with a teacher needs `{field}`, but the "
                 f"example of query {self.examples[position].anchor!r} has none"
             )
-
-
-def _sha256(rows: Iterable[object]) -> str:
-    digest = hashlib.sha256()
-    for row in rows:
-        digest.update(json.dumps(row).encode() + b"\n")
-    return digest.hexdigest()

@@ -39,6 +39,15 @@ class Example:
     teacher_scores: tuple[float, ...] = ()
     place: str = field(default="", compare=False)
 
+    def with_negatives(self, rows: Sequence[int]) -> Example:
+        """Return the example with some of its negatives, and their scores where it has any."""
+        scores = self.teacher_scores
+        return replace(
+            self,
+            negatives=tuple(self.negatives[row] for row in rows),
+            teacher_scores=(scores[0], *(scores[1 + row] for row in rows)) if scores else (),
+        )
+
 
 def examples_of(pair: Pair) -> list[Example]:
     """Return an example for each positive of a pair.
@@ -181,9 +190,4 @@ def without_its_positive(example: Example) -> Example:
     rows = [row for row, text in enumerate(example.negatives) if text.strip() != own]
     if len(rows) == len(example.negatives):
         return example
-    scores = example.teacher_scores
-    return replace(
-        example,
-        negatives=tuple(example.negatives[row] for row in rows),
-        teacher_scores=(scores[0], *(scores[1 + row] for row in rows)) if scores else (),
-    )
+    return example.with_negatives(rows)

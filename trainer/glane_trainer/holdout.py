@@ -10,6 +10,7 @@ from glane.collection.dataset import Dataset
 from glane.model.framing import plain_tokenizer
 from glane.model.preparation import TextPreparer
 from glane.types import Mask
+from glane_trainer.examples import evenly
 from glane_trainer.many import Examples
 
 MOST_QUERIES = 2_000
@@ -50,11 +51,8 @@ def as_dataset(examples: Examples, held_out: Mask) -> Dataset:
         held_out: Which of them are held out, shape (n_examples,). The documents of the others are
             searched as well, see `MOST_EXAMPLES`.
     """
-    n_examples = len(examples)
-    rows = np.arange(n_examples)
-    if n_examples > MOST_EXAMPLES:
-        others = np.linspace(0, n_examples - 1, MOST_EXAMPLES).astype(np.int64)
-        rows = np.union1d(others, np.flatnonzero(held_out))
+    searched = list(evenly(range(len(examples)), MOST_EXAMPLES))
+    rows = np.union1d(searched, np.flatnonzero(held_out))
     ids: dict[str, str] = {}
     judgements: dict[str, dict[str, int]] = {}
     for row in rows.tolist():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -29,7 +28,7 @@ from glane_trainer.rules import Rules
 from glane_trainer.settings import Settings
 from glane_trainer.starts import Start, new_model
 from glane_trainer.state import FOLDER, check_identity, is_log_alone, model_folder
-from glane_trainer.telling import stage, tell
+from glane_trainer.telling import is_first, stage, tell
 from glane_trainer.trackers import check_trackers
 from glane_trainer.training import train
 
@@ -43,7 +42,7 @@ def train_as_asked(arguments: argparse.Namespace, settings: Settings) -> dict[st
     out = Path(arguments.out)
     _check_out(out, arguments)
     check_trackers(settings.report_to)
-    pushed = arguments.push_to_hub if os.environ.get("RANK", "0") == "0" else None
+    pushed = arguments.push_to_hub if is_first() else None
     if pushed is not None:
         make_repository(pushed)  # now, not after a training
     untrained = settings.max_steps == 0

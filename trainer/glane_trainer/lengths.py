@@ -74,9 +74,9 @@ def count_cut(
         `of_documents`.
     """
     found = list(evenly(examples, LOOKED_AT))
-    queries = _some(dict.fromkeys(example.anchor for example in found))
+    queries = list(dict.fromkeys(example.anchor for example in found))
     texts = (text for e in found for text in (e.positive, *e.negatives))
-    documents = _some(dict.fromkeys(texts))
+    documents = list(evenly(list(dict.fromkeys(texts)), LOOKED_AT))
     read = preparer.tokenize(documents, "document")
     shorter = training_length < preparer.checkpoint.document_length
     n_shorter = sum(len(row) > training_length for row in read.rows)
@@ -87,11 +87,3 @@ def count_cut(
         "documents_in_training": n_shorter if shorter else read.n_truncated,
         "of_documents": len(documents),
     }
-
-
-def _some(texts: dict[str, None]) -> list[str]:
-    """Return the texts, or so many of them, evenly chosen."""
-    found = list(texts)
-    if len(found) <= LOOKED_AT:
-        return found
-    return [found[row] for row in np.linspace(0, len(found) - 1, LOOKED_AT).astype(int)]

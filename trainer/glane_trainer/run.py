@@ -31,7 +31,7 @@ from glane_trainer.examples import Example
 from glane_trainer.interrupt import deferred_interrupt
 from glane_trainer.keep import Kept, Look
 from glane_trainer.lengths import count_cut
-from glane_trainer.measuring import Measurements, n_measured
+from glane_trainer.measuring import Measurements, Settled, n_measured
 from glane_trainer.model import Model
 from glane_trainer.processes import launched
 from glane_trainer.report import (
@@ -83,6 +83,7 @@ class Run:
             self.n_steps = min(self.n_steps, settings.max_steps)
         if settings.objective.loss != "contrastive":
             data.check_teacher()
+        self.looked_at = self._looked_at()
         self.preparer = _shortened(model.preparer, settings.document_length)
         self.processes.share_weights(model.to(self.device))
         self.measurements = Measurements(
@@ -94,7 +95,7 @@ class Run:
         if settings.compile:
             model.encoder.compile(dynamic=True)
         self.optimizer = optimization.make_optimizer(model, settings)
-        self.scaler = torch.amp.GradScaler("cuda") if self.precision == "fp16" else None
+        self.scaler = torch.amp.GradScaler("cuda", enabled=self.precision == "fp16")
         self.options = StepOptions(
             objective=settings.objective,
             at_once=settings.batch_size,
@@ -175,7 +176,7 @@ class Run:
     def evaluate(self) -> None:
         """Measure the model as it is."""
         progress, sparsity = self.progress, self.settings.sparsity
-        has_terms = bool(self.model.checkpoint.kind != "colbert")
+        has_terms = self.model.checkpoint.kind != "colbert"
         is_ready = not has_terms or progress.step >= sparsity.rise * self.n_steps
         try:
             look = self.measurements.look(self.model, progress.step)
@@ -192,8 +193,7 @@ class Run:
         now = time.perf_counter()
         self.progress.seconds += now - self.began
         self.began = now
-        if self.scaler is not None:
-            self.progress.scaler = self.scaler.state_dict()
+        self.progress.scaler = self.scaler.state_dict()  # empty where it is not enabled
         tensors = optimization.optimizer_tensors(self.optimizer)
         measurements = self.measurements
         self.progress.looks = [asdict(look) for look in measurements.looks]
@@ -216,7 +216,7 @@ class Run:
         measurements.start, measurements.best = saved.start, saved.best
         measurements.best_step = saved.progress.best_step
         optimization.restore_optimizer(self.optimizer, saved.optimizer)
-        if self.scaler is not None and saved.progress.scaler:
+        if saved.progress.scaler:
             self.scaler.load_state_dict(saved.progress.scaler)
 
     def stop(self) -> str:
@@ -229,7 +229,6 @@ class Run:
             self._drop_log()
             return f"{where}; {self._on_disk()}"
         self.save()
-        self._drop_log()
         return f"{where}; the same command with --resume goes on from there"
 
     def salvage(self) -> str:
@@ -257,30 +256,29 @@ class Run:
         unless they are no numbers.
         """
         progress, last = self.progress, optimization.weights(self.model)
-        kept, weights, step, share = self.measurements.settle(self.model, last, progress.step)
-        told = remark_on(kept)
+        settled = self.measurements.settle(self.model, last, progress.step)
+        told = remark_on(settled.kept)
         is_last = self.is_broken or all(
-            torch.equal(weights[name], tensor) for name, tensor in last.items()
+            torch.equal(settled.weights[name], tensor) for name, tensor in last.items()
         )
         if self.processes.is_first:
             with deferred_interrupt(), new_folder(self.out, overwrite=True) as folder:
                 if not is_last:
                     (folder / LAST).mkdir()
-                    self._write_weights(folder / LAST, last, progress.step, None, 0.0)
-                self._write_weights(folder, weights, step, kept, share)
-                write_model_fusion(self.measurements.fusion(self.model, kept), folder)
+                    self._write_weights(folder / LAST, Settled(None, last, progress.step, 0.0))
+                self._write_weights(folder, settled)
+                write_model_fusion(self.measurements.fusion(self.model, settled.kept), folder)
                 write_report(folder, progress.log)
                 self._write_looks(folder)
-                self._write_record(folder, kept, told)
+                self._write_record(folder, settled.kept, told)
                 self.is_written = True
-        self.model.load_state_dict(weights)
-        self.model.requires_grad_(True).eval()
+        self._take(settled.weights)
         return {
             "out": str(self.out),
             "steps": progress.step,
             "examples": len(self.data.examples),
-            **scores_of(self.measurements.looks, kept, share),
-            "kept_step": step,
+            **scores_of(self.measurements.looks, settled.kept, settled.start_share),
+            "kept_step": settled.step,
             "last": None if is_last else str(self.out / LAST),
             "counts": asdict(self.data.counts),
             "cut": self.cut,
@@ -290,26 +288,23 @@ class Run:
             "seconds": round(progress.seconds + time.perf_counter() - self.began, 1),
         }
 
-    def _write_weights(
-        self,
-        folder: Path,
-        weights: optimization.Weights,
-        step: int,
-        kept: Kept | None,
-        start_share: float,
-    ) -> None:
-        """Write a complete checkpoint, with how it was made, into a folder that is there."""
+    def _take(self, weights: optimization.Weights) -> None:
+        """Let the model have weights as a finished one has them."""
         self.model.load_state_dict(weights)
         self.model.requires_grad_(True).eval()
+
+    def _write_weights(self, folder: Path, settled: Settled) -> None:
+        """Write a complete checkpoint, with how it was made, into a folder that is there."""
+        self._take(settled.weights)
         self.model.write(folder)
         checkpoint, progress = self.model.checkpoint, self.progress
         record = {
             "kind": checkpoint.kind,
             "base": checkpoint.base,
-            "step": step,
+            "step": settled.step,
             "steps": progress.step,
             "examples": len(self.data.examples),
-            **scores_of(self.measurements.looks, kept, start_share),
+            **scores_of(self.measurements.looks, settled.kept, settled.start_share),
             "device": self.device.type,
             "precision": self.precision,
             "threads": torch.get_num_threads(),
@@ -367,8 +362,7 @@ class Run:
         settings, n_held_out = self.settings, len(self.data.held_out.queries)
         n_examples = self.n_steps * self.order.size // self.processes.number
         n_learned = n_examples * (2 + settings.n_negatives)
-        n_looks = 1 + sum(self._is_looked_at(step) for step in range(1, self.n_steps + 1))
-        n_queries = n_measured(n_held_out, n_learned, n_looks, settings)
+        n_queries = n_measured(n_held_out, n_learned, len(self.looked_at), settings)
         if n_queries < n_held_out:
             tell(f"measuring on {n_queries} of {n_held_out} held-out queries")
         with stage("finding BM25's candidates of the held-out queries"):
@@ -378,13 +372,13 @@ class Run:
         step, looks = self.progress.step, self.measurements.looks
         if self.measurements.evaluator is None or (looks and looks[-1].step == step):
             return False
-        return step == 0 or self._is_looked_at(step)
+        return step in self.looked_at
 
-    def _is_looked_at(self, step: int) -> bool:
-        every = self.settings.eval_steps
-        if step == self.n_steps:
-            return True
-        return step % every == 0 if every else step in self.order.epoch_ends
+    def _looked_at(self) -> set[int]:
+        """Return the steps after which the held-out queries are measured."""
+        every, n_steps = self.settings.eval_steps, self.n_steps
+        between = range(every, n_steps, every) if every else self.order.epoch_ends
+        return {0, *(step for step in between if step < n_steps), n_steps}
 
     def _batches(self) -> Iterator[tuple[VirtualBatch, int]]:
         """Yield what each step that is left learns from; the next is tokenized meanwhile."""

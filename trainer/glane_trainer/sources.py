@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
@@ -15,6 +13,7 @@ from glane.collection.pairs import Fields, Pair, Reader, pair_rows
 from glane.collection.spelling import spelling
 from glane.collection.stored import Stored
 from glane_trainer.examples import Example, examples_of, scores_of, without_its_positive
+from glane_trainer.hashing import sha256_of
 
 HAS_NEGATIVES, HAS_SCORES = 1, 2
 """What is noted of an example, as bits."""
@@ -123,11 +122,8 @@ class InMemory:
 
     def fingerprint(self) -> bytes:
         """Return the sha256 of all of them."""
-        digest = hashlib.sha256()
-        for e in self._examples:
-            row = [e.anchor, e.positive, e.negatives, e.teacher_scores]
-            digest.update(json.dumps(row).encode() + b"\n")
-        return digest.digest()
+        rows = ([e.anchor, e.positive, e.negatives, e.teacher_scores] for e in self._examples)
+        return sha256_of(rows).digest()
 
 
 class Texts(NamedTuple):

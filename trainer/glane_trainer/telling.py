@@ -22,9 +22,14 @@ SHOWN = ("loss", "lr", "query_terms", "document_terms")
 """What is told of a step, where it was logged."""
 
 
+def is_first() -> bool:
+    """Return whether this is the process that tells, of those that a launcher has started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def is_silent() -> bool:
     """Return whether another process of the same training tells, or nobody can."""
-    return sys.stderr is None or os.environ.get("RANK", "0") != "0"
+    return sys.stderr is None or not is_first()
 
 
 def tell(line: str) -> None:

@@ -40,7 +40,7 @@ class StepOptions:
         at_once: Examples that are encoded at once, at least 1; None for all.
         clip: Largest norm of the gradient.
         autocast: Type to compute the encoder in, or None for fp32.
-        scaler: Scales the loss, for fp16.
+        scaler: Scales the loss, where it is enabled, for fp16.
         processes: Which of several processes this is; each is given all texts of the step.
     """
 
@@ -52,7 +52,9 @@ class StepOptions:
     at_once: int | None = None
     clip: float = 1.0
     autocast: torch.dtype | None = None
-    scaler: torch.amp.GradScaler | None = None
+    scaler: torch.amp.GradScaler = field(
+        default_factory=lambda: torch.amp.GradScaler("cpu", enabled=False)
+    )
     processes: Processes = ALONE
 
 
@@ -188,8 +190,7 @@ def add_gradient(
     if n_own > 1:
         encoded = []
     loss, told = _loss(model, queries.rows(), documents.rows(), batch, options)
-    scaler = options.scaler or torch.amp.GradScaler("cpu", enabled=False)
-    scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    options.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     for number in range(processes.rank, len(pieces), processes.number):
         piece = pieces[number]
         made = encoded[number] if encoded else _encoded(model, piece, seed + number, options)
@@ -205,11 +206,11 @@ def update(optimizer: Optimizer, options: StepOptions = PLAIN) -> None:
         ValueError: If the gradient is not finite; the weights are then as they were. A scaler
             passes over such a gradient, and tries a smaller scale.
     """
-    scaler = options.scaler or torch.amp.GradScaler("cpu", enabled=False)
+    scaler = options.scaler
     scaler.unscale_(optimizer)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     norm = nn.utils.clip_grad_norm_(parameters, options.clip)
-    if options.scaler is None and not torch.isfinite(norm):
+    if not scaler.is_enabled() and not torch.isfinite(norm):
         raise ValueError(
             f"the gradient's norm is {norm.item()}; try a lower learning rate, or fp32"
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from glane.store import files
+from glane.store.folders import check_new
 from glane.store.lock import LOCK, writing
 from glane.store.segments import new_name
 
@@ -110,8 +111,8 @@ def check_out(out: Path, *, overwrite: bool) -> None:
     """
     if out.is_dir():
         raise IsADirectoryError(f"{str(out)!r} is a folder; expected a file to write")
-    if out.exists() and not overwrite:
-        raise FileExistsError(f"{str(out)!r} exists already; pass --overwrite to replace it")
+    if not overwrite:
+        check_new(out)
 
 
 def _line(record: Any) -> bytes:  # noqa: ANN401

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +12,7 @@ from glane.collection.dataset import Dataset
 from glane.collection.pairs import Pair
 from glane.collection.spelling import spelling
 from glane.types import Ids
+from glane_trainer.hashing import sha256_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +56,9 @@ class Ground:
 
     def fingerprint(self) -> str:
         """Return the sha256, in hex, of all documents and queries in their order."""
-        digest = hashlib.sha256()
-        for row in zip(self.names, self.texts, strict=True):
-            digest.update(json.dumps(row).encode() + b"\n")
-        for asked in self.asked:
-            digest.update(json.dumps([asked.pairs, sorted(asked.barred)]).encode() + b"\n")
-        return digest.hexdigest()
+        documents = zip(self.names, self.texts, strict=True)
+        queries = ([asked.pairs, sorted(asked.barred)] for asked in self.asked)
+        return sha256_of(documents, queries).hexdigest()
 
     def spelled(self, number: int) -> str:
         """Return what equal texts have in common, however they are spelled."""
