@@ -1,7 +1,7 @@
 """The main job on scifact: train on its train split, export, index, and measure on its test split.
 
 For each seed one training run; every model is indexed once and measured twice, reranking alone
-and fused with BM25. Steps whose folder is there are not run again. At the end: a table, and a
+and fused with BM25 by the weight that the model brings, or the default. Steps whose folder is there are not run again. At the end: a table, and a
 paired test of each fused run against the untrained model's.
 
 Usage: python benchmarks/scifact.py --data SCIFACT --base ENCODER --out DIR [--seeds 0 1 2]
@@ -23,9 +23,6 @@ from glane.evaluation.paired import compare
 
 PRECISIONS = {"int8": "int8", "fp32": "none"}
 """What `glane export --quantize` calls them."""
-
-WEIGHT = "0.2"
-"""BM25's share in the fusion, chosen on a held-out part of the train queries."""
 
 
 def main() -> None:
@@ -52,10 +49,7 @@ def main() -> None:
             documents = ["--documents", f"{arguments.data}/corpus.jsonl", "--retriever", "bm25"]
             export(out / name, model, kind)
             glane(["index", *documents, "--reranker", str(model)], out / f"{name}-{kind}-index")
-            for label, fuse in (
-                ("", ["--fuse", "none"]),
-                (" fused", ["--fuse", "relative", "--fuse-weight", WEIGHT]),
-            ):
+            for label, fuse in (("", ["--fuse", "none"]), (" fused", [])):
                 run = out / f"{name}-{kind}-index"
                 row = measure(arguments.data, ["--index", str(run), *fuse], Path(f"{run}{label}"))
                 rows[f"{name} {precision}{label}"] = row

@@ -41,6 +41,9 @@ NUMBERS = {
     "eval-steps": "optimizer steps between two measurements on the held-out queries",
     "save-steps": "optimizer steps between checkpoints that --resume goes on from; 0 for none",
     "freeze-layers": "first layers of the encoder that are left as they are; 0 trains all",
+    "lora": "train two narrow factors of this rank beside each matrix of the encoder, in its place "
+    "(pip install 'glane[lora]'), which are merged into it when it is saved; 8 to 64 are usual, "
+    "with a higher --lr",
 }
 """Options that are whole numbers; what is not given is as `DEFAULTS` says for the kind."""
 
@@ -114,6 +117,7 @@ UNSET = {
     "max-terms": "no limit",
     "start-share": "what the held-out queries choose, 0 without any",
     "freeze-layers": "the lower half",
+    "lora": "none: the matrices themselves are trained",
 }
 """What holds where a kind's default is no number."""
 

@@ -21,7 +21,7 @@ import torch
 from glane.model.preparation import TextPreparer
 from glane.retrievers.fusion import write_model_fusion
 from glane.store.folders import new_folder
-from glane_trainer import optimization, state
+from glane_trainer import adapters, optimization, state
 from glane_trainer.batches import Order
 from glane_trainer.card import Made, write_card
 from glane_trainer.data import TrainingData
@@ -89,6 +89,9 @@ class Run:
         self.measurements = Measurements(
             model, self._evaluator(), self.preparer, settings, self.processes
         )
+        if settings.lora is not None:
+            torch.manual_seed(np.random.default_rng([settings.seed, 6]).integers(2**62))
+            adapters.adapt(model.encoder, settings.lora)
         self.frozen = optimization.freeze(model.encoder, settings.freeze_layers)
         if settings.recompute:
             optimization.recompute(model.encoder)
@@ -198,7 +201,13 @@ class Run:
         measurements = self.measurements
         self.progress.looks = [asdict(look) for look in measurements.looks]
         self.progress.best_step = measurements.best_step
-        saved = state.State(self.progress, tensors, measurements.start, measurements.best)
+        saved = state.State(
+            self.progress,
+            optimizer=tensors,
+            start=measurements.start,
+            best=measurements.best,
+            factors=adapters.factors(self.model.encoder),
+        )
         with deferred_interrupt():
             state.save_state(self.out, self.model, saved)
 
@@ -216,6 +225,8 @@ class Run:
         measurements.start, measurements.best = saved.start, saved.best
         measurements.best_step = saved.progress.best_step
         optimization.restore_optimizer(self.optimizer, saved.optimizer)
+        if saved.factors:
+            adapters.restore(self.model.encoder, saved.start, saved.factors)
         if saved.progress.scaler:
             self.scaler.load_state_dict(saved.progress.scaler)
 
@@ -242,6 +253,7 @@ class Run:
                 self.evaluate()
             except Diverged:
                 self.is_broken = True
+        adapters.merge(self.model.encoder)
         if self.is_broken:
             self.model.load_state_dict(measurements.best)
         if not (measurements.best_step if self.is_broken else progress.step):
@@ -255,6 +267,7 @@ class Run:
         Where these are not the ones of the last step, those lie beside, in the folder `last`,
         unless they are no numbers.
         """
+        adapters.merge(self.model.encoder)
         progress, last = self.progress, optimization.weights(self.model)
         settled = self.measurements.settle(self.model, last, progress.step)
         told = remark_on(settled.kept)

@@ -110,6 +110,8 @@ class Settings:
         document_length: Tokens a document is cut at in training, if the model reads more.
         freeze_layers: First layers of the encoder that stay as they are, and with them the
             embeddings; 0 freezes nothing, None the lower half.
+        lora: Rank of the two factors that are trained in the place of each matrix of the encoder,
+            see `adapters`; None trains the matrices.
         start_share: Share in [0, 1) of the start's weights in the model that is kept, the trained
             ones having the rest (Wortsman et al., CVPR 2022, "WiSE-FT"); None for the best of some
             on the held-out queries, 0 where there are none.
@@ -145,6 +147,7 @@ class Settings:
     n_negatives: int = 1
     document_length: int = 128
     freeze_layers: int | None = None
+    lora: int | None = None
     start_share: float | None = None
     eval_steps: int | None = None
     eval_queries: int | None = None
@@ -167,7 +170,7 @@ class Settings:
         least = {"epochs": 1, "batch_size": 1, "accumulation": 1, "document_length": 4}
         for name in ("max_steps", "n_negatives", "freeze_layers", "save_steps", "seed"):
             least[name] = 0
-        least |= dict.fromkeys(("eval_steps", "eval_queries", "patience", "max_terms"), 1)
+        least |= dict.fromkeys(("lora", "eval_steps", "eval_queries", "patience", "max_terms"), 1)
         for name, low in least.items():
             value = getattr(self, name)
             if value is not None and value < low:

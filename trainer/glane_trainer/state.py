@@ -21,6 +21,9 @@ FOLDER = ".resume"
 LOG = "training.jsonl"
 """One line a record of the log: in that folder as the run goes, beside the weights at its end."""
 
+TENSORS = ("optimizer", "start", "best", "factors")
+"""Parts of a `State` that have a file of their own."""
+
 Record = dict[str, float | int | None]
 
 
@@ -56,12 +59,14 @@ class State:
         optimizer: Moments and counters, named.
         start: Weights before the first step.
         best: Weights of `Progress.best_step`.
+        factors: See `adapters`; empty where the encoder's own weights are trained.
     """
 
     progress: Progress
     optimizer: dict[str, Tensor]
     start: dict[str, Tensor]
     best: dict[str, Tensor]
+    factors: dict[str, Tensor]
 
 
 class Writable(Protocol):
@@ -76,7 +81,7 @@ def save_state(out: Path, model: Writable, state: State) -> None:
     with new_folder(out / FOLDER, overwrite=True) as folder:
         (folder / "model").mkdir()
         model.write(folder / "model")
-        for name in ("optimizer", "start", "best"):
+        for name in TENSORS:
             write_tensors(folder / f"{name}.safetensors", getattr(state, name))
         progress = {name: getattr(state.progress, name) for name in Progress.__slots__}
         log = progress.pop("log")
@@ -100,8 +105,8 @@ def load_state(out: Path) -> State:
         progress = Progress(**record, log=log)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from None
-    names = ("optimizer", "start", "best")
-    return State(progress, *(read_tensors(folder / f"{name}.safetensors") for name in names))
+    files = {name: folder / f"{name}.safetensors" for name in TENSORS}
+    return State(progress, **{name: read_tensors(path) for name, path in files.items()})
 
 
 def write_log(folder: Path, log: Sequence[Record]) -> None:

@@ -1,0 +1,161 @@
+"""LoRA: narrow factors beside an encoder's matrices, against what they are defined to give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from glane_trainer import (
+    ColBERT,
+    Settings,
+    SparseEmbed,
+    Splade,
+    TrainingData,
+    adapters,
+    load_model,
+    run,
+    train,
+)
+from glane_trainer.model import Model
+from glane_trainer.optimization import weights
+from glane_trainer.state import model_folder
+from glane_trainer.virtual import learn
+
+pytest.importorskip("peft", reason="the extra `lora` is not installed")
+
+SETTINGS = Settings(
+    epochs=2, batch_size=4, learning_rate=2e-2, freeze_layers=0, lora=2, save_steps=3
+)
+
+NEW: dict[str, Callable[[Path], Model[Any]]] = {
+    "colbert": lambda bert: ColBERT.from_base(bert, dim=8),
+    "splade": lambda bert: Splade.from_base(bert, document_terms=16),
+    "sparse-embed": lambda bert: SparseEmbed.from_base(bert, dim=8, document_terms=16),
+}
+
+
+def adapted(bert: Path, rank: int) -> ColBERT:
+    """Return a model with factors that are no longer 0."""
+    model = ColBERT.from_base(bert, dim=8)
+    torch.manual_seed(0)
+    adapters.adapt(model.encoder, rank)
+    with torch.no_grad():
+        for factor in adapters.factors(model.encoder).values():
+            factor.normal_(std=0.3)
+    return model
+
+
+def test_factors_add_their_product_to_each_matrix(bert: Path) -> None:
+    plain, model = ColBERT.from_base(bert, dim=8), adapted(bert, rank=3)
+    factors = adapters.factors(model.encoder)
+    before, after = weights(plain), weights(model)
+    assert list(after) == list(before), "an adapted model has the names of a plain one"
+    linear = [name for name, part in plain.encoder.named_modules() if isinstance(part, nn.Linear)]
+    assert len(factors) == 2 * len(linear) > 0
+    for name in before:
+        module = name.removeprefix("encoder.").removesuffix(".weight")
+        expected = before[name]
+        if module in linear:
+            down = factors[f"{module}.lora_A.default.weight"]
+            up = factors[f"{module}.lora_B.default.weight"]
+            assert down.shape[0] == up.shape[1] == 3
+            expected = expected + 2 * up.detach() @ down.detach()
+        torch.testing.assert_close(after[name], expected)
+
+
+def test_what_is_merged_gives_the_same(bert: Path, tmp_path: Path) -> None:
+    model = adapted(bert, rank=2).eval()
+    texts = ["plants eat light", "iron rusts", ""]
+    before = model.encode_documents(texts).values
+    model.save(tmp_path / "adapted")
+    adapters.merge(model.encoder)
+    assert not adapters.factors(model.encoder)
+    torch.testing.assert_close(model.encode_documents(texts).values, before, rtol=1e-5, atol=1e-5)
+    loaded = load_model(tmp_path / "adapted")
+    for name, tensor in weights(model).items():
+        torch.testing.assert_close(weights(loaded)[name], tensor)
+
+
+def test_a_plain_encoder_is_left_alone_by_a_merge(bert: Path) -> None:
+    model = ColBERT.from_base(bert, dim=8)
+    before = weights(model)
+    adapters.merge(model.encoder)
+    assert all(torch.equal(before[name], tensor) for name, tensor in weights(model).items())
+
+
+@pytest.mark.parametrize("kind", NEW)
+def test_only_the_factors_of_an_encoder_are_trained(
+    kind: str, bert: Path, data: TrainingData, tmp_path: Path
+) -> None:
+    model = NEW[kind](bert)
+    before = weights(model)
+    train(model, data, tmp_path / "out", replace(SETTINGS, start_share=0.0))
+    last = tmp_path / "out" / "last"
+    after = weights(load_model(last if last.is_dir() else tmp_path / "out"))
+    assert after.keys() == before.keys()
+    inside = [name for name in before if name.startswith("encoder.")]
+    changed = {name for name in inside if not torch.equal(before[name], after[name])}
+    assert changed
+    for name in inside:
+        assert (name in changed) == (before[name].ndim == 2 and "embeddings" not in name), name
+        if name in changed:
+            assert torch.linalg.matrix_rank(after[name] - before[name], rtol=1e-4) <= 2
+    assert not adapters.factors(model.encoder), "what is given back is a plain model"
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_resumed_run_gives_the_bits_of_one_that_was_not_interrupted(
+    bert: Path, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(NEW["colbert"](bert), data, tmp_path / "whole", SETTINGS)
+    calls = 0
+
+    def interrupted(*arguments: Any) -> dict[str, float]:  # noqa: ANN401
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            raise KeyboardInterrupt
+        return learn(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "learn", interrupted)
+        with pytest.raises(KeyboardInterrupt, match="goes on from the last checkpoint"):
+            train(NEW["colbert"](bert), data, tmp_path / "cut", SETTINGS)
+    model = load_model(model_folder(tmp_path / "cut"))
+    train(model, data, tmp_path / "cut", SETTINGS, mode="resume")
+    for name in ("model.safetensors", "evaluations.jsonl"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_frozen_layers_get_no_trained_factors(
+    bert: Path, data: TrainingData, tmp_path: Path
+) -> None:
+    model = NEW["colbert"](bert)
+    before = weights(model)
+    train(model, data, tmp_path / "out", replace(SETTINGS, freeze_layers=1, start_share=0.0))
+    last = tmp_path / "out" / "last"
+    after = weights(load_model(last if last.is_dir() else tmp_path / "out"))
+    for name in before:
+        if name.startswith("encoder.encoder.layer.0."):
+            assert torch.equal(before[name], after[name]), name
+    assert any(not torch.equal(before[n], after[n]) for n in before if ".layer.1." in n)
+
+
+def test_an_encoder_without_linear_layers_is_refused(bert: Path) -> None:
+    encoder = ColBERT.from_base(bert, dim=8).encoder
+    for name, module in list(encoder.named_modules()):
+        if isinstance(module, nn.Linear):
+            encoder.set_submodule(name, nn.Identity())
+    with pytest.raises(ValueError, match=r"^lora is 4, but a BertModel has no linear layers"):
+        adapters.adapt(encoder, 4)
+
+
+def test_a_rank_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="lora must be at least 1, got 0"):
+        Settings(lora=0)
