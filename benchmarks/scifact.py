@@ -1,8 +1,9 @@
 """The main job on scifact: train on its train split, export, index, and measure on its test split.
 
 For each seed one training run; every model is indexed once and measured twice, reranking alone
-and fused with BM25 by the weight that the model brings, or the default. Steps whose folder is there are not run again. At the end: a table, and a
-paired test of each fused run against the untrained model's.
+and fused with BM25 by the weight that the model brings, or the default. Steps whose folder is there
+are not run again. At the end: a table, and a paired test of each fused run against the untrained
+model's.
 
 Usage: python benchmarks/scifact.py --data SCIFACT --base ENCODER --out DIR [--seeds 0 1 2]
        [--precisions int8 fp32]; arguments behind `--` go to `glane train`
