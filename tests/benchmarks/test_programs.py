@@ -60,6 +60,9 @@ PROGRAMS = {
     "serving rerank": ["rerank", "MODEL", "BEIR", "--texts", "3", "--rounds", "1"],
     "store": ["BEIR", "OUT", "--n-documents", "300", "--n-new", "20", "--rounds", "1"],
     "training_data": ["--triples", "300", "600", "--base", "BASE"],
+    "training_speed": [
+        *("--base", "BASE", "--data", "BEIR", "--steps", "1", "--rounds", "1", "--threads", "1"),
+    ],
     "token_vectors": ["MODEL", "BEIR", "OUT", "--queries", "6"],
 }
 """Arguments of each program; names in capitals are folders of the test."""
@@ -84,6 +87,7 @@ FIGURES = {
     "serving rerank": "| glane, the same texts again |",
     "store": "bytes of a document",
     "training_data": "10,000,000 triples until the first batch, by the growth",
+    "training_speed": "| glane, as usual |",
     "token_vectors": "bytes of outlines a document",
 }
 """A part of what each prints."""
