@@ -16,6 +16,7 @@ from glane.retrievers.neural import Neural
 from glane.retrievers.passages import plain
 from glane.retrievers.text_reranker import TextReranker
 from glane.search import Search
+from glane.store.segments import ids_left
 from glane_serve.metrics import Metrics
 from glane_serve.refusals import Refused
 from glane_serve.settings import ServeSettings
@@ -86,11 +87,12 @@ class Service:
     def _warm(self, n_threads: int) -> None:
         """Load models and caches now, and what each thread needs, not at the first requests."""
         together = Barrier(n_threads)
+        asked = WARMING if self.search is None else _asked_of(self.search)
 
         def warm(number: int) -> None:
             together.wait()  # so that no thread does it twice
             if self.search is not None:
-                keys = self.search.search([f"{WARMING} {number}"]).ids[0]
+                keys = self.search.search([f"{number} {asked}"]).ids[0]
                 if self.search.kept is not None:
                     self.search.excerpts(WARMING, keys)
             for model in self.models.values():
@@ -155,3 +157,12 @@ class Service:
                 self.trouble = str(error)
             else:
                 self.trouble = None
+
+
+def _asked_of(search: Search) -> str:
+    """Return what finds documents, where any are kept: the text of one."""
+    if search.kept is None:
+        return WARMING
+    number = ids_left(search.kept.rows.parts)[:1]
+    found = [record.get(field) for record in search.kept.get(number) for field in search.on]
+    return " ".join(text for text in found if isinstance(text, str)) or WARMING

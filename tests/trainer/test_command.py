@@ -77,6 +77,19 @@ def test_the_width_of_a_base_needs_no_data(bert: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "narrower").exists()
 
 
+def test_of_several_processes_the_first_writes_an_untrained_model(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["train", "colbert", "--max-steps", "0", "--base", str(bert)]
+    words += ["--out", str(tmp_path / "out")]
+    monkeypatch.setenv("RANK", "1")
+    assert main(words) == 0
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setenv("RANK", "0")
+    assert main(words) == 0
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
 def test_importing_the_command_loads_no_torch() -> None:
     code = "import sys, glane_trainer, glane_trainer.command; print('torch' in sys.modules)"
     assert python(code) == "False"

@@ -49,9 +49,10 @@ def train_as_asked(arguments: argparse.Namespace, settings: Settings) -> dict[st
     model, data = _begun(arguments, settings, out)
     beside = {RUN: resolved(arguments, settings, model.checkpoint)}
     if data is None or untrained:
-        with new_folder(out, overwrite=arguments.overwrite or is_log_alone(out)) as folder:
-            model.write(folder)
-            (folder / RUN).write_text(beside[RUN], encoding="utf-8")
+        if is_first():
+            with new_folder(out, overwrite=arguments.overwrite or is_log_alone(out)) as folder:
+                model.write(folder)
+                (folder / RUN).write_text(beside[RUN], encoding="utf-8")
         result: dict[str, object] = {"out": str(out), "steps": 0, "remark": "Untrained."}
     else:
         mode = "resume" if arguments.resume else "overwrite" if arguments.overwrite else "new"
