@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from glane.hits import Hits, rerank
 from glane.maxsim import kernel as module
-from glane.maxsim.index import MaxSimIndex
+from glane.maxsim.index import MaxSimIndex, TokenStorage
 from glane.maxsim.kernel import maxsim_scores
+from glane.maxsim.quantization import CodeKind
 from glane.model.scoring import NO_TOKENS_SCORE, maxsim
 from glane.ragged import join_lengths
 from glane.types import Floats
@@ -76,8 +77,8 @@ def test_documents_longer_than_a_block_are_scored_whole() -> None:
     )
 
 
-def filled_index(documents: TokenVectors) -> MaxSimIndex:
-    index = MaxSimIndex(documents.dim)
+def filled_index(documents: TokenVectors, kind: CodeKind = "int8") -> MaxSimIndex:
+    index = MaxSimIndex(documents.dim, TokenStorage(kind=kind))
     index.add(documents)
     return index
 
@@ -147,7 +148,7 @@ def test_an_empty_index_finds_nothing() -> None:
 
 def test_more_queries_than_are_scored_at_once() -> None:
     documents, queries = random_vectors([3] * 20, 8), random_vectors([2] * 19, 8, seed=1)
-    hits = filled_index(documents).search(queries, 20)
+    hits = filled_index(documents, "float16").search(queries, 20)
     expected = defined(queries, documents.half())
     for row in range(19):
         np.testing.assert_allclose(hits.scores[row], expected[row, hits.ids[row]], atol=1e-5)

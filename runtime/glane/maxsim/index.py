@@ -64,7 +64,7 @@ class TokenStorage:
             that only reranks needs none.
     """
 
-    kind: CodeKind = "float16"
+    kind: CodeKind = "int8"
     pool: int = 1
     outlines: bool = False
 
