@@ -74,6 +74,7 @@ FIGURES = {
     "filters": "| Splade | 50 % | ",
     "function": "could not write: True",
     "fusion": "mean gain on test of what is written, over 1:",
+    "maxsim": "| int8 | ",
     "memory": "resident: loaded",
     "passages facts": "| ColBERT, cut | ",
     "passages price": "| a query, ms | ",

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from glane.maxsim import kernel as module
 from glane.maxsim.integers import QUERY_MOST, Signed, Unsigned, integer_product, query_codes
 from glane.maxsim.kernel import maxsim_scores, similarities_with
 from glane.maxsim.quantization import CodeKind, encode
@@ -114,7 +115,9 @@ def test_a_score_depends_on_its_query_and_document_alone(
 ) -> None:
     queries = random_vectors(query_lengths, 6, seed=1)
     documents = encode(random_vectors(document_lengths, 6, seed=2), kind)
-    whole = maxsim_scores(queries, documents, threads=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BLOCK_TOKENS", 8)
+        whole = maxsim_scores(queries, documents, threads=2)
     rows = np.array(data.draw(st.permutations(range(len(documents)))), np.int64)
     assert np.array_equal(maxsim_scores(queries, documents[rows], threads=1), whole[:, rows])
     for query in range(len(queries)):

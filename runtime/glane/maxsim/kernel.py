@@ -14,8 +14,12 @@ from glane.types import Floats, Ids, Scores
 from glane.vectors import TokenVectors
 
 BLOCK_TOKENS = 4096
-"""Document tokens scored at once: their codes and similarities stay in the cache while they are
-reduced, and their memory is kept by the allocator, which gives larger pieces back each time."""
+"""Document tokens scored at once, at most: they stay in the cache while they are reduced, and their
+memory is kept by the allocator, which gives larger pieces back each time."""
+
+BLOCK_SIMILARITIES = 1 << 18
+"""Similarities computed at once, for the same reason: fewer document tokens for many queries, down
+to an eighth."""
 
 Similarities = Callable[[slice], Scores]
 """Returns the products of a run of documents' tokens with all query tokens, in shape
@@ -39,7 +43,7 @@ def maxsim_scores(
     scores = np.full((len(queries), len(documents)), NO_TOKENS_SCORE, np.float32)
     filled = np.flatnonzero(np.diff(documents.offsets))
     similarities = similarities_with(queries.values, documents, threads)
-    for block in _blocks(documents.offsets, filled):
+    for block in _blocks(documents.offsets, filled, len(queries.values)):
         offsets = documents.offsets[block]
         stop = documents.offsets[block[-1] + 1]
         each = similarities(slice(offsets[0], stop))
@@ -66,11 +70,12 @@ def similarities_with(
     return lambda tokens: integer_product(codes, unsigned(documents, tokens), threads)
 
 
-def _blocks(offsets: Ids, filled: Ids) -> list[Ids]:
-    """Split the rows that are not empty into runs of about `BLOCK_TOKENS` tokens."""
+def _blocks(offsets: Ids, filled: Ids, n_query_tokens: int) -> list[Ids]:
+    """Split the rows that are not empty into runs of about as many tokens as are scored at once."""
     if len(filled) == 0:
         return []
-    cuts = np.flatnonzero(np.diff(offsets[filled] // BLOCK_TOKENS)) + 1
+    fitting = min(BLOCK_TOKENS, BLOCK_SIMILARITIES // max(n_query_tokens, 1))
+    cuts = np.flatnonzero(np.diff(offsets[filled] // max(fitting, BLOCK_TOKENS // 8))) + 1
     return np.split(filled, cuts)
 
 
