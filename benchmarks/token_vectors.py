@@ -37,6 +37,9 @@ from glane.vectors import TokenVectors
 
 K = 100
 
+OUTLINED = TokenStorage(kind="float16", outlines=True)
+"""Candidates are scored as exactly as all documents are, so that a hit that differs was missed."""
+
 
 def main() -> None:
     """Encode what is not encoded yet, and print the tables."""
@@ -56,7 +59,7 @@ def main() -> None:
     print(f"{arguments.data} {arguments.split}: {len(documents)} documents, {n_tokens} tokens of")
     print(f"{documents.dim} dimensions; {len(queries)} queries, {len(queries.values)} tokens;")
     print(f"{available_threads()} threads, numpy {np.__version__}, {platform.machine()}")
-    exact = filled(MaxSimIndex(documents.dim), documents)
+    exact = filled(MaxSimIndex(documents.dim, TokenStorage(kind="float16")), documents)
     exactly = searched(exact, queries, K)
     if arguments.table != "candidates":
         show_kinds(data, documents, queries, exactly.hits)
@@ -163,7 +166,7 @@ def show_kinds(
 
 def show_candidates(documents: TokenVectors, queries: TokenVectors, exactly: Searched) -> None:
     """Print what choosing candidates finds of the exact ranking, and what it saves."""
-    index = filled(MaxSimIndex(documents.dim, TokenStorage(outlines=True)), documents)
+    index = filled(MaxSimIndex(documents.dim, OUTLINED), documents)
     chosen = searched(index, queries, K)
     size = n_bytes(index, "outline")
     for k in (10, K):

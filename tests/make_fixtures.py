@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import onnx
+import onnx.parser
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForMaskedLM, BertModel
@@ -35,6 +36,31 @@ from glane_trainer.models import ColBERT, SparseEmbed, Splade
 from glane_trainer.projection import random_projection
 
 FIXTURES = Path(__file__).parent / "fixtures"
+
+PRODUCTS = {
+    "gemm": """
+        product (float[n_rows, dim] rows, float[dim, n_columns] columns)
+            => (float[n_columns, n_rows] products)
+        {
+            whole = MatMul(rows, columns)
+            products = Transpose(whole)
+        }
+    """,
+    "integers": """
+        product (
+            uint8[n_rows, dim] rows, int8[dim, n_columns] columns, uint8 middle,
+            float[n_rows] row_steps, float[n_columns] column_steps
+        ) => (float[n_columns, n_rows] products)
+        <float one = {1.0}>
+        {
+            in_row_steps =
+                com.microsoft.MatMulIntegerToFloat(rows, columns, one, column_steps, middle)
+            transposed = Transpose(in_row_steps)
+            products = Mul(transposed, row_steps)
+        }
+    """,
+}
+"""The graphs behind `glane.maxsim.gemm` and `glane.maxsim.integers`."""
 
 DIM = 8
 
@@ -106,19 +132,15 @@ def write_colbert(folder: Path) -> None:
     model.save(folder)
 
 
-def write_product(path: Path) -> None:
-    """Write the graph behind `glane.maxsim.gemm`, which is part of the runtime."""
-    shapes = {"rows": ("n_rows", "dim"), "columns": ("n_columns", "dim")}
-    values = {
-        name: onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-        for name, shape in {**shapes, "product": ("n_rows", "n_columns")}.items()
-    }
-    node = onnx.helper.make_node("Gemm", list(shapes), ["product"], transB=1)
-    inputs = [values[name] for name in shapes]
-    graph = onnx.helper.make_graph([node], "product", inputs, [values["product"]])
-    opset = onnx.helper.make_opsetid("", OPSET)
-    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8)
-    onnx.save_model(model, str(path))
+def write_products(folder: Path) -> None:
+    """Write the graphs behind `glane.maxsim.gemm` and `.integers`, which are part of the runtime.
+
+    What they multiply comes out transposed: maxima are taken faster of numbers that lie side by
+    side. In the place of `MatMul` and `Transpose`, `Gemm` would become another product.
+    """
+    for name, text in PRODUCTS.items():
+        header = f'<ir_version: 8, opset_import: ["": {OPSET}, "com.microsoft": 1]>'
+        onnx.save_model(onnx.parser.parse_model(header + text), str(folder / f"{name}.onnx"))
 
 
 def sparse_preparer(kind: Kind, *, inference_free: bool = False) -> TextPreparer:
@@ -183,8 +205,8 @@ CHECKPOINTS: dict[str, Callable[[Path], None]] = {
 
 
 def main() -> None:
-    """Write all fixtures, in place of those there, and the graph of `glane.maxsim.gemm`."""
-    write_product(Path(glane.__file__).parent / "maxsim" / "gemm.onnx")
+    """Write all fixtures, in place of those there, and the graphs of `glane.maxsim`."""
+    write_products(Path(glane.__file__).parent / "maxsim")
     with tempfile.TemporaryDirectory() as scratch:
         for name, write in CHECKPOINTS.items():
             write(Path(scratch) / name)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from glane import BM25, Hits, Results
+from glane import BM25, ColBERT, Hits, Results, TokenStorage
 from glane.collection.dataset import Dataset, read_beir
 from glane.evaluation.choosing import NORMAL, t_quantile
 from glane.evaluation.measures import evaluate
@@ -167,6 +167,8 @@ def loss_bounds(compared: str, queries: Sequence[str], losses: Sequence[float]) 
 def _ndcg(part: Part, model: Neural[Any, Any]) -> dict[str, float]:
     dataset = part.dataset
     texts = [dataset.corpus[id] for id in part.ids]
+    if isinstance(model, ColBERT):  # as exactly as it can: models are compared, not stores
+        model.store_as(TokenStorage(kind="float16"))
     model.add(model.encode_documents(texts, progress=True))
     queries = list(dataset.queries.values())
     asked = model.encode_queries(queries)

@@ -44,6 +44,7 @@ PROGRAMS = {
     "filters": ["--documents", "300", "--queries", "3", "--rounds", "1"],
     "function": ["MODEL", "BEIR", "OUT", "--documents", "20", "--rounds", "1"],
     "fusion": ["MODEL", "OUT", "BEIR/:train", "--queries", "12", "--documents", "50"],
+    "maxsim": ["--documents", "5", "--tokens", "7", "--ragged", "--rounds", "1"],
     "memory": ["short", "MODEL", "--documents", "50", "--threads", "1"],
     "passages facts": ["facts", "BEIR", "MODEL", "--documents", "4", "--words", "100"],
     "passages price": [
@@ -76,6 +77,7 @@ FIGURES = {
     "filters": "| Splade | 50 % | ",
     "function": "could not write: True",
     "fusion": "mean gain on test of what is written, over 1:",
+    "maxsim": "| int8 | ",
     "memory": "resident: loaded",
     "passages facts": "| ColBERT, cut | ",
     "passages price": "| a query, ms | ",

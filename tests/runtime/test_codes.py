@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 
 from glane.maxsim.quantization import (
     KINDS,
+    CodedVectors,
     CodeKind,
     TokenCodes,
     as_stored,
-    decode,
     encode,
     turned,
+    unsigned,
     widened,
 )
 from glane.ragged import join_lengths
@@ -30,8 +31,10 @@ def unit(lengths: list[int], dim: int, seed: int = 0) -> TokenVectors:
 
 
 def vectors_of(coded: TokenCodes, tokens: slice = WHOLE) -> Floats:
-    values, scales = decode(coded, tokens)
-    whole = values if scales is None else values * scales
+    if isinstance(coded, TokenVectors):
+        return widened(coded.values[tokens])
+    codes, middle, steps = unsigned(coded, tokens)
+    whole = (codes - np.float32(middle)) * steps[:, None]
     return as_stored(whole, coded)  # turned twice, a vector is itself again
 
 
@@ -81,10 +84,20 @@ def test_rows_are_taken_with_their_codes(
     np.testing.assert_array_equal(vectors_of(coded[rows]), vectors_of(encode(vectors[rows], kind)))
 
 
-def test_a_run_of_tokens_is_decoded_as_in_the_whole() -> None:
+def test_a_run_of_tokens_is_read_as_in_the_whole() -> None:
     for kind in KINDS:
         coded = encode(unit([4, 3], 8), kind)
         np.testing.assert_array_equal(vectors_of(coded, slice(2, 5)), vectors_of(coded)[2:5])
+
+
+def test_integers_are_moved_to_the_right_of_0() -> None:
+    offsets, one = np.array([0, 1]), np.ones(1, np.float16)
+    int8 = CodedVectors(offsets, np.array([[-128, -127, -1, 0, 127]], np.int8), one)
+    codes, middle, steps = unsigned(int8, WHOLE)
+    assert (codes.tolist(), middle, steps.tolist()) == ([[0, 1, 127, 128, 255]], 128, [1.0])
+    int4 = CodedVectors(offsets, np.array([[0xF0, 0x18]], np.uint8), one)
+    codes, middle, steps = unsigned(int4, WHOLE)
+    assert (codes.tolist(), middle, steps.tolist()) == ([[0, 16, 30, 2]], 15, [0.5])
 
 
 def test_vectors_of_zeros_come_back_as_zeros() -> None:

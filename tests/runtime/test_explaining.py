@@ -30,6 +30,12 @@ DOCUMENTS = [
 QUERIES = [" ".join(RANDOM.choices(WORDS, k=RANDOM.choice([1, 2, 5]))) for _ in range(20)]
 
 
+def exact() -> ColBERT:
+    made = ColBERT.load(FIXTURES / "colbert", threads=1)
+    made.store_as(TokenStorage(kind="float16"))
+    return made
+
+
 def pooled() -> ColBERT:
     made = ColBERT.load(FIXTURES / "colbert", threads=1)
     made.store_as(TokenStorage(kind="int4", pool=2))
@@ -52,7 +58,8 @@ MAKERS: dict[str, Callable[[], Search]] = {
     "inference-free": lambda: made(Splade.load(FIXTURES / "splade-inference-free", threads=1)),
     "sparse-embed": lambda: made(SparseEmbed.load(FIXTURES / "sparse-embed", threads=1)),
     "colbert": lambda: made(ColBERT.load(FIXTURES / "colbert", threads=1)),
-    "colbert-int8": lambda: made(coded()),
+    "colbert-float16": lambda: made(exact()),
+    "colbert-outlines": lambda: made(coded()),
     "colbert-pooled": lambda: made(pooled()),
 }
 
@@ -103,7 +110,7 @@ def test_a_word_has_its_places_in_the_fields_as_they_were_given() -> None:
 
 
 def test_a_token_of_colbert_is_matched_with_the_nearest_one() -> None:
-    search = made(ColBERT.load(FIXTURES / "colbert", threads=1))
+    search = made(exact())
     colbert = plain(search.retriever)
     assert isinstance(colbert, ColBERT)
     text = "Plants eat light."

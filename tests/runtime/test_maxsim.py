@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from glane.hits import Hits, rerank
 from glane.maxsim import kernel as module
-from glane.maxsim.index import MaxSimIndex
+from glane.maxsim.index import MaxSimIndex, TokenStorage
 from glane.maxsim.kernel import maxsim_scores
+from glane.maxsim.quantization import CodeKind
 from glane.model.scoring import NO_TOKENS_SCORE, maxsim
 from glane.ragged import join_lengths
 from glane.types import Floats
@@ -38,7 +39,7 @@ def defined(queries: TokenVectors, documents: TokenVectors) -> Floats:
 
 
 @settings(deadline=None)
-@given(LENGTHS, LENGTHS, st.integers(1, 9), st.sampled_from([1, 4, 8192]))
+@given(LENGTHS, LENGTHS, st.integers(1, 9), st.sampled_from([8, 16, 8192]))
 def test_the_kernel_equals_the_definition(
     query_lengths: list[int], document_lengths: list[int], dim: int, block: int
 ) -> None:
@@ -46,6 +47,7 @@ def test_the_kernel_equals_the_definition(
     documents = random_vectors(document_lengths, dim, seed=2).half()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "BLOCK_TOKENS", block)
+        patch.setattr(module, "BLOCK_SIMILARITIES", 3 * block)
         scores = maxsim_scores(queries, documents)
     assert scores.shape == (len(query_lengths), len(document_lengths))
     assert scores.dtype == np.float32
@@ -76,8 +78,8 @@ def test_documents_longer_than_a_block_are_scored_whole() -> None:
     )
 
 
-def filled_index(documents: TokenVectors) -> MaxSimIndex:
-    index = MaxSimIndex(documents.dim)
+def filled_index(documents: TokenVectors, kind: CodeKind = "int8") -> MaxSimIndex:
+    index = MaxSimIndex(documents.dim, TokenStorage(kind=kind))
     index.add(documents)
     return index
 
@@ -147,7 +149,7 @@ def test_an_empty_index_finds_nothing() -> None:
 
 def test_more_queries_than_are_scored_at_once() -> None:
     documents, queries = random_vectors([3] * 20, 8), random_vectors([2] * 19, 8, seed=1)
-    hits = filled_index(documents).search(queries, 20)
+    hits = filled_index(documents, "float16").search(queries, 20)
     expected = defined(queries, documents.half())
     for row in range(19):
         np.testing.assert_allclose(hits.scores[row], expected[row, hits.ids[row]], atol=1e-5)

@@ -9,9 +9,10 @@ from glane.hits import Hits
 from glane.maxsim import index as maxsim
 from glane.maxsim import outlines as module
 from glane.maxsim.index import MaxSimIndex, TokenStorage, tokens_of
+from glane.maxsim.integers import query_codes
 from glane.maxsim.kernel import maxsim_scores
 from glane.maxsim.outlines import condensed, left_by_second, n_left_by_first, outlines
-from glane.maxsim.quantization import KINDS, CodeKind, as_stored, decode
+from glane.maxsim.quantization import KINDS, CodeKind, TokenCodes, as_stored, unsigned
 from glane.model.scoring import NO_TOKENS_SCORE
 from glane.ragged import join_lengths
 from glane.vectors import TokenVectors
@@ -135,9 +136,7 @@ def test_scores_are_those_of_the_vectors_as_stored(kind: CodeKind, pool: int) ->
     stored = tokens_of(index.rows.parts[0].arrays)
     assert np.diff(stored.offsets).tolist() == [-(-length // pool) for length in (9, 0, 4)]
     hits = index.search(queries, 3)
-    values, scales = decode(stored, slice(None))
-    whole = as_stored(values if scales is None else values * scales, stored)
-    expected = maxsim_scores(queries, TokenVectors(stored.offsets, whole))
+    expected = maxsim_scores(*as_multiplied(queries, stored))
     np.testing.assert_allclose(
         hits.scores, np.take_along_axis(expected, hits.ids, axis=1), atol=1e-5
     )
@@ -148,6 +147,18 @@ def test_wrong_storage_is_refused() -> None:
         MaxSimIndex(4, TokenStorage(kind="int3"))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="pool must be at least 1, got 0"):
         MaxSimIndex(4, TokenStorage(pool=0))
+
+
+def as_multiplied(queries: TokenVectors, stored: TokenCodes) -> tuple[TokenVectors, TokenVectors]:
+    """Return the vectors that the codes of both stand for; those of int4 are turned, both."""
+    if isinstance(stored, TokenVectors):
+        return queries, stored
+    asked, asked_steps = query_codes(as_stored(queries.values, stored))
+    codes, middle, steps = unsigned(stored, slice(None))
+    return (
+        TokenVectors(queries.offsets, asked * asked_steps[:, None]),
+        TokenVectors(stored.offsets, (codes - np.float32(middle)) * steps[:, None]),
+    )
 
 
 def assert_same(one: Hits, other: Hits) -> None:

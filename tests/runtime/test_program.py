@@ -433,7 +433,7 @@ def test_info_shows_the_settings_of_every_stage(
 ) -> None:
     told = answer(["info", reranked, "--verify"], capsys)
     assert told["stages"]["retriever"]["analyzer"]["kind"] == "words"
-    assert told["stages"]["reranker"]["storage"]["kind"] == "float16"
+    assert told["stages"]["reranker"]["storage"]["kind"] == "int8"
     assert main(["info", reranked]) == 0
     shown = capsys.readouterr().out
     assert "language         english" in shown.replace("  language", "language")

@@ -261,7 +261,7 @@ def test_the_best_are_those_of_brute_force(name: str) -> None:
 
 
 def brute_force(name: str, retriever: Any) -> Floats:  # noqa: ANN401
-    """Score every pair from the definition: of float32 vectors, which are stored in float16."""
+    """Score every pair from the definition: of float32 vectors, which are stored more coarsely."""
     if name in LEXICAL:
         return lexical_scores(name, retriever.analyzer)
     queries, documents = retriever.encode_queries(QUERIES), retriever.encode_documents(DOCUMENTS)

@@ -45,7 +45,7 @@ def test_relevance_is_the_mean_similarity_of_the_querys_tokens(model: Served) ->
     text = stage.encode_documents([TEXTS[0]]).values.astype(np.float32)
     mean = float((asked @ text.T).max(axis=1).mean())
     answer = model.client.post("/rerank", json={"query": QUERY, "texts": TEXTS[:1]}).json()
-    assert answer[0]["score"] == pytest.approx(mean, abs=2e-3)  # stored in float16
+    assert answer[0]["score"] == pytest.approx(mean, abs=2e-3)  # stored in int8
 
 
 @pytest.mark.parametrize("path", ["/rerank", "/v1/rerank", "/v2/rerank"])

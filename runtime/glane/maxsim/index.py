@@ -12,17 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from glane.hits import Hits, best, check_k
-from glane.maxsim.kernel import maxsim_scores
+from glane.maxsim.kernel import maxsim_scores, similarities_with
 from glane.maxsim.outlines import LEVELS, condensed, left_by_second, n_left_by_first, outlines
 from glane.maxsim.pooling import check_factor, pool
 from glane.maxsim.quantization import (
     CodedVectors,
     CodeKind,
     TokenCodes,
-    as_stored,
     check_kind,
     check_tokens,
-    decode,
     encode,
 )
 from glane.store.columns import Column
@@ -66,7 +64,7 @@ class TokenStorage:
             that only reranks needs none.
     """
 
-    kind: CodeKind = "float16"
+    kind: CodeKind = "int8"
     pool: int = 1
     outlines: bool = False
 
@@ -199,9 +197,7 @@ class MaxSimIndex:
         check_tokens(query, self.dim, "queries")
         ((part, row),) = places(self.rows.parts, [number])
         stored = tokens_of(part.arrays)[row : row + 1]
-        values, scales = decode(stored, slice(None))
-        products: Floats = as_stored(query.values, stored) @ values.T
-        return products if scales is None else products * scales.T
+        return similarities_with(query.values, stored, self.threads)(slice(None))
 
     def snapshot(self) -> Self:
         """Return an equal index; changes of one leave the other alone, and nothing is copied."""

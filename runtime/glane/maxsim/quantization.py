@@ -1,16 +1,18 @@
 """How token vectors are stored: as float16, or as int8 or int4 with one scale a vector.
 
-What is stored is decoded a block at a time, so that a collection may stay in mapped files.
+What is stored is made ready for its product a block at a time (`widened`, `unsigned`), so that a
+collection may stay in mapped files.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from glane.maxsim.integers import Unsigned
 from glane.ragged import Rows, check_rising, checked_offsets, take_rows
 from glane.types import Floats, Ids, check_size, checked_array
 from glane.vectors import TokenVectors, check_type, check_width
@@ -118,37 +120,24 @@ def _levels(
     return values / np.where(scales > 0, scales, 1).astype(np.float32)[:, None], scales
 
 
-class Decoded(NamedTuple):
-    """Token vectors apart from their lengths, which are cheaper to give to a few scores.
+def unsigned(stored: CodedVectors, tokens: slice) -> Unsigned:
+    """Return the vectors of a run of tokens as integers from 0 up, exactly as they are stored.
 
-    Those of int4 are still `turned`; so must be what they are multiplied with (`as_stored`).
-
-    Attributes:
-        values: float32, shape (n_tokens, dim).
-        scales: float32, shape (n_tokens, 1): what each vector is still to be multiplied by, or
-            None where it is whole.
+    int8: 1..255 around 128. int4: 0, 2 .. 30 around 15, in half steps. Those of int4 are still
+    `turned`; so must be what they are multiplied with (`as_stored`).
     """
-
-    values: npt.NDArray[np.float32]
-    scales: npt.NDArray[np.float32] | None
-
-
-def decode(stored: TokenCodes, tokens: slice) -> Decoded:
-    """Return the vectors of a run of tokens."""
-    if isinstance(stored, TokenVectors):
-        return Decoded(widened(stored.values[tokens]), None)
-    codes, scales = stored.codes[tokens], stored.scales[tokens, None].astype(np.float32)
+    codes, steps = stored.codes[tokens], stored.scales[tokens].astype(np.float32)
     if codes.dtype == np.int8:
-        return Decoded(codes.astype(np.float32), scales)
-    values = np.empty((len(codes), stored.dim), np.float32)
-    low, high = np.split(values, 2, axis=1)
-    low[:], high[:] = codes & 15, codes >> 4
-    values -= INT4_MIDDLE
-    return Decoded(values, scales)
+        return Unsigned(codes.view(np.uint8) ^ np.uint8(128), 128, steps)
+    doubled = np.empty((len(codes), stored.dim), np.uint8)
+    low, high = np.split(doubled, 2, axis=1)
+    np.bitwise_and(codes + codes, 30, out=low)
+    np.bitwise_and(codes >> 3, 30, out=high)
+    return Unsigned(doubled, 15, steps * np.float32(0.5))
 
 
 def as_stored(vectors: Floats, stored: TokenCodes) -> npt.NDArray[np.float32]:
-    """Return query vectors as they are to be multiplied with what `decode` returns."""
+    """Return query vectors as they are to be multiplied with what is stored."""
     values = np.asarray(vectors, np.float32)
     is_turned = isinstance(stored, CodedVectors) and stored.codes.dtype == np.uint8
     return turned(values) if is_turned else values

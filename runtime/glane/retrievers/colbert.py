@@ -25,7 +25,7 @@ class ColBERT(NeuralReranker[TokenVectors, MaxSimIndex]):
     """A reranker, and a retriever, over token vectors (Khattab and Zaharia, SIGIR 2020).
 
     A query's row holds one float32 vector of length 1 per token, markers and expansion included; a
-    document's one per token that counts in the score, stored as float16 unless `store_as` says
+    document's one per token that counts in the score, stored as int8 unless `store_as` says
     otherwise. Scores lie in [-n_query_tokens, n_query_tokens].
 
     >>> from glane import BM25, ColBERT
@@ -40,7 +40,7 @@ class ColBERT(NeuralReranker[TokenVectors, MaxSimIndex]):
     kind = "colbert"
 
     def store_as(self, storage: TokenStorage) -> None:
-        """Say how documents will be stored; by default as float16, without outlines.
+        """Say how documents will be stored; by default as int8, without outlines.
 
         Raises:
             ValueError: If documents were stored already, the kind is unknown or cannot hold the

@@ -4,6 +4,8 @@ import { Owners } from "./hits.js";
 
 const NO_TOKENS_SCORE = -10000;
 
+const QUERY_MOST = 63;
+
 export class TokenVectors {
   /**
    * kind, dim: How a vector is stored, and its width.
@@ -19,7 +21,7 @@ export class TokenVectors {
 
   /** The scores of documents, given by their numbers, with a query's vectors, laid flat. */
   scores(query, documents) {
-    const asked = this.kind === "int4" ? turned(query, this.dim) : query;
+    const asked = this.asked(query);
     return documents.map((document) => {
       let most = -Infinity;
       for (let row = this.owners.offsets[document]; row < this.owners.offsets[document + 1]; row++) {
@@ -29,16 +31,22 @@ export class TokenVectors {
     });
   }
 
-  score(query, row) {
+  /** A query's vectors as they are multiplied: with codes, as integers in steps of their own. */
+  asked(query) {
+    if (!this.scales) return { codes: query, steps: new Float32Array(query.length / this.dim).fill(1) };
+    return coded(this.kind === "int4" ? turned(query, this.dim) : query, this.dim);
+  }
+
+  score({ codes, steps }, row) {
     const [start, stop] = [this.offsets[row], this.offsets[row + 1]];
     if (start === stop) return NO_TOKENS_SCORE;
-    const best = new Float32Array(query.length / this.dim).fill(-Infinity);
+    const best = new Float32Array(steps.length).fill(-Infinity);
     const vector = new Float32Array(this.dim);
     for (let token = start; token < stop; token++) {
       this.decode(token, vector);
       const scale = this.scales ? this.scales[token] : 1;
       for (let i = 0; i < best.length; i++) {
-        const product = scale * dot(query, i * this.dim, vector);
+        const product = scale * Math.fround(steps[i] * dot(codes, i * this.dim, vector));
         if (product > best[i]) best[i] = product;
       }
     }
@@ -69,6 +77,23 @@ function dot(query, start, vector) {
   let sum = 0;
   for (let i = 0; i < vector.length; i++) sum += query[start + i] * vector[i];
   return sum;
+}
+
+/** Vectors as integers from -63 to 63 and the length of a step, as Python codes a query's. */
+export function coded(values, dim) {
+  const [codes, steps] = [new Float32Array(values.length), new Float32Array(values.length / dim)];
+  for (let i = 0; i < steps.length; i++) {
+    const vector = values.subarray(i * dim, (i + 1) * dim);
+    steps[i] = vector.reduce((most, value) => Math.max(most, Math.abs(value)), 0) / QUERY_MOST;
+    for (let j = 0; j < dim; j++) codes[i * dim + j] = rounded(Math.fround(vector[j] / (steps[i] || 1)));
+  }
+  return { codes, steps };
+}
+
+/** A float32 as an integer in -63..63; a half becomes the even one. */
+function rounded(level) {
+  const most = Math.max(-QUERY_MOST, Math.min(level, QUERY_MOST));
+  return Math.fround(most + 3 * 2 ** 22) - 3 * 2 ** 22;
 }
 
 /** Vectors turned as those of int4 are stored, by Hadamard's matrix on runs of 2^k components. */
