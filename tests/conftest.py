@@ -2,12 +2,17 @@
 
 import argparse
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from glane.commands import program
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -29,6 +34,27 @@ def data_folder() -> Path:
     if os.environ.get("CI"):
         pytest.fail("GLANE_DATA is not set; in CI the real collections may not be skipped")
     pytest.skip("GLANE_DATA is not set: the real collections are not here")
+
+
+def needed(is_here: object, what: str) -> None:
+    """Skip where something is not here; where CI is set that is a failure."""
+    if not is_here:
+        if os.environ.get("CI"):
+            pytest.fail(f"{what} is not here; in CI it may not be skipped")
+        pytest.skip(f"{what} is not here")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> "Iterator[Browser]":
+    """A headless Chromium, for the tests of all parts: there can be only one at once."""
+    path = os.environ.get("GLANE_CHROMIUM") or shutil.which("chromium")
+    needed(path, "Chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

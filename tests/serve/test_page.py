@@ -1,35 +1,21 @@
 """The page, in a real Chromium."""
 
 import json
-import os
-import shutil
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from tests.serve.conftest import DOCUMENTS, Served, serving
 
 from glane_serve.settings import Limits, ServeSettings
-
-CHROMIUM = os.environ.get("GLANE_CHROMIUM") or shutil.which("chromium")
 
 pytestmark = pytest.mark.browser
 
 TYPED = "vitamin d and bone density"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    assert CHROMIUM, "install Chromium, or name it by GLANE_CHROMIUM"
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-def opened(browser: Browser, served: Served, **options: Any) -> tuple[Page, list[str]]:  # noqa: ANN401 (of playwright)
-    page = browser.new_context(**options).new_page()
+def opened(chromium: Browser, served: Served, **options: Any) -> tuple[Page, list[str]]:  # noqa: ANN401 (of playwright)
+    page = chromium.new_context(**options).new_page()
     told: list[str] = []
     page.on("console", lambda message: told.append(message.text))
     page.on("pageerror", lambda error: told.append(str(error)))
@@ -49,9 +35,9 @@ def asked(served: Served, **body: object) -> list[Any]:
 
 
 def test_results_come_as_one_types_and_are_those_of_the_route(
-    browser: Browser, served: Served
+    chromium: Browser, served: Served
 ) -> None:
-    page, told = opened(browser, served)
+    page, told = opened(chromium, served)
     page.get_by_role("searchbox", name="Search").press_sequentially("green tea")
     expect(page.locator('#hits[data-query="green tea"] > li').first).to_be_visible()
     assert ids(page) == asked(served, query="green tea")
@@ -69,9 +55,9 @@ def test_results_come_as_one_types_and_are_those_of_the_route(
 
 
 def test_no_search_of_a_keystroke_is_lost_or_shown_out_of_order(
-    browser: Browser, served: Served
+    chromium: Browser, served: Served
 ) -> None:
-    page, told = opened(browser, served)
+    page, told = opened(chromium, served)
     page.evaluate(
         """() => { window.seen = []; new MutationObserver((all) => {
             window.seen.push(document.getElementById("hits").dataset.query);
@@ -99,8 +85,8 @@ def test_no_search_of_a_keystroke_is_lost_or_shown_out_of_order(
     assert told == []
 
 
-def test_a_late_answer_is_not_shown_over_a_newer_one(browser: Browser, served: Served) -> None:
-    page, _ = opened(browser, served)
+def test_a_late_answer_is_not_shown_over_a_newer_one(chromium: Browser, served: Served) -> None:
+    page, _ = opened(chromium, served)
     held: list[Any] = []
 
     def hold(route: Any) -> None:  # noqa: ANN401 (of playwright)
@@ -119,8 +105,8 @@ def test_a_late_answer_is_not_shown_over_a_newer_one(browser: Browser, served: S
     expect(page.locator("#hits")).to_have_attribute("data-query", "snow")
 
 
-def test_filters_are_offered_by_field(browser: Browser, served: Served) -> None:
-    page, told = opened(browser, served)
+def test_filters_are_offered_by_field(chromium: Browser, served: Served) -> None:
+    page, told = opened(chromium, served)
     page.locator("#query").fill("tea")
     page.get_by_text("Filter", exact=True).click()
     page.get_by_label("year from").fill("2001")
@@ -135,11 +121,11 @@ def test_filters_are_offered_by_field(browser: Browser, served: Served) -> None:
     expect(page.get_by_role("alert")).to_contain_text("year")
     page.get_by_label("year from").fill("")
     expect(page.get_by_role("alert")).to_be_empty()
-    assert all("422" in line for line in told)  # the browser's own words of a refusal
+    assert all("422" in line for line in told)  # the chromium's own words of a refusal
 
 
-def test_matches_are_marked_and_a_result_is_explained(browser: Browser, served: Served) -> None:
-    page, told = opened(browser, served)
+def test_matches_are_marked_and_a_result_is_explained(chromium: Browser, served: Served) -> None:
+    page, told = opened(chromium, served)
     page.locator("#query").fill("Größe 北京 tea")
     expect(page.locator("li[data-id='\"7b\"'] mark").first).to_be_visible()
     item = page.locator("li[data-id='\"7b\"']")
@@ -152,8 +138,8 @@ def test_matches_are_marked_and_a_result_is_explained(browser: Browser, served: 
     assert told == []
 
 
-def test_the_keyboard_is_enough(browser: Browser, served: Served) -> None:
-    page, _ = opened(browser, served)
+def test_the_keyboard_is_enough(chromium: Browser, served: Served) -> None:
+    page, _ = opened(chromium, served)
     page.locator("#query").fill("tea")
     expect(page.locator("#hits > li").first).to_be_visible()
     page.wait_for_timeout(600)
@@ -165,9 +151,9 @@ def test_the_keyboard_is_enough(browser: Browser, served: Served) -> None:
     expect(page.locator("#query")).to_be_focused()
 
 
-def test_an_error_is_shown_and_then_gone(browser: Browser, index: str) -> None:
+def test_an_error_is_shown_and_then_gone(chromium: Browser, index: str) -> None:
     with serving(ServeSettings(index=index, limits=Limits(query=5))) as served:
-        page, _ = opened(browser, served)
+        page, _ = opened(chromium, served)
         page.locator("#query").fill("longer")
         expect(page.get_by_role("alert")).to_contain_text("at most 5 are taken")
         page.locator("#query").fill("tea")
@@ -176,9 +162,9 @@ def test_an_error_is_shown_and_then_gone(browser: Browser, index: str) -> None:
         expect(page.locator("#hits > li")).to_have_count(0)
 
 
-def test_a_token_is_asked_for_once(browser: Browser, index: str) -> None:
+def test_a_token_is_asked_for_once(chromium: Browser, index: str) -> None:
     with serving(ServeSettings(index=index, token="geheim")) as served:
-        page = browser.new_page()
+        page = chromium.new_page()
         page.goto(served.url)
         expect(page.get_by_role("alert")).to_contain_text("token")
         page.get_by_label("This server asks for a token").fill("geheim")
@@ -191,10 +177,10 @@ def test_a_token_is_asked_for_once(browser: Browser, index: str) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1100])
 def test_nothing_is_wider_than_the_window(
-    browser: Browser, served: Served, scheme: Literal["light", "dark"], width: int
+    chromium: Browser, served: Served, scheme: Literal["light", "dark"], width: int
 ) -> None:
     page, told = opened(
-        browser, served, color_scheme=scheme, viewport={"width": width, "height": 800}
+        chromium, served, color_scheme=scheme, viewport={"width": width, "height": 800}
     )
     page.locator("#query").fill("tea")
     page.locator("#hits button").first.click()

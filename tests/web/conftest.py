@@ -1,4 +1,4 @@
-"""A headless Chromium, and folders of `glane export --web` behind a plain server of files."""
+"""Folders of `glane export --web` behind a plain server of files."""
 
 import os
 import shutil
@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
+from tests.conftest import needed
 
 from glane import Search
 from glane_export.web import WebSettings, export_web
@@ -33,24 +34,6 @@ class Quiet(SimpleHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         pass
-
-
-def needed(is_here: object, what: str) -> None:
-    """Skip where something is not here; where CI is set that is a failure."""
-    if not is_here:
-        if os.environ.get("CI"):
-            pytest.fail(f"{what} is not here; in CI it may not be skipped")
-        pytest.skip(f"{what} is not here")
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    path = os.environ.get("GLANE_CHROMIUM") or shutil.which("chromium")
-    needed(path, "Chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
