@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from glane.commands.main import main
 from glane_trainer import (
     ColBERT,
     Settings,
@@ -159,3 +160,13 @@ def test_an_encoder_without_linear_layers_is_refused(bert: Path) -> None:
 def test_a_rank_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="lora must be at least 1, got 0"):
         Settings(lora=0)
+
+
+def test_without_peft_nothing_is_begun(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(adapters, "find_spec", lambda _: None)
+    words = ["train", "colbert", "--base", str(bert), "--data", str(tmp_path / "none")]
+    assert main([*words, "--lora", "4", "--out", str(tmp_path / "out")]) == 1
+    assert "pip install 'glane[lora]'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

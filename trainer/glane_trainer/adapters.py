@@ -9,6 +9,7 @@ weights need not know of it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -28,6 +29,18 @@ BASE = ".base_layer."
 """Part of the names of a layer's own weights, once it has factors."""
 
 
+def check_installed() -> None:
+    """Refuse where `peft` is not installed.
+
+    Raises:
+        ModuleNotFoundError: If it is not.
+    """
+    if find_spec("peft") is None:
+        raise ModuleNotFoundError(
+            "--lora (`lora`) needs peft; run: pip install 'glane[lora]'", name="peft"
+        )
+
+
 def adapt(encoder: PreTrainedModel, rank: int) -> None:
     """Freeze an encoder, and put factors beside the matrices of all its linear layers.
 
@@ -39,12 +52,9 @@ def adapt(encoder: PreTrainedModel, rank: int) -> None:
         ModuleNotFoundError: If `peft` is not installed.
         ValueError: If there is no linear layer.
     """
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "--lora (`lora`) needs peft; run: pip install 'glane[lora]'", name="peft"
-        ) from None
+    check_installed()
+    from peft import LoraConfig, inject_adapter_in_model
+
     linear = [name for name, module in encoder.named_modules() if type(module) is nn.Linear]
     if not linear:
         raise ValueError(

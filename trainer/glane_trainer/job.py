@@ -12,7 +12,7 @@ import torch
 from glane.commands.documents import fields_of
 from glane.store.folders import check_new, new_folder
 from glane.threads import check_threads
-from glane_trainer import lengths
+from glane_trainer import adapters, lengths
 from glane_trainer.asked import from_documents, read_sources, told_sources
 from glane_trainer.config import RUN, resolved
 from glane_trainer.data import TrainingData
@@ -42,6 +42,8 @@ def train_as_asked(arguments: argparse.Namespace, settings: Settings) -> dict[st
     out = Path(arguments.out)
     _check_out(out, arguments)
     check_trackers(settings.report_to)
+    if settings.lora is not None:
+        adapters.check_installed()
     pushed = arguments.push_to_hub if is_first() else None
     if pushed is not None:
         make_repository(pushed)  # now, not after a training
