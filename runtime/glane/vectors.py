@@ -136,7 +136,7 @@ class TokenVectors:
         return int(self.values.shape[1])
 
     def half(self) -> TokenVectors:
-        """Return the same vectors in float16, the precision they are stored in."""
+        """Return the same vectors in float16."""
         return TokenVectors(self.offsets, as_type(self.values, np.float16))
 
     @classmethod
@@ -210,7 +210,7 @@ class TermEmbeddings:
         return int(self.embeddings.shape[1])
 
     def half(self) -> TermEmbeddings:
-        """Return the same with vectors in float16, the precision they are stored in."""
+        """Return the same with vectors in float16."""
         return TermEmbeddings(self.terms, as_type(self.embeddings, np.float16))
 
     @classmethod

@@ -10,6 +10,7 @@ from contextlib import suppress
 from threading import Barrier
 from typing import Any, Self, TypeVar
 
+from glane.collection.fields import join_fields
 from glane.errors import GlaneError
 from glane.retrievers.contract import Retriever
 from glane.retrievers.neural import Neural
@@ -25,6 +26,10 @@ from glane_serve.writing import Writer
 LOG = logging.getLogger("glane.serve")
 
 WARMING = "warm"
+"""Asked before the first request where no document has words to ask for."""
+
+READ, CHARACTERS = 8, 200
+"""Of how many documents the first with a text is taken, and how much of it."""
 
 STOPPING = 25
 """Seconds that the writer has to end when the server stops."""
@@ -87,12 +92,12 @@ class Service:
     def _warm(self, n_threads: int) -> None:
         """Load models and caches now, and what each thread needs, not at the first requests."""
         together = Barrier(n_threads)
-        asked = WARMING if self.search is None else _asked_of(self.search)
+        asked = WARMING if self.search is None else words_of(self.search)
 
         def warm(number: int) -> None:
             together.wait()  # so that no thread does it twice
             if self.search is not None:
-                keys = self.search.search([f"{number} {asked}"]).ids[0]
+                keys = self.search.search([f"{number} {asked}"], phrases=False).ids[0]
                 if self.search.kept is not None:
                     self.search.excerpts(WARMING, keys)
             for model in self.models.values():
@@ -159,10 +164,10 @@ class Service:
                 self.trouble = None
 
 
-def _asked_of(search: Search) -> str:
-    """Return what finds documents, where any are kept: the text of one."""
+def words_of(search: Search) -> str:
+    """Return words that find a document, so that all stages are used, where documents are kept."""
     if search.kept is None:
         return WARMING
-    number = ids_left(search.kept.rows.parts)[:1]
-    found = [record.get(field) for record in search.kept.get(number) for field in search.on]
-    return " ".join(text for text in found if isinstance(text, str)) or WARMING
+    records = search.kept.get(ids_left(search.kept.rows.parts)[:READ])
+    texts = (join_fields(record, search.on) for record in records)
+    return next((text[:CHARACTERS] for text in texts if text), WARMING)

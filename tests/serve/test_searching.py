@@ -9,6 +9,8 @@ import pytest
 from tests.serve.conftest import DOCUMENTS, Served, serving
 
 from glane import BM25, Search
+from glane.maxsim.index import MaxSimIndex
+from glane_serve.service import WARMING, Service, words_of
 from glane_serve.settings import ServeSettings
 
 JSON = {"content-type": "application/json"}
@@ -192,3 +194,41 @@ def test_an_empty_index_is_served(tmp_path: Path) -> None:
         stored = served.client.post("/documents", json={"documents": [{"id": "a", "text": "tea"}]})
         assert stored.json() == {"n_stored": 1}
         assert [hit["id"] for hit in found(served, query="tea")["hits"]] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("documents", "on"),
+    [
+        ([{"id": 0, "a": {"b": "plants eat light"}}], ["a.b"]),
+        ([{"id": 0, "text": ""}, {"id": 1, "text": 'iron" rusts, said "plants'}], ["text"]),
+        ([{"id": 0, "text": "tea " * 100_000}], ["text"]),
+    ],
+)
+def test_what_a_server_warms_itself_by_finds_something(
+    documents: list[dict[str, Any]], on: list[str]
+) -> None:
+    search = Search(BM25(), on=on, keep_documents=True)
+    search.add(documents)
+    words = words_of(search)
+    assert len(words) <= 200
+    assert search.search([words], phrases=False).ids[0]
+
+
+def test_a_server_without_documents_is_warmed_too() -> None:
+    for keep in (True, False):
+        assert words_of(Search(BM25(), on=["text"], keep_documents=keep)) == WARMING
+
+
+def test_each_thread_has_reranked_before_the_first_request(
+    index: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[Any] = []
+    scorer = MaxSimIndex.scorer
+
+    def told(self: MaxSimIndex) -> Any:  # noqa: ANN401
+        scored.append(self)
+        return scorer(self)
+
+    monkeypatch.setattr(MaxSimIndex, "scorer", told)
+    Service(ServeSettings(index=index, threads=2))
+    assert len(scored) >= 2

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +31,10 @@ from glane_trainer.optimization import weights
 from glane_trainer.state import model_folder
 from glane_trainer.virtual import learn
 
-pytest.importorskip("peft", reason="the extra `lora` is not installed")
+if find_spec("peft") is None:
+    if os.environ.get("GLANE_REQUIRE_TORCH") == "1":
+        raise ModuleNotFoundError("GLANE_REQUIRE_TORCH is set, but peft is not installed")
+    pytest.skip("the extra `lora` is not installed", allow_module_level=True)
 
 SETTINGS = Settings(
     epochs=2, batch_size=4, learning_rate=2e-2, freeze_layers=0, lora=2, save_steps=3
@@ -45,7 +51,7 @@ def adapted(bert: Path, rank: int) -> ColBERT:
     """Return a model with factors that are no longer 0."""
     model = ColBERT.from_base(bert, dim=8)
     torch.manual_seed(0)
-    adapters.adapt(model.encoder, rank)
+    adapters.adapt(model, rank)
     with torch.no_grad():
         for factor in adapters.factors(model.encoder).values():
             factor.normal_(std=0.3)
@@ -100,12 +106,12 @@ def test_only_the_factors_of_an_encoder_are_trained(
     last = tmp_path / "out" / "last"
     after = weights(load_model(last if last.is_dir() else tmp_path / "out"))
     assert after.keys() == before.keys()
-    inside = [name for name in before if name.startswith("encoder.")]
-    changed = {name for name in inside if not torch.equal(before[name], after[name])}
-    assert changed
-    for name in inside:
-        assert (name in changed) == (before[name].ndim == 2 and "embeddings" not in name), name
-        if name in changed:
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    inside = {name for name in before if name.startswith("encoder.")}
+    for name in before:
+        is_matrix = name in inside and before[name].ndim == 2 and "embeddings" not in name
+        assert (name in changed) == (is_matrix or name.startswith("projection.")), name
+        if name in changed & inside:
             assert torch.linalg.matrix_rank(after[name] - before[name], rtol=1e-4) <= 2
     assert not adapters.factors(model.encoder), "what is given back is a plain model"
     assert all(parameter.requires_grad for parameter in model.parameters())
@@ -134,6 +140,31 @@ def test_a_resumed_run_gives_the_bits_of_one_that_was_not_interrupted(
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+def test_a_run_that_began_before_there_were_factors_goes_on(
+    bert: Path, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(SETTINGS, lora=None)
+    train(NEW["colbert"](bert), data, tmp_path / "whole", settings)
+
+    def interrupted(*_: object) -> dict[str, float]:
+        raise KeyboardInterrupt
+
+    done = replace(settings, save_steps=1)
+    with monkeypatch.context() as patch:
+        steps: Iterator[Callable[..., dict[str, float]]] = iter([learn, learn, interrupted])
+        patch.setattr(run, "learn", lambda *arguments: next(steps)(*arguments))
+        with pytest.raises(KeyboardInterrupt, match="goes on from the last checkpoint"):
+            train(NEW["colbert"](bert), data, tmp_path / "cut", done)
+    folder = model_folder(tmp_path / "cut").parent
+    assert not (folder / "factors.safetensors").exists()
+    progress = json.loads((folder / "progress.json").read_text())
+    del progress["identity"]["lora"]
+    (folder / "progress.json").write_text(json.dumps(progress))
+    train(load_model(folder / "model"), data, tmp_path / "cut", settings, mode="resume")
+    for name in ("model.safetensors", "evaluations.jsonl"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
 def test_frozen_layers_get_no_trained_factors(
     bert: Path, data: TrainingData, tmp_path: Path
 ) -> None:
@@ -149,12 +180,12 @@ def test_frozen_layers_get_no_trained_factors(
 
 
 def test_an_encoder_without_linear_layers_is_refused(bert: Path) -> None:
-    encoder = ColBERT.from_base(bert, dim=8).encoder
-    for name, module in list(encoder.named_modules()):
+    model = ColBERT.from_base(bert, dim=8)
+    for name, module in list(model.encoder.named_modules()):
         if isinstance(module, nn.Linear):
-            encoder.set_submodule(name, nn.Identity())
+            model.encoder.set_submodule(name, nn.Identity())
     with pytest.raises(ValueError, match=r"^lora is 4, but a BertModel has no linear layers"):
-        adapters.adapt(encoder, 4)
+        adapters.adapt(model, 4)
 
 
 def test_a_rank_below_one_is_refused() -> None:

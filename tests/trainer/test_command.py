@@ -88,6 +88,8 @@ def test_of_several_processes_the_first_writes_an_untrained_model(
     monkeypatch.setenv("RANK", "0")
     assert main(words) == 0
     assert (tmp_path / "out" / "model.safetensors").is_file()
+    monkeypatch.setenv("RANK", "1")
+    assert main(words) == 0, "one that comes later finds what the first has written"
 
 
 def test_importing_the_command_loads_no_torch() -> None:

@@ -16,6 +16,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from glane_trainer.model import Model
+from glane_trainer.optimization import NEW
+
 if TYPE_CHECKING:
     from peft.tuners.lora import Linear
 
@@ -41,11 +44,13 @@ def check_installed() -> None:
         )
 
 
-def adapt(encoder: PreTrainedModel, rank: int) -> None:
-    """Freeze an encoder, and put factors beside the matrices of all its linear layers.
+def adapt(model: Model[Any], rank: int) -> None:
+    """Put factors beside the matrices of all linear layers of a model's encoder.
+
+    Of the model nothing else stays to be trained but what no base has: a projection, a table.
 
     Args:
-        encoder: Of transformers; it gives what it gave before.
+        model: It gives what it gave before.
         rank: Rows of A and columns of B, at least 1.
 
     Raises:
@@ -55,6 +60,7 @@ def adapt(encoder: PreTrainedModel, rank: int) -> None:
     check_installed()
     from peft import LoraConfig, inject_adapter_in_model
 
+    encoder = model.encoder
     linear = [name for name, module in encoder.named_modules() if type(module) is nn.Linear]
     if not linear:
         raise ValueError(
@@ -64,6 +70,8 @@ def adapt(encoder: PreTrainedModel, rank: int) -> None:
     config = LoraConfig(r=rank, lora_alpha=ALPHA * rank, target_modules=linear)
     inject_adapter_in_model(config, encoder)
     encoder.register_state_dict_post_hook(_as_plain)  # type: ignore[no-untyped-call]
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(FACTOR in name or name.startswith(NEW))
 
 
 def merge(encoder: PreTrainedModel) -> None:

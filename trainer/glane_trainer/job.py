@@ -40,14 +40,14 @@ def train_as_asked(arguments: argparse.Namespace, settings: Settings) -> dict[st
     """Read the data, make the model, train it and write it."""
     torch.set_num_threads(check_threads(arguments.threads))
     out = Path(arguments.out)
-    _check_out(out, arguments)
+    untrained = settings.max_steps == 0
+    _check_out(out, arguments, is_written=is_first() or not untrained)
     check_trackers(settings.report_to)
     if settings.lora is not None:
         adapters.check_installed()
     pushed = arguments.push_to_hub if is_first() else None
     if pushed is not None:
         make_repository(pushed)  # now, not after a training
-    untrained = settings.max_steps == 0
     model, data = _begun(arguments, settings, out)
     beside = {RUN: resolved(arguments, settings, model.checkpoint)}
     if data is None or untrained:
@@ -110,9 +110,12 @@ def _begun_alone(
         return model, read_sources(arguments, questions)
 
 
-def _check_out(out: Path, arguments: argparse.Namespace) -> None:
+def _check_out(out: Path, arguments: argparse.Namespace, *, is_written: bool) -> None:
+    """Refuse a folder that may not be written; one that another process writes is its affair."""
     if arguments.resume:
         model_folder(out)
+    elif not is_written:
+        return
     elif (out / FOLDER / "model").is_dir() and not arguments.overwrite:
         raise FileExistsError(
             f"{str(out)!r} holds an interrupted training; pass --resume to go on with it, or "

@@ -91,7 +91,7 @@ class Run:
         )
         if settings.lora is not None:
             torch.manual_seed(np.random.default_rng([settings.seed, 6]).integers(2**62))
-            adapters.adapt(model.encoder, settings.lora)
+            adapters.adapt(model, settings.lora)
         self.frozen = optimization.freeze(model.encoder, settings.freeze_layers)
         if settings.recompute:
             optimization.recompute(model.encoder)

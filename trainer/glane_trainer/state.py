@@ -21,8 +21,8 @@ FOLDER = ".resume"
 LOG = "training.jsonl"
 """One line a record of the log: in that folder as the run goes, beside the weights at its end."""
 
-TENSORS = ("optimizer", "start", "best", "factors")
-"""Parts of a `State` that have a file of their own."""
+TENSORS = ("optimizer", "start", "best")
+"""Parts of a `State` that have a file of their own; so have factors, where there are any."""
 
 Record = dict[str, float | int | None]
 
@@ -66,7 +66,7 @@ class State:
     optimizer: dict[str, Tensor]
     start: dict[str, Tensor]
     best: dict[str, Tensor]
-    factors: dict[str, Tensor]
+    factors: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Writable(Protocol):
@@ -83,6 +83,8 @@ def save_state(out: Path, model: Writable, state: State) -> None:
         model.write(folder / "model")
         for name in TENSORS:
             write_tensors(folder / f"{name}.safetensors", getattr(state, name))
+        if state.factors:
+            write_tensors(folder / "factors.safetensors", state.factors)
         progress = {name: getattr(state.progress, name) for name in Progress.__slots__}
         log = progress.pop("log")
         progress["n_logged"] = len(log)
@@ -105,8 +107,8 @@ def load_state(out: Path) -> State:
         progress = Progress(**record, log=log)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from None
-    files = {name: folder / f"{name}.safetensors" for name in TENSORS}
-    return State(progress, **{name: read_tensors(path) for name, path in files.items()})
+    names = TENSORS if progress.identity.get("lora") is None else (*TENSORS, "factors")
+    return State(progress, **{name: read_tensors(folder / f"{name}.safetensors") for name in names})
 
 
 def write_log(folder: Path, log: Sequence[Record]) -> None:
