@@ -32,42 +32,33 @@ WARM = 3
 ENCODER_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 """Of the base's folder what both read: PyLate knows not every layout of sentence-transformers."""
 
-OURS = """
+BEGIN = """
 import json, sys
 from pathlib import Path
 from time import perf_counter
 import torch
-from glane_trainer import ColBERT, Objective, StepOptions, train_step
 base, triples, what, threads, batch, warm = sys.argv[1:]
 torch.set_num_threads(int(threads))
 rows = [json.loads(line) for line in Path(triples).read_text().splitlines()]
+names = ("query", "positive", "negative")
+"""
+
+OURS = """
+from glane_trainer import ColBERT, Objective, StepOptions, train_step
+from glane_trainer.optimization import freeze
 usual = what == "usual"
 model = ColBERT.from_base(base, dim=128, query_expansion=not usual, document_length=128)
 model.train()
 if usual:
-    from glane_trainer.optimization import freeze
     freeze(model.encoder, None)
 optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-6)
-size, took = int(batch), []
-for start in range(0, len(rows), size):
-    part = rows[start : start + size]
-    began = perf_counter()
-    texts = [[row[name] for row in part] for name in ("query", "positive", "negative")]
-    options = StepOptions(objective=Objective(temperature=0.02), at_once=size)
-    train_step(model, optimizer, *texts, options)
-    took.append(perf_counter() - began)
-print(json.dumps(took[int(warm):]))
+options = StepOptions(objective=Objective(temperature=0.02), at_once=int(batch))
+def step(part):
+    train_step(model, optimizer, *([row[name] for row in part] for name in names), options)
 """
 
 PYLATE = """
-import json, sys
-from pathlib import Path
-from time import perf_counter
-import torch
 from pylate import losses, models, utils
-base, triples, what, threads, batch, warm = sys.argv[1:]
-torch.set_num_threads(int(threads))
-rows = [json.loads(line) for line in Path(triples).read_text().splitlines()]
 model = models.ColBERT(
     base, embedding_size=128, query_length=32, document_length=128, device="cpu"
 )
@@ -75,21 +66,23 @@ model.train()
 loss = losses.Contrastive(model, temperature=0.02)
 collator = utils.ColBERTCollator(model.tokenize)
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
-size, took = int(batch), []
-for start in range(0, len(rows), size):
-    part = rows[start : start + size]
-    began = perf_counter()
+def step(part):
     found = collator(part)
-    names = ("query", "positive", "negative")
     features = [
         {key.removeprefix(f"{name}_"): found[key] for key in found if key.startswith(f"{name}_")}
         for name in names
     ]
-    value = loss(features, None)
-    value.backward()
+    loss(features, None).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
+"""
+
+END = """
+size, took = int(batch), []
+for start in range(0, len(rows), size):
+    began = perf_counter()
+    step(rows[start : start + size])
     took.append(perf_counter() - began)
 print(json.dumps(took[int(warm):]))
 """
@@ -147,7 +140,7 @@ def write_triples(data: str, path: Path, n_triples: int) -> None:
 
 def seconds(python: str, program: str, argv: list[str], folder: str) -> float:
     """Return the median seconds of a step, of a process of its own."""
-    command = [python, "-c", program, *argv]
+    command = [python, "-c", BEGIN + program + END, *argv]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=folder)
     return statistics.median(json.loads(done.stdout.splitlines()[-1]))
 

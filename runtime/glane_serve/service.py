@@ -96,12 +96,13 @@ class Service:
 
         def warm(number: int) -> None:
             together.wait()  # so that no thread does it twice
+            query = f"{number} {asked}"
             if self.search is not None:
-                keys = self.search.search([f"{number} {asked}"], phrases=False).ids[0]
+                keys = self.search.search([query], phrases=False).ids[0]
                 if self.search.kept is not None:
-                    self.search.excerpts(WARMING, keys)
+                    self.search.excerpts(query, keys)
             for model in self.models.values():
-                model.encode_queries([f"{WARMING} {number}"])
+                model.encode_queries([query])
 
         list(self._computing.map(warm, range(n_threads)))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,32 @@ def adapted(bert: Path, rank: int) -> ColBERT:
     return model
 
 
+def trained_last(folder: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of the last step of a run."""
+    last = folder / "last"
+    return weights(load_model(last if last.is_dir() else folder))
+
+
+def train_until(step: int, *arguments: Any) -> None:  # noqa: ANN401
+    """Train, and break off within a step."""
+    numbers = count(1)
+
+    def broken(*given: Any) -> dict[str, float]:  # noqa: ANN401
+        if next(numbers) == step:
+            raise KeyboardInterrupt
+        return learn(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "learn", broken)
+        with pytest.raises(KeyboardInterrupt, match="goes on from the last checkpoint"):
+            train(*arguments)
+
+
+def assert_alike(folder: Path, other: Path) -> None:
+    for name in ("model.safetensors", "evaluations.jsonl"):
+        assert (folder / name).read_bytes() == (other / name).read_bytes()
+
+
 def test_factors_add_their_product_to_each_matrix(bert: Path) -> None:
     plain, model = ColBERT.from_base(bert, dim=8), adapted(bert, rank=3)
     factors = adapters.factors(model.encoder)
@@ -103,8 +130,7 @@ def test_only_the_factors_of_an_encoder_are_trained(
     model = NEW[kind](bert)
     before = weights(model)
     train(model, data, tmp_path / "out", replace(SETTINGS, start_share=0.0))
-    last = tmp_path / "out" / "last"
-    after = weights(load_model(last if last.is_dir() else tmp_path / "out"))
+    after = trained_last(tmp_path / "out")
     assert after.keys() == before.keys()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     inside = {name for name in before if name.startswith("encoder.")}
@@ -118,51 +144,29 @@ def test_only_the_factors_of_an_encoder_are_trained(
 
 
 def test_a_resumed_run_gives_the_bits_of_one_that_was_not_interrupted(
-    bert: Path, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bert: Path, data: TrainingData, tmp_path: Path
 ) -> None:
-    train(NEW["colbert"](bert), data, tmp_path / "whole", SETTINGS)
-    calls = 0
-
-    def interrupted(*arguments: Any) -> dict[str, float]:  # noqa: ANN401
-        nonlocal calls
-        calls += 1
-        if calls == 5:
-            raise KeyboardInterrupt
-        return learn(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(run, "learn", interrupted)
-        with pytest.raises(KeyboardInterrupt, match="goes on from the last checkpoint"):
-            train(NEW["colbert"](bert), data, tmp_path / "cut", SETTINGS)
-    model = load_model(model_folder(tmp_path / "cut"))
-    train(model, data, tmp_path / "cut", SETTINGS, mode="resume")
-    for name in ("model.safetensors", "evaluations.jsonl"):
-        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train(NEW["colbert"](bert), data, whole, SETTINGS)
+    train_until(5, NEW["colbert"](bert), data, cut, SETTINGS)
+    train(load_model(model_folder(cut)), data, cut, SETTINGS, mode="resume")
+    assert_alike(cut, whole)
 
 
 def test_a_run_that_began_before_there_were_factors_goes_on(
-    bert: Path, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bert: Path, data: TrainingData, tmp_path: Path
 ) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
     settings = replace(SETTINGS, lora=None)
-    train(NEW["colbert"](bert), data, tmp_path / "whole", settings)
-
-    def interrupted(*_: object) -> dict[str, float]:
-        raise KeyboardInterrupt
-
-    done = replace(settings, save_steps=1)
-    with monkeypatch.context() as patch:
-        steps: Iterator[Callable[..., dict[str, float]]] = iter([learn, learn, interrupted])
-        patch.setattr(run, "learn", lambda *arguments: next(steps)(*arguments))
-        with pytest.raises(KeyboardInterrupt, match="goes on from the last checkpoint"):
-            train(NEW["colbert"](bert), data, tmp_path / "cut", done)
-    folder = model_folder(tmp_path / "cut").parent
+    train(NEW["colbert"](bert), data, whole, settings)
+    train_until(3, NEW["colbert"](bert), data, cut, replace(settings, save_steps=1))
+    folder = model_folder(cut).parent
     assert not (folder / "factors.safetensors").exists()
     progress = json.loads((folder / "progress.json").read_text())
     del progress["identity"]["lora"]
     (folder / "progress.json").write_text(json.dumps(progress))
-    train(load_model(folder / "model"), data, tmp_path / "cut", settings, mode="resume")
-    for name in ("model.safetensors", "evaluations.jsonl"):
-        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    train(load_model(folder / "model"), data, cut, settings, mode="resume")
+    assert_alike(cut, whole)
 
 
 def test_frozen_layers_get_no_trained_factors(
@@ -171,8 +175,7 @@ def test_frozen_layers_get_no_trained_factors(
     model = NEW["colbert"](bert)
     before = weights(model)
     train(model, data, tmp_path / "out", replace(SETTINGS, freeze_layers=1, start_share=0.0))
-    last = tmp_path / "out" / "last"
-    after = weights(load_model(last if last.is_dir() else tmp_path / "out"))
+    after = trained_last(tmp_path / "out")
     for name in before:
         if name.startswith("encoder.encoder.layer.0."):
             assert torch.equal(before[name], after[name]), name

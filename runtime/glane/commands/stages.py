@@ -61,7 +61,7 @@ def add_stage_arguments(parser: argparse.ArgumentParser, *, required: bool = Tru
     group.add_argument(
         "--token-vectors",
         choices=KINDS,
-        help="how exactly ColBERT's vectors are stored; default int8",
+        help=f"how exactly ColBERT's vectors are stored; default {TokenStorage().kind}",
     )
     group.add_argument(
         "--pool",
