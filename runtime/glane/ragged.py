@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import overload
+from typing import TypeVar, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from glane.types import Ids, checked_array
+
+_Number = TypeVar("_Number", bound=np.generic)
 
 Rows = slice | Ids
 """Some rows: a slice of step 1, or an array of row numbers."""
@@ -62,6 +65,11 @@ def take_rows(offsets: Ids, rows: Rows) -> tuple[Ids, slice | Ids]:
     taken = join_lengths(lengths)
     shift = np.repeat(offsets[numbers] - taken[:-1], lengths)
     return taken, np.arange(taken[-1]) + shift
+
+
+def join_runs(array: npt.NDArray[_Number], runs: Sequence[slice]) -> npt.NDArray[_Number]:
+    """Return some runs of an array, at least one, back to back; a single one is not copied."""
+    return array[runs[0]] if len(runs) == 1 else np.concatenate([array[run] for run in runs])
 
 
 def _row_numbers(rows: Ids) -> Ids:

@@ -28,8 +28,8 @@ LOG = logging.getLogger("glane.serve")
 WARMING = "warm"
 """Asked before the first request where no document has words to ask for."""
 
-READ, CHARACTERS = 8, 200
-"""Of how many documents the first with a text is taken, and how much of it."""
+READ, CHARACTERS = 16, 200
+"""How many documents' texts are asked for before, and how much of each."""
 
 STOPPING = 25
 """Seconds that the writer has to end when the server stops."""
@@ -92,19 +92,23 @@ class Service:
     def _warm(self, n_threads: int) -> None:
         """Load models and caches now, and what each thread needs, not at the first requests."""
         together = Barrier(n_threads)
-        asked = WARMING if self.search is None else words_of(self.search)
+        asked = [WARMING] if self.search is None else texts_of(self.search)
 
         def warm(number: int) -> None:
-            together.wait()  # so that no thread does it twice
-            query = f"{number} {asked}"
-            if self.search is not None:
-                keys = self.search.search([query], phrases=False).ids[0]
-                if self.search.kept is not None:
-                    self.search.excerpts(query, keys)
-            for model in self.models.values():
-                model.encode_queries([query])
+            together.wait()  # so that no thread does it twice, and all need memory at once
+            for text in asked:
+                self._use(f"{number} {text}")
 
         list(self._computing.map(warm, range(n_threads)))
+
+    def _use(self, query: str) -> None:
+        """Search and show, as far as there is an index, and encode."""
+        if self.search is not None:
+            keys = self.search.search([query], phrases=False).ids[0]
+            if self.search.kept is not None:
+                self.search.excerpts(query, keys)
+        for model in self.models.values():
+            model.encode_queries([query])
 
     async def __aenter__(self) -> Self:
         """Begin to write and to refresh."""
@@ -165,10 +169,10 @@ class Service:
                 self.trouble = None
 
 
-def words_of(search: Search) -> str:
-    """Return words that find a document, so that all stages are used, where documents are kept."""
+def texts_of(search: Search) -> list[str]:
+    """Return texts that find documents, so that all stages are used, where documents are kept."""
     if search.kept is None:
-        return WARMING
+        return [WARMING]
     records = search.kept.get(ids_left(search.kept.rows.parts)[:READ])
     texts = (join_fields(record, search.on) for record in records)
-    return next((text[:CHARACTERS] for text in texts if text), WARMING)
+    return [text[:CHARACTERS] for text in texts if text] or [WARMING]

@@ -33,7 +33,7 @@ def unit(lengths: list[int], dim: int, seed: int = 0) -> TokenVectors:
 def vectors_of(coded: TokenCodes, tokens: slice = WHOLE) -> Floats:
     if isinstance(coded, TokenVectors):
         return widened(coded.values[tokens])
-    codes, middle, steps = unsigned(coded, tokens)
+    codes, middle, steps = unsigned(coded, [tokens])
     whole = (codes - np.float32(middle)) * steps[:, None]
     return as_stored(whole, coded)  # turned twice, a vector is itself again
 
@@ -93,10 +93,10 @@ def test_a_run_of_tokens_is_read_as_in_the_whole() -> None:
 def test_integers_are_moved_to_the_right_of_0() -> None:
     offsets, one = np.array([0, 1]), np.ones(1, np.float16)
     int8 = CodedVectors(offsets, np.array([[-128, -127, -1, 0, 127]], np.int8), one)
-    codes, middle, steps = unsigned(int8, WHOLE)
+    codes, middle, steps = unsigned(int8, [WHOLE])
     assert (codes.tolist(), middle, steps.tolist()) == ([[0, 1, 127, 128, 255]], 128, [1.0])
     int4 = CodedVectors(offsets, np.array([[0xF0, 0x18]], np.uint8), one)
-    codes, middle, steps = unsigned(int4, WHOLE)
+    codes, middle, steps = unsigned(int4, [WHOLE])
     assert (codes.tolist(), middle, steps.tolist()) == ([[0, 16, 30, 2]], 15, [0.5])
 
 

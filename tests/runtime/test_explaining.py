@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from glane import BM25, Analyzer, ColBERT, Search, SparseEmbed, Splade, TfIdf, TokenStorage
 from glane.analysis.locating import locate
@@ -230,6 +232,30 @@ def test_characters_that_are_folded_together_have_one_place() -> None:
     text = "\uff83\uff9e\uff70\uff80\u338f"  # half-width kana with a mark, and a sign for kg
     places = {place.term: text[place.start : place.stop] for place in locate(Analyzer(), text)}
     assert places["kg"] == text
+
+
+TEXT = st.text(st.sampled_from("tea sea\n\u00e9\u00e6\u7eff\u8336\u0e0a\u0e32.'"), max_size=40)
+
+
+@given(TEXT, st.sets(st.sampled_from(["tea", "sea", "e", "\u7eff", "\u00e6"])))
+def test_the_terms_asked_for_stand_where_they_do_among_all(text: str, wanted: set[str]) -> None:
+    for analyzer in (Analyzer(), Analyzer(kind="char_wb", language="none")):
+        places = locate(analyzer, text)
+        assert locate(analyzer, text, wanted) == [p for p in places if p.term in wanted]
+        assert {place.term for place in places} <= set(analyzer(text))
+        assert all(0 <= place.start < place.stop <= len(text) for place in places)
+
+
+@given(TEXT)
+def test_what_is_shown_has_single_spaces_and_its_marks_moved(text: str) -> None:
+    search = Search(BM25(analyzer=Analyzer(language="none")), on=["text"], keep_documents=True)
+    search.add([{"id": 0, "text": text}])
+    (shown,) = search.excerpts("tea sea", [0])
+    assert shown.text.split() == text.split()
+    assert "  " not in shown.text
+    assert "\n" not in shown.text
+    found = locate(Analyzer(language="none"), text, {"tea", "sea"})
+    assert [shown.text[low:high] for low, high in shown.marks] == [p.term for p in found]
 
 
 def test_several_explanations_are_those_of_each() -> None:

@@ -140,7 +140,7 @@ def test_the_largest_similarities_sum_to_the_score(kind: CodeKind) -> None:
     similarities = similarities_with(query.values, documents)
     scores = maxsim_scores(query, documents)[0]
     for row, tokens in enumerate((slice(0, 5), slice(5, 14))):
-        best = similarities(tokens).max(axis=1)
+        best = similarities([tokens]).max(axis=1)
         assert scores[row] == pytest.approx(best.sum(), rel=1e-6)
 
 

@@ -11,7 +11,7 @@ from glane.hits import Hits, rerank
 from glane.maxsim import kernel as module
 from glane.maxsim.index import MaxSimIndex, TokenStorage
 from glane.maxsim.kernel import maxsim_scores
-from glane.maxsim.quantization import CodeKind
+from glane.maxsim.quantization import KINDS, CodeKind, encode
 from glane.model.scoring import NO_TOKENS_SCORE, maxsim
 from glane.ragged import join_lengths
 from glane.types import Floats
@@ -52,6 +52,25 @@ def test_the_kernel_equals_the_definition(
     assert scores.shape == (len(query_lengths), len(document_lengths))
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores, defined(queries, documents), atol=1e-5)
+
+
+@settings(deadline=None)
+@given(LENGTHS, st.lists(st.integers(0, 6), max_size=9), st.sampled_from(KINDS))
+def test_some_documents_are_scored_as_among_all(
+    lengths: list[int], chosen: list[int], kind: CodeKind
+) -> None:
+    queries = random_vectors([3, 0, 2], 8, seed=1)
+    documents = encode(random_vectors(lengths, 8, seed=2), kind)
+    rows = np.array([row for row in chosen if row < len(lengths)], np.int64)
+    whole = maxsim_scores(queries, documents)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BLOCK_TOKENS", 8)
+        some = maxsim_scores(queries, documents, rows=rows)
+    assert some.shape == (3, len(rows))
+    if kind == "float16":
+        np.testing.assert_allclose(some, whole[:, rows], rtol=1e-6)
+    else:
+        assert np.array_equal(some, whole[:, rows])
 
 
 def test_similarities_below_0_stay_below_0() -> None:

@@ -154,7 +154,7 @@ def as_multiplied(queries: TokenVectors, stored: TokenCodes) -> tuple[TokenVecto
     if isinstance(stored, TokenVectors):
         return queries, stored
     asked, asked_steps = query_codes(as_stored(queries.values, stored))
-    codes, middle, steps = unsigned(stored, slice(None))
+    codes, middle, steps = unsigned(stored, [slice(None)])
     return (
         TokenVectors(queries.offsets, asked * asked_steps[:, None]),
         TokenVectors(stored.offsets, (codes - np.float32(middle)) * steps[:, None]),

@@ -10,7 +10,7 @@ from tests.serve.conftest import DOCUMENTS, Served, serving
 
 from glane import BM25, Search
 from glane.maxsim.index import MaxSimIndex
-from glane_serve.service import WARMING, Service, words_of
+from glane_serve.service import WARMING, Service, texts_of
 from glane_serve.settings import ServeSettings
 
 JSON = {"content-type": "application/json"}
@@ -209,14 +209,15 @@ def test_what_a_server_warms_itself_by_finds_something(
 ) -> None:
     search = Search(BM25(), on=on, keep_documents=True)
     search.add(documents)
-    words = words_of(search)
-    assert len(words) <= 200
-    assert search.search([words], phrases=False).ids[0]
+    texts = texts_of(search)
+    assert texts
+    assert all(len(text) <= 200 for text in texts)
+    assert all(search.search(texts, phrases=False).ids)
 
 
 def test_a_server_without_documents_is_warmed_too() -> None:
     for keep in (True, False):
-        assert words_of(Search(BM25(), on=["text"], keep_documents=keep)) == WARMING
+        assert texts_of(Search(BM25(), on=["text"], keep_documents=keep)) == [WARMING]
 
 
 def test_each_thread_has_reranked_before_the_first_request(

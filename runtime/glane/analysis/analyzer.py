@@ -29,8 +29,9 @@ from glane.analysis.words import (
 
 Kind = Literal["words", "char_wb", "char", "bigrams"]
 
-CACHED_WORDS = 1 << 17
-"""Words whose terms a thread remembers per analyzer; then it begins anew."""
+CACHED_WORDS = 1 << 13
+"""Words whose terms a thread remembers per analyzer; then it begins anew. Of two thirds of the
+words of what a search shows, that is, without much memory in a server of many threads."""
 
 CACHED_LENGTH = 64
 """Longer runs of characters do not come twice; they are not remembered."""
@@ -154,7 +155,7 @@ class Analyzer:
         return _term(word, language if tagged else self._language_of(word))
 
     def _terms(self, words: Sequence[str]) -> list[str]:
-        known = _known_words(self)
+        known = known_words(self)
         return list(chain.from_iterable([known[word] for word in words]))
 
     def _looked_for(self, words: Sequence[str]) -> list[str]:
@@ -309,7 +310,8 @@ def _stop_words(language: str) -> frozenset[str]:
     return frozenset(fold(STOP_WORDS.get(language, ""), language).split())
 
 
-def _known_words(analyzer: Analyzer) -> WordCache:
+def known_words(analyzer: Analyzer) -> WordCache:
+    """Return the thread's terms by word, as `Analyzer.terms` makes them."""
     if analyzer not in _local.words:
         _local.words[analyzer] = WordCache(analyzer.terms)
     return _local.words[analyzer]

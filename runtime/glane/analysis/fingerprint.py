@@ -54,11 +54,16 @@ def _tools(analyzer: Analyzer) -> str:
     unicode = f"Unicode {unicodedata.unidata_version}"
     if not _stems(analyzer):
         return unicode
-    from importlib.metadata import version  # late: it takes longer than all of `check_noted`
-
     module = stemmer_module("english" if analyzer.language == "auto" else analyzer.language)
     name = DISTRIBUTIONS.get(module, module)
-    return f"{name} {version(name)} and {unicode}"
+    return f"{name} {_version(name)} and {unicode}"
+
+
+@cache
+def _version(name: str) -> str:
+    from importlib.metadata import version  # late: it takes longer than all of `check_noted`
+
+    return version(name)
 
 
 def _stems(analyzer: Analyzer) -> bool:

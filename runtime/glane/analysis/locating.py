@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 
-from glane.analysis.analyzer import IN, Analyzer
+from glane.analysis.analyzer import IN, Analyzer, known_words
 from glane.analysis.folding import FOLDED_APART, fold
 from glane.analysis.words import IS_UNSPACED
 
@@ -29,16 +29,7 @@ class Place(NamedTuple):
     stop: int
 
 
-Known = dict[str, list[str]]
-"""Terms of words that were met before, by the same analyzer."""
-
-
-def locate(
-    analyzer: Analyzer,
-    text: str,
-    wanted: Collection[str] | None = None,
-    known: Known | None = None,
-) -> list[Place]:
+def locate(analyzer: Analyzer, text: str, wanted: Set[str] | None = None) -> list[Place]:
     """Return where each term of a document stands, by place, as often as it is found.
 
     A term that is a part of a word, as a stem is, has the place of the word; an n-gram has its own.
@@ -47,38 +38,17 @@ def locate(
         analyzer: How the text became terms.
         text: Any string.
         wanted: The terms that are asked for; None for all.
-        known: Terms of words that other texts had, to be added to.
 
     >>> locate(Analyzer(), "Caf\u00e9s & plants")
     [Place(term='caf\u00e9', start=0, stop=5), Place(term='plant', start=8, stop=14)]
     """
     words = analyzer.words(text)
     folded = _folded(text, _language(analyzer, words))
+    if analyzer.kind == "words":
+        return _of_words(analyzer, words, folded, wanted)
     runs = words[0].split(" ") if analyzer.kind == "char" and words else words
-    found: list[Place] = []
-    begin = 0
-    places: list[tuple[int, int]] = []
-    for word in runs:
-        plain = word.partition(IN)[0]
-        at = folded.text.find(plain, begin)
-        if at < 0:  # of a spelling that only the whole text has
-            places.append((0, 0))
-            continue
-        begin = at + len(plain)
-        places.append((at, begin))
-    if analyzer.kind != "words":
-        found = sorted(_of_runs(analyzer, runs, folded, places), key=lambda place: place[1:])
-        return [place for place in found if wanted is None or place.term in wanted]
-    known = {} if known is None else known
-    for word, (start, stop) in zip(runs, places, strict=True):
-        if word not in known:
-            known[word] = list(dict.fromkeys(analyzer.terms(word)))
-        terms = known[word]
-        if wanted is not None:
-            terms = [term for term in terms if term in wanted]
-        if stop and terms:
-            found += _of_word(terms, word, folded, start, stop)
-    return found
+    found = sorted(_of_runs(analyzer, runs, folded), key=lambda place: place[1:])
+    return [place for place in found if wanted is None or place.term in wanted]
 
 
 class _Folded(NamedTuple):
@@ -109,10 +79,12 @@ def _folded(text: str, language: str) -> _Folded:
         made = fold(text[start:stop], language)
         characters.append(made)
         alike = text[start:stop].isascii() or stop - start == 1
-        plain = alike and len(made) == stop - start
-        for place in range(len(made)):
-            starts.append(start + place if plain else start)
-            stops.append(start + place + 1 if plain else stop)
+        if alike and len(made) == stop - start:
+            starts += range(start, stop)
+            stops += range(start + 1, stop + 1)
+        else:
+            starts += [start] * len(made)
+            stops += [stop] * len(made)
     return _Folded("".join(characters), starts, stops)
 
 
@@ -142,26 +114,48 @@ def _language(analyzer: Analyzer, words: list[str]) -> str:
     """Return the language that the text was folded in."""
     if analyzer.kind != "words":
         return "none"
-    tags = {word.partition(IN)[2] for word in words}
+    tags = {word.partition(IN)[2] for word in words if IN in word}
     return next((name for name in FOLDED_APART if name in {*tags, analyzer.language}), "none")
 
 
-def _of_word(
-    terms: Sequence[str], word: str, folded: _Folded, start: int, stop: int
-) -> Iterator[Place]:
+def _of_words(
+    analyzer: Analyzer, words: Sequence[str], folded: _Folded, wanted: Set[str] | None
+) -> list[Place]:
+    known, find = known_words(analyzer), folded.text.find
+    found: list[Place] = []
+    begin = 0
+    for word in words:
+        plain = word.partition(IN)[0] if IN in word else word
+        at = find(plain, begin)
+        if at < 0:  # of a spelling that only the whole text has
+            continue
+        begin = at + len(plain)
+        terms = known[word]
+        if wanted is not None and wanted.isdisjoint(terms):
+            continue
+        for term in dict.fromkeys(terms):
+            if wanted is None or term in wanted:
+                found += _of_word(term, plain, folded, at)
+    return found
+
+
+def _of_word(term: str, word: str, folded: _Folded, start: int) -> list[Place]:
     if not IS_UNSPACED.match(word):
-        yield from (folded.place(term, start, stop) for term in terms)
-        return
-    for term in terms:
-        yield from (
-            folded.place(term, start + at, start + at + len(term)) for at in _all(term, word)
-        )
+        return [folded.place(term, start, start + len(word))]
+    return [folded.place(term, start + at, start + at + len(term)) for at in _all(term, word)]
 
 
-def _of_runs(
-    analyzer: Analyzer, runs: list[str], folded: _Folded, places: list[tuple[int, int]]
-) -> Iterator[Place]:
+def _of_runs(analyzer: Analyzer, runs: list[str], folded: _Folded) -> Iterator[Place]:
     """Yield the places of n-grams, which may hold the spaces around a run, and between two."""
+    places: list[tuple[int, int]] = []
+    begin = 0
+    for run in runs:
+        at = folded.text.find(run, begin)
+        if at < 0:  # of a spelling that only the whole text has
+            places.append((0, 0))
+            continue
+        begin = at + len(run)
+        places.append((at, begin))
     whole = analyzer.kind == "char"
     groups = [list(range(len(runs)))] if whole else [[number] for number in range(len(runs))]
     for group in groups:

@@ -197,7 +197,7 @@ class MaxSimIndex:
         check_tokens(query, self.dim, "queries")
         ((part, row),) = places(self.rows.parts, [number])
         stored = tokens_of(part.arrays)[row : row + 1]
-        return similarities_with(query.values, stored, self.threads)(slice(None))
+        return similarities_with(query.values, stored, self.threads)([slice(None)])
 
     def snapshot(self) -> Self:
         """Return an equal index; changes of one leave the other alone, and nothing is copied."""
@@ -244,7 +244,7 @@ def _score_all(
 def _score(parts: Parts, query: TokenVectors, ids: Ids, pick: Pick, threads: int | None) -> Scores:
     """Return one query's scores with documents, given in rising order of their numbers."""
     scores = [
-        maxsim_scores(query, pick(part.arrays)[rows], threads)[0]
+        maxsim_scores(query, pick(part.arrays), threads, rows)[0]
         for part, rows in split(parts, locate(parts, ids))
     ]
     return np.concatenate([np.empty(0, np.float32), *scores])

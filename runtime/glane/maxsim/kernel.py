@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from glane.maxsim.gemm import product
 from glane.maxsim.integers import integer_product, query_codes
 from glane.maxsim.quantization import TokenCodes, as_stored, unsigned, widened
 from glane.model.scoring import NO_TOKENS_SCORE
+from glane.ragged import join_lengths, join_runs
 from glane.types import Floats, Ids, Scores
 from glane.vectors import TokenVectors
 
@@ -21,33 +22,39 @@ BLOCK_SIMILARITIES = 1 << 18
 """Similarities computed at once, for the same reason: fewer document tokens for many queries, down
 to an eighth."""
 
-Similarities = Callable[[slice], Scores]
-"""Returns the products of a run of documents' tokens with all query tokens, in shape
+Similarities = Callable[[Sequence[slice]], Scores]
+"""Returns the products of runs of documents' tokens with all query tokens, in shape
 (n_query_tokens, n_tokens)."""
 
 
 def maxsim_scores(
-    queries: TokenVectors, documents: TokenCodes, threads: int | None = None
+    queries: TokenVectors,
+    documents: TokenCodes,
+    threads: int | None = None,
+    rows: Ids | None = None,
 ) -> Scores:
-    """Return `glane.model.scoring.maxsim` of every query with every document.
+    """Return `glane.model.scoring.maxsim` of every query with every document, or with some.
 
     Args:
         queries: Any number of tokens each, none included.
         documents: Likewise, of the same width; as vectors, for exact scores, or as codes, for
             those of the query's `query_codes`.
         threads: Threads to compute with; by default what the process may use.
+        rows: The documents that are scored, in this order; they are read a block at a time. None
+            for all.
 
     Returns:
         Shape (n_queries, n_documents).
     """
-    scores = np.full((len(queries), len(documents)), NO_TOKENS_SCORE, np.float32)
-    filled = np.flatnonzero(np.diff(documents.offsets))
+    rows = np.arange(len(documents)) if rows is None else rows
+    starts, stops = documents.offsets[rows], documents.offsets[rows + 1]
+    offsets = join_lengths(stops - starts)
+    scores = np.full((len(queries), len(rows)), NO_TOKENS_SCORE, np.float32)
+    filled = np.flatnonzero(np.diff(offsets))
     similarities = similarities_with(queries.values, documents, threads)
-    for block in _blocks(documents.offsets, filled, len(queries.values)):
-        offsets = documents.offsets[block]
-        stop = documents.offsets[block[-1] + 1]
-        each = similarities(slice(offsets[0], stop))
-        best = np.maximum.reduceat(each, offsets - offsets[0], axis=1)
+    for block in _blocks(offsets, filled, len(queries.values)):
+        each = similarities(_runs(starts[block], stops[block]))
+        best = np.maximum.reduceat(each, offsets[block] - offsets[block[0]], axis=1)
         scores[:, block] = _sum_rows(best, queries.offsets)
     return scores
 
@@ -65,9 +72,9 @@ def similarities_with(
     asked = as_stored(vectors, documents)
     if isinstance(documents, TokenVectors):
         values = documents.values
-        return lambda tokens: product(asked, widened(values[tokens]), threads)
+        return lambda runs: product(asked, widened(join_runs(values, runs)), threads)
     codes = query_codes(asked)
-    return lambda tokens: integer_product(codes, unsigned(documents, tokens), threads)
+    return lambda runs: integer_product(codes, unsigned(documents, runs), threads)
 
 
 def _blocks(offsets: Ids, filled: Ids, n_query_tokens: int) -> list[Ids]:
@@ -77,6 +84,13 @@ def _blocks(offsets: Ids, filled: Ids, n_query_tokens: int) -> list[Ids]:
     fitting = min(BLOCK_TOKENS, BLOCK_SIMILARITIES // max(n_query_tokens, 1))
     cuts = np.flatnonzero(np.diff(offsets[filled] // max(fitting, BLOCK_TOKENS // 8))) + 1
     return np.split(filled, cuts)
+
+
+def _runs(starts: Ids, stops: Ids) -> list[slice]:
+    """Return rows that are not empty as slices, one for those that lie back to back."""
+    cuts = np.flatnonzero(starts[1:] != stops[:-1]) + 1
+    firsts, lasts = np.concatenate([[0], cuts]), np.concatenate([cuts, [len(starts)]]) - 1
+    return list(map(slice, starts[firsts].tolist(), stops[lasts].tolist()))
 
 
 def _sum_rows(best: Floats, offsets: Ids) -> Floats:

@@ -6,6 +6,7 @@ collection may stay in mapped files.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from glane.maxsim.integers import Unsigned
-from glane.ragged import Rows, check_rising, checked_offsets, take_rows
+from glane.ragged import Rows, check_rising, checked_offsets, join_runs, take_rows
 from glane.types import Floats, Ids, check_size, checked_array
 from glane.vectors import TokenVectors, check_type, check_width
 
@@ -120,13 +121,14 @@ def _levels(
     return values / np.where(scales > 0, scales, 1).astype(np.float32)[:, None], scales
 
 
-def unsigned(stored: CodedVectors, tokens: slice) -> Unsigned:
-    """Return the vectors of a run of tokens as integers from 0 up, exactly as they are stored.
+def unsigned(stored: CodedVectors, runs: Sequence[slice]) -> Unsigned:
+    """Return the vectors of runs of tokens as integers from 0 up, exactly as they are stored.
 
     int8: 1..255 around 128. int4: 0, 2 .. 30 around 15, in half steps. Those of int4 are still
     `turned`; so must be what they are multiplied with (`as_stored`).
     """
-    codes, steps = stored.codes[tokens], stored.scales[tokens].astype(np.float32)
+    codes = join_runs(stored.codes, runs)
+    steps = join_runs(stored.scales, runs).astype(np.float32)
     if codes.dtype == np.int8:
         return Unsigned(codes.view(np.uint8) ^ np.uint8(128), 128, steps)
     doubled = np.empty((len(codes), stored.dim), np.uint8)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from glane.analysis.analyzer import Analyzer
-from glane.analysis.locating import Known, Place, locate
+from glane.analysis.locating import Place, locate
 from glane.collection.fields import joined_fields
 from glane.model.passages import SENTENCE
 from glane.retrievers.collection import Collection
@@ -74,7 +74,6 @@ class Excerpts:
         own = collection.retriever
         words = isinstance(own, Lexical) and own.analyzer.kind in ("words", "bigrams")
         self._analyzer = own.analyzer if isinstance(own, Lexical) and words else WORDS
-        self._known: Known = {}
         self._terms = {term for terms in self._analyzer.readings(query) for term in terms}
 
     def of(self, number: int, document: Mapping[str, Any]) -> Excerpt:
@@ -91,7 +90,7 @@ class Excerpts:
         title = " ".join(text[: max(0, start - 1)].split())
         first, last = self._passages.get(number, (0, len(text)))
         first, last = (max(first, start), last) if last > start else (start, len(text))
-        places = locate(self._analyzer, text, self._terms, self._known)
+        places = locate(self._analyzer, text, self._terms)
         begin, end = _window(text, places, first, last)
         shown, marks = _single_spaced(text[begin:end], [_inside(p, begin, end) for p in places])
         return Excerpt(_cut(title, TITLE), shown, marks, begin > start, end == len(text))
@@ -158,6 +157,8 @@ def _inside(place: Place, begin: int, end: int) -> Piece:
 
 def _single_spaced(text: str, pieces: Sequence[Piece]) -> tuple[str, list[Piece]]:
     """Return a text with single spaces for all white space, and where pieces of it are then."""
+    if text.rstrip() == " ".join(text.split()):
+        return text.rstrip(), _joined(sorted({piece for piece in pieces if piece[0] < piece[1]}))
     kept = [not c.isspace() or (n > 0 and not text[n - 1].isspace()) for n, c in enumerate(text)]
     before = np.concatenate([[0], np.cumsum(kept)])
     shown = "".join(" " if c.isspace() else c for c, k in zip(text, kept, strict=True) if k)

@@ -22,6 +22,7 @@ NEURAL: dict[str, type[ColBERT] | type[Splade] | type[SparseEmbed]] = {
     "sparse-embed": SparseEmbed,
     "colbert": ColBERT,
 }
+OWN: dict[str, type[Retriever]] = {**LEXICAL, **NEURAL}
 RERANKERS: dict[str, type[ColBERT] | type[SparseEmbed]] = {
     "sparse-embed": SparseEmbed,
     "colbert": ColBERT,
@@ -41,9 +42,8 @@ def find(name: str) -> type[Retriever]:
     Raises:
         ValueError: If there is none of that name, or it does not keep the contract.
     """
-    own: dict[str, type[Retriever]] = {**LEXICAL, **NEURAL}
-    if name in own:
-        return own[name]
+    if name in OWN:
+        return OWN[name]
     from importlib.metadata import entry_points
 
     found = entry_points(group=GROUP, name=name)
@@ -87,9 +87,9 @@ def name_of(retriever: Retriever) -> str:
         TypeError: If they would find another or none; a subclass would come back as its parent.
     """
     kind = type(retriever)
-    name = getattr(kind, "kind", None)
-    if name in names() and find(str(name)) is kind:
-        return str(name)
+    name = str(getattr(kind, "kind", None))
+    if OWN.get(name) is kind or (name not in OWN and name in names() and find(name) is kind):
+        return name
     raise TypeError(
         f"{kind.__name__} cannot be saved: an index would not find its class again; give it a "
         f"`kind` of its own, and name it in an entry point of the group {GROUP!r}"
