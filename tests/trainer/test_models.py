@@ -19,8 +19,9 @@ from glane.errors import CheckpointError
 from glane.model.scoring import NO_TOKENS_SCORE
 from glane_trainer import ColBERT, principal_projection
 from glane_trainer.colbert import score_matrix
-from glane_trainer.projection import principal_directions
+from glane_trainer.projection import Layer, principal_directions
 from glane_trainer.quiet import Quiet
+from glane_trainer.starts import Start, narrowed, new_model
 from glane_trainer.weights import write_tensors
 
 TEXTS = ["plants eat light", "", "rivers run to the sea " * 100, "Tea, honey."]
@@ -231,6 +232,40 @@ def test_principal_projection_keeps_dot_products_better_than_chance(bert: Path) 
 
     np.testing.assert_allclose(principal @ principal.T, np.eye(8), atol=1e-5)
     assert error(principal) < error(chance) / 4
+
+
+@pytest.mark.parametrize("dim", [None, 8])
+def test_a_finished_model_is_narrowed_along_its_own_directions(
+    bert: Path, tmp_path: Path, dim: int | None
+) -> None:
+    model = ColBERT.from_base(bert, dim=dim, document_length=9)
+    model.save(tmp_path / "wide")
+    whole = model.encode_documents(TEXTS)
+    turned = narrowed(model, model.dim, TEXTS).encode_documents(TEXTS)
+    products = whole.values @ whole.values.T
+    np.testing.assert_allclose(turned.values @ turned.values.T, products, atol=1e-5)
+    start = Start(dim=3, documents=TEXTS)
+    narrow = new_model("colbert", tmp_path / "wide", start, {})
+    assert (narrow.checkpoint.dim, narrow.checkpoint.document_length) == (3, 9)
+    directions = principal_directions(whole.values, 3)
+    expected = whole.values @ directions.T
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    found = narrow.encode_documents(TEXTS).values
+    np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-4)
+
+
+def test_what_cannot_be_narrowed_is_refused(bert: Path, tmp_path: Path) -> None:
+    model = ColBERT.from_base(bert, dim=8)
+    with pytest.raises(ValueError, match="a model of 8 dimensions cannot be made 9 wide"):
+        narrowed(model, 9, TEXTS)
+    model.save(tmp_path / "wide")
+    start = Start(dim=4, documents=TEXTS, principal=False)
+    with pytest.raises(ValueError, match="random is for a new model, and this one is finished"):
+        new_model("colbert", tmp_path / "wide", start, {})
+    layer = Layer.of(torch.ones(8, 16), None, "relu", residual=False, residual_weight=None)
+    model.projection = torch.nn.Sequential(layer)
+    with pytest.raises(ValueError, match="whose projection has layers cannot be made narrower"):
+        narrowed(model, 4, TEXTS)
 
 
 @given(st.integers(1, 12), st.integers(1, 6), st.integers(0, 3))

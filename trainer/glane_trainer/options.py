@@ -201,7 +201,8 @@ def as_typed(settings: Mapping[str, str] = {}) -> Iterator[None]:
 def _add_model_arguments(group: Any) -> None:  # noqa: ANN401
     numbers = {
         "dim": f"numbers in a vector; default {DIMS['colbert']} for colbert, or the base's own "
-        f"where it is not trained, and {DIMS['sparse-embed']} for sparse-embed",
+        f"where it is finished or not trained, and {DIMS['sparse-embed']} for sparse-embed; fewer "
+        "than a finished colbert has are the principal directions of its vectors",
         "query-terms": "terms that a query keeps, at most, of splade and sparse-embed; default "
         f"{QUERY_TERMS}",
         "document-terms": f"terms that a document keeps, likewise; default {DOCUMENT_TERMS}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from glane.model.checkpoint import Kind
+from glane.model.preparation import TextPreparer
 from glane_trainer.bases.finding import find_base
 from glane_trainer.bases.found import Found
 from glane_trainer.colbert import ColBERT
@@ -90,9 +91,41 @@ def principal_projection(model: ColBERT, texts: Sequence[str]) -> nn.Linear:
     return linear(torch.from_numpy(principal_directions(vectors, model.checkpoint.dim)))
 
 
+def narrowed(model: ColBERT, dim: int, texts: Sequence[str]) -> ColBERT:
+    """Return a finished model with vectors along the `dim` principal directions of its own.
+
+    Args:
+        model: Its projection is one layer without bias, or none; it is not changed, but shares its
+            encoder.
+        dim: From 1 to the model's width.
+        texts: Documents, whose token vectors decide the directions.
+
+    Raises:
+        ValueError: If the projection has layers, the width is no less, or there are no texts.
+    """
+    if not 1 <= dim <= model.dim:
+        raise ValueError(f"a model of {model.dim} dimensions cannot be made {dim} wide")
+    layer = model.projection
+    if layer is not None and not isinstance(layer, nn.Linear):
+        raise ValueError("a model whose projection has layers cannot be made narrower")
+    vectors = model.encode_documents(texts).values
+    weight = torch.from_numpy(principal_directions(vectors, dim))
+    if layer is not None:
+        weight = weight @ layer.weight.detach().cpu()
+    preparer = TextPreparer(replace(model.checkpoint, dim=dim), model.preparer.tokenizer_json)
+    return ColBERT(model.encoder, linear(weight), preparer)
+
+
 def _new_colbert(found: Found, start: Start, rules: Rules) -> ColBERT:
     if found.kind == "colbert":
-        return ColBERT.from_base(found, dim=start.dim, **rules)
+        if start.dim is None or start.documents is None:
+            return ColBERT.from_base(found, dim=start.dim, **rules)
+        model = ColBERT.from_base(found, **rules)
+        if start.dim == model.dim:
+            return model
+        if not start.principal:
+            raise ValueError("--projection random is for a new model, and this one is finished")
+        return narrowed(model, start.dim, sample(start.documents, start.seed))
     dim = DIMS["colbert"] if start.dim is None and start.trained else start.dim
     model = ColBERT.from_base(found, dim=dim, seed=start.seed, **rules)
     if start.principal and model.dim < int(model.encoder.config.hidden_size):
