@@ -12,7 +12,6 @@ from typing import Literal, get_args
 
 import snowballstemmer
 
-from glane.analysis import former
 from glane.analysis.folding import FOLDED_APART, fold
 from glane.analysis.languages import USUAL, candidates, evidence, script, stemmed_languages
 from glane.analysis.stopwords import STOP_WORDS
@@ -132,6 +131,8 @@ class Analyzer:
     def words(self, text: str) -> list[str]:
         """Return the words or runs of characters that `terms` takes, in order."""
         if self.rules == 1:
+            from glane.analysis import former  # late, as in `_former`: few indexes are so old
+
             return former.words(text, self.kind, self.language)
         if self.kind != "words":
             folded = fold(text)
@@ -164,6 +165,8 @@ class Analyzer:
 
     def _former(self, word: str) -> tuple[str, ...]:
         """Return the terms of a word by the rules 1."""
+        from glane.analysis import former
+
         if self.kind != "words":
             return self._plain_grams(word)
         if former.IS_SPACELESS.match(word):

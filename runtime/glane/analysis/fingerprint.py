@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import cache
 from hashlib import blake2b
 
-from glane.analysis import former
 from glane.analysis.analyzer import Analyzer, stemmer_module
 from glane.analysis.languages import OTHER_SMALL_WORDS, stemmed_languages
 from glane.analysis.samples import SAMPLE_WORDS
@@ -90,7 +89,9 @@ def _sampled(analyzer: Analyzer) -> tuple[str, ...]:
 def _sample(language: str, rules: int) -> str:
     small = STOP_WORDS.get(language) or OTHER_SMALL_WORDS.get(language, "")
     if rules == 1 and language == "english":
-        small = former.ENGLISH
+        from glane.analysis.former import ENGLISH  # late: few indexes are so old
+
+        small = ENGLISH
     return small + SAMPLE_WORDS.get(language, "")
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from functools import cache
 
 from glane.analysis.stopwords import STOP_WORDS
-from glane.analysis.words import APOSTROPHE, APOSTROPHES, MARKS, POSSESSIVE
+from glane.analysis.words import APOSTROPHE, APOSTROPHES, POSSESSIVE, marks
 from glane.model.texts import clean
 
 ENGLISH = """
@@ -22,8 +22,8 @@ SPACELESS = (
     "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ece\u0edc-\u0edf"
     "\u1780-\u17d3\u1000-\u103f\u1050-\u108f"
 )
-WORD = rf"[^\W{SPACELESS}]+(?:[{MARKS}]+[^\W{SPACELESS}]*)*"
-RUN = re.compile(rf"\w[\w{MARKS}]*")
+WORD = rf"[^\W{SPACELESS}]+(?:[{marks()}]+[^\W{SPACELESS}]*)*"
+RUN = re.compile(rf"\w[\w{marks()}]*")
 TOKEN = re.compile(rf"{WORD}|[{SPACELESS}]+")
 ENGLISH_TOKEN = re.compile(rf"{WORD}(?:[{APOSTROPHES}]{WORD})*|[{SPACELESS}]+")
 IS_SPACELESS = re.compile(f"[{SPACELESS}]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import cache
 from itertools import chain, pairwise
 
@@ -20,15 +21,26 @@ SYMBOL_BLOCKS = ((0xA0, 0x3400), (0xFF00, 0x10000), (0x1D000, 0x1F000))
 """Where symbols lie, beside those of ASCII and the pictures from U+1F000 on."""
 
 
-def _marks() -> str:
+@cache
+def marks() -> str:
     r"""Return the combining marks outside `UNSPACED`: letters of a word, though not in `\w`."""
     blocks = chain(range(0x300, 0x1E00), range(0x20D0, 0x2100), range(0xA66F, 0xAC00))
-    marks = (chr(code) for code in blocks if unicodedata.category(chr(code)).startswith("M"))
-    return "".join(mark for mark in marks if not re.match(f"[{UNSPACED}]", mark))
+    found = (code for code in blocks if unicodedata.category(chr(code)).startswith("M"))
+    return _in_class(code for code in found if not IS_UNSPACED.match(chr(code)))
+
+
+def _in_class(codes: Iterable[int]) -> str:
+    """Return rising characters as a class of a regular expression has them: by first and last."""
+    runs: list[list[int]] = []
+    for code in codes:
+        if runs and code == runs[-1][1] + 1:
+            runs[-1][1] = code
+        else:
+            runs.append([code, code])
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last in runs)
 
 
 APOSTROPHES = "'\u2019\u02bc"
-MARKS = _marks()
 LETTER = rf"[^\W_{UNSPACED}]"
 IS_UNSPACED = re.compile(f"[{UNSPACED}]")
 UNSPACED_RUN = re.compile(f"[{UNSPACED}]+")
@@ -57,7 +69,7 @@ def pattern(*, ascii_only: bool, initials: bool, apostrophes: bool) -> re.Patter
         apostrophes: Whether a word may have them inside.
     """
     letter = "[a-z0-9]" if ascii_only else LETTER
-    marked = "" if ascii_only else f"(?:[{MARKS}]+{LETTER}*)*"
+    marked = "" if ascii_only else f"(?:[{marks()}]+{LETTER}*)*"
     inside = f"(?:[{APOSTROPHES}]{letter}+{marked})*" if apostrophes else ""
     single = [f"{letter}{marked}{inside}"]
     if initials:
@@ -78,17 +90,17 @@ def runs(*, ascii_only: bool) -> re.Pattern[str]:
     """Return what matches each run of letters and digits of any script, and each symbol."""
     if ascii_only:
         return re.compile(f"[a-z0-9]+|{ASCII_SYMBOL}")
-    return re.compile(rf"[^\W_][^\W_{MARKS}]*(?:[{MARKS}]+[^\W_]*)*|{_symbols()}")
+    return re.compile(rf"[^\W_][^\W_{marks()}]*(?:[{marks()}]+[^\W_]*)*|{_symbols()}")
 
 
 def _symbols() -> str:
     """Return what matches a symbol: a flag is two letters of its own, all others are one."""
     codes = chain.from_iterable(range(*block) for block in SYMBOL_BLOCKS)
-    found = "".join(chr(code) for code in codes if unicodedata.category(chr(code))[0] == "S")
+    found = _in_class(code for code in codes if unicodedata.category(chr(code))[0] == "S")
     pictures = "\U0001f000-\U0001faff"  # those that later versions of Unicode have included
     flag = "[\U0001f1e6-\U0001f1ff]{2}"
     frequent = r"(?![\s!-#%-*,-/:;?@\[\]\\_{}\u2010-\u2026])"  # and none: it is found out quickly
-    return f"{frequent}(?:{flag}|[{ASCII_SYMBOL[1:-1]}{re.escape(found)}{pictures}])"
+    return f"{frequent}(?:{flag}|[{ASCII_SYMBOL[1:-1]}{found}{pictures}])"
 
 
 def pairs(run: str) -> tuple[str, ...]:

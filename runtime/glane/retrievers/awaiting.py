@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -28,6 +27,8 @@ def awaitable(
 
     @wraps(call)
     async def waited(self: S, /, *arguments: P.args, **named: P.kwargs) -> T:
+        import asyncio  # late: who awaits nothing does without it
+
         bound: Callable[P, T] = getattr(self, name)
         return await asyncio.to_thread(bound, *arguments, **named)
 
