@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from glane.hits import Key
@@ -38,7 +38,7 @@ def shown_hits(
             for hit, document in zip(hits, search.documents(keys), strict=True):
                 hit["document"] = document
         for hit, excerpt in zip(hits, search.excerpts(query, keys), strict=True):
-            shown = asdict(excerpt)
+            shown = {each.name: getattr(excerpt, each.name) for each in fields(excerpt)}
             hit |= {"title": shown.pop("title"), "passage": shown}
     if explained is not None:
         explanations = search.explanations(query, keys, **explained)
