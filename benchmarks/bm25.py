@@ -3,8 +3,8 @@
 Usage: python benchmarks/bm25.py BEIR_FOLDER [--split test] [--rounds 5]
        python benchmarks/bm25.py --synthetic 500000 [--terms 200000] [--rounds 3]
 
-Both get the same terms, from our analyzer, and one thread (nothing here calls BLAS); bm25s runs on
-numpy.
+All get the same terms, from our analyzer, and one thread (nothing here calls BLAS); bm25s runs on
+numpy and, as a row of its own, on numba. The first line tells what our loops run on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,14 @@ import numpy as np
 
 from glane.analysis.analyzer import Analyzer
 from glane.collection.dataset import Dataset, read_beir
+from glane.postings.loops import fastest
 from glane.retrievers.bm25 import BM25
 from glane.vectors import SparseVectors
 
 K = 100
+
+BACKENDS = ["numpy", "numba"] if find_spec("numba") else ["numpy"]
+"""Of bm25s; numba where it is installed."""
 
 
 @dataclass
@@ -70,10 +76,10 @@ def ours_on_texts(data: Dataset, figures: Figures) -> list[list[str]]:
     return [[keys[id] for id in row if id >= 0] for row in hits.ids.tolist()]
 
 
-def theirs_on_texts(data: Dataset, figures: Figures) -> list[list[str]]:
+def theirs_on_texts(backend: str, data: Dataset, figures: Figures) -> list[list[str]]:
     """Index and search the same with bm25s, on the terms of our analyzer."""
     texts, queries, keys = [*data.corpus.values()], [*data.queries.values()], [*data.corpus]
-    analyzer, bm25 = Analyzer(), bm25s.BM25(method="lucene", k1=1.5, b=0.75, backend="numpy")
+    analyzer, bm25 = Analyzer(), bm25s.BM25(method="lucene", k1=1.5, b=0.75, backend=backend)
 
     def index() -> None:
         bm25.index([analyzer(text) for text in texts], show_progress=False)
@@ -94,7 +100,11 @@ def theirs_on_texts(data: Dataset, figures: Figures) -> list[list[str]]:
 def on_collection(folder: Path, split: str, rounds: int) -> dict[str, Figures]:
     """Measure both, in turns, on a BEIR folder."""
     data = read_beir(folder, split)
-    engines = {"glane": ours_on_texts, "bm25s": theirs_on_texts}
+    fastest()
+    engines = {"glane": ours_on_texts}
+    engines |= {f"bm25s {name}": partial(theirs_on_texts, name) for name in BACKENDS}
+    for engine in engines.values():
+        engine(data, Figures())  # numba compiles at the first search
     figures = {name: Figures() for name in engines}
     for _ in range(rounds):
         for name, engine in engines.items():
@@ -119,10 +129,12 @@ def on_synthetic(n_documents: int, n_terms: int, rounds: int) -> dict[str, Figur
     """Measure both on random counts: 100 words a document, frequencies after Zipf."""
     counts = synthetic(n_documents, 100, n_terms, seed=0)
     queries = synthetic(100, 8, n_terms, seed=1)
-    figures = {"glane": Figures(), "bm25s": Figures()}
+    names = ["glane", *(f"bm25s {backend}" for backend in BACKENDS)]
+    figures = {name: Figures() for name in names}
     bm25 = BM25()
     known = bm25.encode_documents([" ".join(f"w{term}" for term in range(n_terms))])
     assert len(known.indices) == n_terms, "each of these words is a term of its own"
+    fastest()
 
     def build() -> None:
         bm25.add(counts)
@@ -131,18 +143,23 @@ def on_synthetic(n_documents: int, n_terms: int, rounds: int) -> dict[str, Figur
     figures["glane"].note("build from counts, s", seconds(build)[0])
     rows = np.split(counts.indices.astype(np.int64), counts.indptr[1:-1])
     tokens = [row.tolist() for row in rows]
-    theirs = bm25s.BM25(method="lucene", k1=1.5, b=0.75, backend="numpy")
+    theirs = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
     corpus = (tokens, {str(term): term for term in range(n_terms)})
     build_theirs, _ = seconds(lambda: theirs.index(corpus, show_progress=False))
-    figures["bm25s"].note("build from counts, s", build_theirs)
     single = [queries[i : i + 1] for i in range(len(queries))]
     terms = [query.indices.tolist() for query in single]
     options: dict[str, Any] = {"k": min(K, n_documents), "show_progress": False, "n_threads": 0}
+    for backend in BACKENDS:
+        figures[f"bm25s {backend}"].note("build from counts, s", build_theirs)
+        theirs.backend = backend
+        theirs.retrieve([terms[0]], **options)  # numba compiles at the first search
     for _ in range(rounds):
         once, _ = seconds(lambda: [bm25.search(query, K) for query in single])
         figures["glane"].note("one query at a time, ms", once / len(single) * 1e3)
-        once, _ = seconds(lambda: [theirs.retrieve([query], **options) for query in terms])
-        figures["bm25s"].note("one query at a time, ms", once / len(single) * 1e3)
+        for backend in BACKENDS:
+            theirs.backend = backend
+            once, _ = seconds(lambda: [theirs.retrieve([query], **options) for query in terms])
+            figures[f"bm25s {backend}"].note("one query at a time, ms", once / len(single) * 1e3)
     return figures
 
 
@@ -163,7 +180,8 @@ def show(figures: dict[str, Figures]) -> None:
     """Print machine, versions and a table: median and spread, the lowest to the highest."""
     packages = ("numpy", "bm25s", "snowballstemmer", "PyStemmer")
     print(f"{processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, ", end="")
-    print(", ".join(f"{name} {version(name)}" for name in packages))
+    print(", ".join(f"{name} {version(name)}" for name in packages), end="")
+    print(f"; our loops on {fastest().means}")
     print(f"\n| | {' | '.join(figures)} |\n|---|{'---|' * len(figures)}")
     for row in next(iter(figures.values())).rows:
         cells = [cell(figures[name].rows[row]) for name in figures]

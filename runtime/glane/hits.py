@@ -86,12 +86,24 @@ class Hits(_ByQuery, _Hits):  # type: ignore[misc]  # `_make` too
             k: Width of the result, at least 1; above 1,000 the result is no wider than 1,000 or
                 the longest row, so that asking for all documents takes no more than there are.
         """
+        orders = [best(scores, ids, k) for ids, scores in rows]
+        return cls.of_ordered(
+            [(ids[o], scores[o]) for (ids, scores), o in zip(rows, orders, strict=True)], k
+        )
+
+    @classmethod
+    def of_ordered(cls, rows: Sequence[tuple[Ids, Scores]], k: int) -> Hits:
+        """Fill rows up to k with sentinels, as `from_rows` does.
+
+        Args:
+            rows: Ids and scores of each query, at most k, best first.
+            k: As in `from_rows`.
+        """
         longest = max((len(ids) for ids, _ in rows), default=0)
         hits = cls.empty(len(rows), min(k, max(longest, FILLED_UP_TO)))
         for number, (ids, scores) in enumerate(rows):
-            order = best(scores, ids, k)
-            hits.ids[number, : len(order)] = ids[order]
-            hits.scores[number, : len(order)] = scores[order]
+            hits.ids[number, : len(ids)] = ids
+            hits.scores[number, : len(ids)] = scores
         return hits
 
     @classmethod

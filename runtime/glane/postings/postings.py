@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from functools import cached_property, partial, reduce
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from glane.hits import Hits, check_k
-from glane.postings.inverted import InvertedLists, check_counts, check_terms, contenders
+from glane.hits import Hits, best, check_k
+from glane.postings.inverted import InvertedLists, check_counts, check_terms
 from glane.postings.joining import join_lists, lists_of, named
+from glane.postings.loops import fastest
 from glane.postings.statistics import (
     FORWARD,
     Derive,
@@ -38,7 +40,6 @@ from glane.store.segments import (
     join_rows,
     n_left,
     rows_within,
-    split,
 )
 from glane.threads import Guard
 from glane.types import MOST, Ids, Mask, Scores, unshared
@@ -53,7 +54,7 @@ TOUCHED_BYTES = 1 << 25
 AROUND_BYTES = 1 << 21
 """What a system maps around a stretch that is read: Linux up to a large page of its file cache."""
 
-DENSE_SHARE = 8
+DENSE_SHARE = 4
 """A term in more than one of so many documents is added as a dense array, which is faster."""
 
 GATHERED_SHARE = 8
@@ -233,16 +234,15 @@ class _Snapshot:
         scores = np.empty(self.n_rows, np.float32)
         allowed = None if within is None else self._allowed(within)
         rows = []
-        for query in range(len(queries)):
-            place = slice(queries.indptr[query], queries.indptr[query + 1])
-            terms, weights = queries.indices[place].tolist(), queries.values[place].tolist()
-            found = self._score(terms, weights, k, scores, allowed)
-            rows.append((self._ids(found), scores[found]))
-        return Hits.from_rows(rows, k)
+        for start, stop in pairwise(queries.indptr.tolist()):
+            terms, weights = queries.indices[start:stop].tolist(), queries.values[start:stop]
+            found = self._leaders(terms, weights, k, scores, allowed)
+            rows.append((self.ids[found], scores[found]))
+        return Hits.of_ordered(rows, k)
 
     def holding(self, terms: Sequence[int]) -> Ids:
         """Return the numbers of the documents that hold each of some terms, at least one."""
-        return self._ids(reduce(np.intersect1d, (self._postings(term)[0] for term in terms)))
+        return self.ids[reduce(np.intersect1d, (self._postings(term)[0] for term in terms))]
 
     def _allowed(self, within: Mask) -> _Allowed:
         """Return the rows of a mask, those of the same array as before without looking again."""
@@ -251,48 +251,41 @@ class _Snapshot:
             last = self._last_allowed = _Allowed(self.parts, self.n_rows, within)
         return last
 
-    def _ids(self, rows: Ids) -> Ids:
-        """Return the numbers of rows, given in rising order."""
-        chosen = split(self.parts, rows)
-        return np.concatenate([np.empty(0, np.int64), *(part.ids[own] for part, own in chosen)])
+    @cached_property
+    def ids(self) -> Ids:
+        """The number of each row, rising, shape (n_rows,)."""
+        ids = [part.ids for part in self.parts]
+        return ids[0] if len(ids) == 1 else np.concatenate([np.empty(0, np.int64), *ids])
 
-    def _score(
-        self,
-        terms: list[int],
-        weights: list[float],
-        k: int,
-        scores: Scores,
-        allowed: _Allowed | None,
+    def _leaders(
+        self, terms: list[int], weights: Scores, k: int, scores: Scores, allowed: _Allowed | None
     ) -> Ids:
-        """Fill `scores` and return the rows among which the k best are, rising."""
+        """Fill `scores` and return the rows of the k best, best first; equal scores by row."""
         known = self._weights()
         positive = self._add(terms, weights, scores, known)
         if not positive:
             found = np.unique(np.concatenate([self._postings(term)[0] for term in terms]))
             found = found if allowed is None else np.intersect1d(found, allowed.rows)
         elif known.bounds is None:
-            return contenders(scores, k) if allowed is None else allowed.contenders(scores, k)
+            leaders = fastest().leaders if allowed is None else allowed.leaders
+            return leaders(scores, k)
         else:
             if allowed is not None:
                 scores *= allowed.ones
             found = known.bounds.candidates(scores, k, len(terms))
         if known.bounds is not None:
-            scores[found] = known.bounds.scores(found, terms, weights)
-        return found
+            scores[found] = known.bounds.scores(found, terms, weights.tolist())
+        return found[best(scores[found], found, k)]
 
-    def _add(self, terms: list[int], weights: list[float], scores: Scores, known: Weights) -> bool:
+    def _add(self, terms: list[int], weights: Scores, scores: Scores, known: Weights) -> bool:
         """Fill `scores` with the sums of weights; return whether every weight is above 0."""
         scores.fill(0)
-        positive = True
+        add = fastest().add
+        positive = bool((weights > 0).all())
         for term, weight in zip(terms, weights, strict=True):
-            rows, added, above_zero = self._term(term, known)
-            positive &= above_zero and weight > 0
-            if weight != 1:
-                added = added * np.float32(weight)
-            if rows is None:
-                scores += added
-            else:
-                np.add.at(scores, rows, added)
+            rows, added, above_zero = known.terms.get(term) or self._term(term, known)
+            positive &= above_zero
+            add(scores, rows, added, weight)
         return positive
 
     @property
@@ -320,17 +313,14 @@ class _Snapshot:
         return np.concatenate(rows), np.concatenate(values)
 
     def _term(self, term: int, known: Weights) -> WeighedTerm:
-        found = known.terms.get(term)
-        if found is not None:
-            return found
+        """Weigh a term and remember it."""
         rows, counts = self._postings(term)
         weights = known.weigh(term, rows, counts).astype(np.float32) if len(rows) else counts
-        positive = bool(weights.min(initial=1) > 0)
-        made = WeighedTerm(rows, weights, positive)
+        made = WeighedTerm(rows.astype(np.int32), weights, bool(weights.min(initial=1) > 0))
         if len(rows) * DENSE_SHARE > self.n_rows:
             dense = np.zeros(self.n_rows, np.float32)
             dense[rows] = weights
-            made = WeighedTerm(None, dense, positive)
+            made = WeighedTerm(None, dense, made.positive)
         known.keep(term, made, CACHE_BYTES)
         if self.touched_bytes > TOUCHED_BYTES:
             release([array for part in self.parts for array in part.arrays.values()])
@@ -353,17 +343,18 @@ class _Allowed:
         ones[self.rows] = 1
         return ones
 
-    def contenders(self, scores: Scores, k: int) -> Ids:
-        """Return the rows among which the k best are; `scores` may be changed."""
+    def leaders(self, scores: Scores, k: int) -> Ids:
+        """Return the rows of the k best, best first; `scores` may be changed."""
+        leaders = fastest().leaders
         if len(self.rows) * GATHERED_SHARE < self.n_rows:
-            return self.rows[contenders(scores[self.rows], k)]
+            return self.rows[leaders(scores[self.rows], k)]
         share = max(1, self.n_rows) / max(1, len(self.rows))
-        wide = contenders(scores, int(WIDER * k * share))
+        wide = leaders(scores, int(WIDER * k * share))
         found = wide[self.ones[wide] > 0]
-        if len(found) >= k:  # all rows that reach the lowest of `wide` are in it
-            return found
+        if len(found) >= k:
+            return found[:k]
         scores *= self.ones
-        return contenders(scores, k)
+        return leaders(scores, k)
 
 
 def _join(

@@ -131,12 +131,13 @@ class WeighedTerm(NamedTuple):
     """Weights of the documents that hold one term.
 
     Attributes:
-        rows: Those that hold it; None where `weights` has one for each row of the collection.
+        rows: int32, those that hold it; None where `weights` has one for each row of the
+            collection.
         weights: float32.
         positive: Whether all are above 0.
     """
 
-    rows: Ids | None
+    rows: npt.NDArray[np.int32] | None
     weights: Scores
     positive: bool
 
