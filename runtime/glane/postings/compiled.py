@@ -10,9 +10,11 @@ from typing import TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import __version__, njit
 
 from glane.types import Ids, Scores
+
+VERSION = __version__
 
 BLOCKS = 4
 """So many times k blocks of rows are told apart: more cost time, fewer let more rows through."""

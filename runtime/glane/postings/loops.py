@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -71,7 +70,7 @@ def leaders(scores: Scores, k: int) -> Ids:
     return found[best(scores[found], found, k)]
 
 
-PLAIN = Loops(f"numpy {version('numpy')}", add, leaders)
+PLAIN = Loops(f"numpy {np.__version__}", add, leaders)
 
 
 @cache
@@ -95,4 +94,4 @@ def compiled_loops() -> Loops | None:
         from glane.postings import compiled
     except ImportError:
         return None
-    return Loops(f"numba {version('numba')}", compiled.add, compiled.leaders)
+    return Loops(f"numba {compiled.VERSION}", compiled.add, compiled.leaders)
