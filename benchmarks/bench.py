@@ -52,6 +52,32 @@ ROWS = {
     "bm25-index": Row(
         "cutting, stemming and indexing a collection", "bm25.py DATA --index", "--rounds 1"
     ),
+    "sparse": Row(
+        "the exact best of SPLADE-like vectors",
+        "sparse.py",
+        "--documents 300 --queries 3 --rounds 1",
+    ),
+    "encode": Row(
+        "documents of 256 tokens and queries of 32",
+        "encoders.py MODEL CHECKPOINT DATA",
+        "--documents 3 --rounds 1",
+    ),
+    "query": Row(
+        "a whole query: encode, BM25, rerank 100, fuse",
+        "whole_query.py MODEL DATA",
+        "--documents 20 --queries 2 --rounds 1",
+    ),
+    "start": Row(
+        "from the start of a process to its first answer",
+        "starting.py DATA MODEL --checkpoint CHECKPOINT",
+        "--documents 20 --rounds 1",
+    ),
+    **{
+        f"growth-{kind}": Row(
+            f"{kind} at several sizes", f"growth.py {kind}", "--sizes 30 100 --rounds 1"
+        )
+        for kind in ("bm25", "splade", "colbert")
+    },
 }
 
 

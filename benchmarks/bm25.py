@@ -317,7 +317,7 @@ def asked(
     def turn() -> Turn:
         took, found = seconds(work)
         figures = {"one query at a time, ms": took * 1e3 / len(found)}
-        return Turn({"build from counts, s": built, **figures}, ids(found))
+        return Turn({"build, s": built, **figures}, ids(found))
 
     return turn
 

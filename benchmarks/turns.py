@@ -78,7 +78,7 @@ def compare(engines: Mapping[str, Engine], arguments: argparse.Namespace) -> dic
     """
     if arguments.engine is not None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-arguments.threads :])
-        serve(engines[arguments.engine].start(arguments))
+        serve(engines[arguments.engine], arguments)
         sys.exit()
     missing = {
         name: [module for module in engine.needs if find_spec(module) is None]
@@ -160,10 +160,11 @@ def heard(name: str, process: subprocess.Popen[str]) -> Any:  # noqa: ANN401 (of
     return json.loads(line)
 
 
-def serve(turn: Callable[[], Turn]) -> None:
+def serve(engine: Engine, arguments: argparse.Namespace) -> None:
     """Answer what is asked of an engine; what libraries print goes to standard error."""
     told = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    turn = engine.start(arguments)
     print(json.dumps("ready"), file=told, flush=True)
     for line in sys.stdin:
         answer = turn() if line == "turn\n" else peak_memory()
