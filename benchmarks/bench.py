@@ -39,7 +39,7 @@ ROWS = {
         "--documents 5 --tokens 7 --rounds 1",
     ),
     "maxsim-ragged": Row(
-        "the same, documents of 1 to 359 tokens",
+        "as maxsim, but documents of 1 to 359 tokens",
         "maxsim.py --ragged",
         "--documents 5 --tokens 7 --rounds 1",
     ),

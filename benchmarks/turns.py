@@ -85,11 +85,13 @@ def compare(engines: Mapping[str, Engine], arguments: argparse.Namespace) -> dic
         for name, engine in engines.items()
     }
     there = [name for name, modules in missing.items() if not modules]
+    load = round(os.getloadavg()[0], 1)
     told = ask(there, arguments)
     modules = {module for name in there for module in engines[name].needs}
     result = {
         "command": shlex.join(["python", *relative(sys.argv)]),
         "machine": f"{processor()}, {os.cpu_count()} cores",
+        "load": load,
         "versions": {"python": platform.python_version(), **versions(modules)},
         "threads": arguments.threads,
         "rounds": arguments.rounds,
@@ -104,12 +106,17 @@ def compare(engines: Mapping[str, Engine], arguments: argparse.Namespace) -> dic
 
 
 def relative(argv: list[str]) -> list[str]:
-    """Return a command as it would be typed in the checkout, its folders by their last names."""
-    program = Path(argv[0])
-    return [
-        f"{program.parent.name}/{program.name}",
-        *(Path(word).name if word.startswith("/") else word for word in argv[1:]),
-    ]
+    """Return a command as it is typed in the checkout, its folders by their last names.
+
+    >>> relative(["/there/benchmarks/bm25.py", "/data/scifact", "--out", "/there/bm25.json"])
+    ['benchmarks/bm25.py', 'scifact']
+    """
+    program, words = Path(argv[0]), argv[1:]
+    if "--out" in words:
+        place = words.index("--out")
+        words = words[:place] + words[place + 2 :]
+    names = [Path(word).name if word.startswith("/") else word for word in words]
+    return [f"{program.parent.name}/{program.name}", *names]
 
 
 class Told(NamedTuple):
@@ -217,21 +224,31 @@ def overlap(ours: list[list[int]], theirs: list[list[int]]) -> float | None:
 
 
 def show(result: Mapping[str, Any]) -> None:
-    """Print a result as Markdown."""
+    """Print a result as Markdown: a column an engine, a line a figure."""
     names = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-    print(f"{result['machine']}, {result['threads']} threads, {result['rounds']} rounds; {names}\n")
+    print(f"{result['machine']}, a load of {result['load']} beside it; {result['threads']} threads")
+    print(f"an engine, {result['rounds']} rounds; {names}\n")
     print(f"`{result['command']}`\n")
-    print("| | | median (lowest to highest) | of the first | memory, MB | overlap |")
-    print("|---|---|---|---|---|---|")
-    for row in result["figures"]:
-        spread = f"{row['median']:.4g} ({row['lowest']:.4g} to {row['highest']:.4g})"
-        same = "" if row["overlap"] is None else f"{row['overlap']:.4f}"
-        print(
-            f"| {row['figure']} | {row['engine']} | {spread} | {row['ratio']:.2f} | "
-            f"{row['memory, MB']:.0f} | {same} |"
-        )
+    rows = result["figures"]
+    engines = list(dict.fromkeys(row["engine"] for row in rows))
+    print(f"| | {' | '.join(engines)} |\n|---|{'---|' * len(engines)}")
+    for figure in dict.fromkeys(row["figure"] for row in rows):
+        cells = {row["engine"]: cell(row) for row in rows if row["figure"] == figure}
+        print(f"| {figure} | {' | '.join(cells.get(name, '') for name in engines)} |")
+    last = {row["engine"]: row for row in rows}
+    memory = [f"{row['memory, MB']:.0f}" for row in last.values()]
+    print(f"| memory, MB | {' | '.join(memory)} |")
+    overlaps = [f"{row['overlap']:.4f}" for row in last.values() if row["overlap"] is not None]
+    if overlaps:
+        print(f"| overlap | {' | '.join(overlaps)} |")
     for name, modules in result["missing"].items():
-        print(f"| | {name} | missing: {', '.join(modules)} not installed | | | |")
+        print(f"\n{name} is missing: {', '.join(modules)} not installed")
+
+
+def cell(row: Mapping[str, Any]) -> str:
+    """Return median, spread, and how many times the first engine's median it is."""
+    spread = f"{row['median']:.4g} ({row['lowest']:.4g} to {row['highest']:.4g})"
+    return spread if row["ratio"] == 1 else f"{spread}, x{row['ratio']:.3g}"
 
 
 def versions(modules: Iterable[str]) -> dict[str, str]:

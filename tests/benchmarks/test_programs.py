@@ -213,14 +213,21 @@ def test_an_engine_that_is_not_installed_is_told(capsys: pytest.CaptureFixture[s
     record = {"median": 1.5, "lowest": 1, "highest": 2, "ratio": 3.0, "memory, MB": 9.0}
     turns.show(
         {
-            **{"machine": "M", "threads": 1, "rounds": 2, "versions": {"a": "1"}, "command": "c"},
+            **{
+                "machine": "M",
+                "load": 0.5,
+                "threads": 1,
+                "rounds": 2,
+                "versions": {"a": "1"},
+                "command": "c",
+            },
             "figures": [{"figure": "f", "engine": "e", **record, "overlap": None}],
             "missing": {"other": ["module"]},
         }
     )
     told = capsys.readouterr().out
-    assert "| f | e | 1.5 (1 to 2) | 3.00 | 9 |  |" in told
-    assert "| | other | missing: module not installed" in told
+    assert "| | e |\n|---|---|\n| f | 1.5 (1 to 2), x3 |\n| memory, MB | 9 |\n" in told
+    assert "other is missing: module not installed" in told
 
 
 def test_figures_refer_to_the_first_engine() -> None:
