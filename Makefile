@@ -12,9 +12,16 @@ check:
 format:
 	ruff check --fix . && ruff format .
 
-# BEIR names the folder of a collection, MODEL that of an exported model: without them less is measured.
-bench:
-	python benchmarks/bm25.py --synthetic 500000 --rounds 3
-	python benchmarks/install_size.py
-	$(if $(BEIR),python benchmarks/bm25.py $(BEIR))
-	$(if $(and $(BEIR),$(MODEL)),python benchmarks/encoding.py $(MODEL) --documents $(BEIR)/corpus.jsonl)
+# ROWS names some rows, by default all (`python benchmarks/bench.py --list`); BEIR the folder of a
+# collection, MODEL an exported ColBERT, CHECKPOINT what it was exported from: without them less is
+# measured.
+bench: .venv-bench
+	.venv-bench/bin/python benchmarks/bench.py $(ROWS) $(if $(BEIR),--data $(BEIR)) \
+	    $(if $(MODEL),--model $(MODEL)) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
+
+.venv-bench: benchmarks/requirements.txt
+	python3 -m venv .venv-bench
+	.venv-bench/bin/pip install -q -c constraints.txt torch
+	.venv-bench/bin/pip install -q --no-deps -r benchmarks/requirements.txt
+	.venv-bench/bin/pip install -q --no-deps -e .
+	touch .venv-bench

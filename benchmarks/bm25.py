@@ -1,170 +1,335 @@
-"""BM25 of glane and of bm25s in turns: indexing, one query, many queries, NDCG@10.
+"""BM25 of glane, bm25s and tantivy in turns: one query, many queries, indexing, NDCG@10.
 
-Usage: python benchmarks/bm25.py BEIR_FOLDER [--split test] [--rounds 5]
+Usage: python benchmarks/bm25.py BEIR_FOLDER [--index] [--split test] [--rounds 5]
        python benchmarks/bm25.py --synthetic 500000 [--terms 200000] [--rounds 3]
 
-All get the same terms, from our analyzer, and one thread (nothing here calls BLAS); bm25s runs on
-numpy and, as a row of its own, on numba. The first line tells what our loops run on.
+All get the same terms, from our analyzer, and one thread; those of tantivy are words between
+spaces, and its settings are fixed (k1 1.2, lengths in one byte), so that its hits differ. `--index`
+has each cut and stem the texts itself: glane as the base install does and with PyStemmer, bm25s
+likewise without a stemmer and with it. What an engine answers in a turn is the 100 best.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import statistics
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
-from importlib.metadata import version
-from importlib.util import find_spec
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import reload
 from pathlib import Path
 from typing import Any
 
-import bm25s
 import numpy as np
+import snowballstemmer
+from turns import Engine, Turn, add_arguments, compare, seconds
 
-from glane.analysis.analyzer import Analyzer
+from glane.analysis.analyzer import Analyzer, stemmer_module
 from glane.collection.dataset import Dataset, read_beir
-from glane.postings.loops import fastest
+from glane.hits import Hits
 from glane.retrievers.bm25 import BM25
 from glane.vectors import SparseVectors
 
 K = 100
 
-BACKENDS = ["numpy", "numba"] if find_spec("numba") else ["numpy"]
-"""Of bm25s; numba where it is installed."""
+N_QUERIES = 100
+"""Of the synthetic ones."""
 
 
-@dataclass
-class Figures:
-    """Figures of one engine, by name of the row, one value a round."""
+def main() -> None:
+    """Read the arguments and compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, help="BEIR folder")
+    parser.add_argument("--index", action="store_true", help="measure indexing of texts instead")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--synthetic", type=int, metavar="N", help="random documents instead")
+    parser.add_argument("--terms", type=int, default=200_000, help="of which they are made")
+    add_arguments(parser, rounds=5)
+    arguments = parser.parse_args()
+    if (arguments.folder is None) == (arguments.synthetic is None):
+        parser.error("give a BEIR folder or --synthetic N")
+    if arguments.synthetic is not None:
+        compare(SYNTHETIC, arguments)
+    else:
+        compare(INDEXING if arguments.index else SEARCHING, arguments)
 
-    rows: dict[str, list[float]] = field(default_factory=dict)
 
-    def note(self, row: str, value: float) -> None:
-        """Add the value of one round."""
-        self.rows.setdefault(row, []).append(value)
+def ours_on_texts(arguments: argparse.Namespace) -> Callable[[], Turn]:
+    """Index and search a collection with glane."""
+    data = read_beir(arguments.folder, arguments.split)
+    texts, queries = [*data.corpus.values()], [*data.queries.values()]
 
-
-def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Return how long the work took, and its result."""
-    start = time.perf_counter()
-    result = work()
-    return time.perf_counter() - start, result
-
-
-def ours_on_texts(data: Dataset, figures: Figures) -> list[list[str]]:
-    """Index and search a collection with glane; return the ranking of each query."""
-    texts, queries, keys = [*data.corpus.values()], [*data.queries.values()], [*data.corpus]
-    bm25 = BM25()
-
-    def index() -> None:
+    def turn() -> Turn:
+        bm25 = BM25()
         bm25.add(bm25.encode_documents(texts))
         bm25.search(bm25.encode_queries(["the first search builds the lists"]), K)
+        encoded = bm25.encode_queries(queries)
+        one = [encoded[i : i + 1] for i in range(len(queries))]
+        return searched(
+            data,
+            lambda: [bm25.search(query, K) for query in one],
+            lambda: bm25.search(encoded, K),
+            ids_of_hits,
+        )
 
-    figures.note("index, documents/s", len(texts) / seconds(index)[0])
-    encoded = bm25.encode_queries(queries)
-    single = [encoded[i : i + 1] for i in range(len(queries))]
-    once, _ = seconds(lambda: [bm25.search(query, K) for query in single])
-    figures.note("first search of each query, ms", once / len(queries) * 1e3)
-    once, _ = seconds(lambda: [bm25.search(query, K) for query in single])
-    figures.note("one query at a time, ms", once / len(queries) * 1e3)
-    batch, hits = seconds(lambda: bm25.search(encoded, K))
-    figures.note("all queries in one call, ms each", batch / len(queries) * 1e3)
-    return [[keys[id] for id in row if id >= 0] for row in hits.ids.tolist()]
+    return turn
 
 
-def theirs_on_texts(backend: str, data: Dataset, figures: Figures) -> list[list[str]]:
+def theirs_on_texts(backend: str) -> Callable[[argparse.Namespace], Callable[[], Turn]]:
     """Index and search the same with bm25s, on the terms of our analyzer."""
-    texts, queries, keys = [*data.corpus.values()], [*data.queries.values()], [*data.corpus]
-    analyzer, bm25 = Analyzer(), bm25s.BM25(method="lucene", k1=1.5, b=0.75, backend=backend)
 
-    def index() -> None:
-        bm25.index([analyzer(text) for text in texts], show_progress=False)
+    def start(arguments: argparse.Namespace) -> Callable[[], Turn]:
+        data = read_beir(arguments.folder, arguments.split)
+        documents, queries = terms_of(data)
 
-    figures.note("index, documents/s", len(texts) / seconds(index)[0])
-    terms = [[term for term in analyzer.query(text) if term in bm25.vocab_dict] for text in queries]
-    k = min(K, len(texts))  # bm25s refuses more
-    options: dict[str, Any] = {"k": k, "show_progress": False, "n_threads": 0}
-    once, _ = seconds(lambda: [bm25.retrieve([query], **options) for query in terms])
-    figures.note("first search of each query, ms", once / len(queries) * 1e3)
-    once, _ = seconds(lambda: [bm25.retrieve([query], **options) for query in terms])
-    figures.note("one query at a time, ms", once / len(queries) * 1e3)
-    batch, found = seconds(lambda: bm25.retrieve(terms, **options))
-    figures.note("all queries in one call, ms each", batch / len(queries) * 1e3)
-    return [[keys[id] for id in row] for row in found[0].tolist()]
+        def turn() -> Turn:
+            bm25, options = empty_bm25s(backend, len(documents))
+            bm25.index(documents, show_progress=False)
+            known = [[term for term in row if term in bm25.vocab_dict] for row in queries]
+            return searched(
+                data,
+                lambda: [bm25.retrieve([query], **options) for query in known],
+                lambda: bm25.retrieve(known, **options),
+                lambda found: [answer.documents[0].tolist() for answer in found],
+            )
 
+        return turn
 
-def on_collection(folder: Path, split: str, rounds: int) -> dict[str, Figures]:
-    """Measure both, in turns, on a BEIR folder."""
-    data = read_beir(folder, split)
-    fastest()
-    engines = {"glane": ours_on_texts}
-    engines |= {f"bm25s {name}": partial(theirs_on_texts, name) for name in BACKENDS}
-    for engine in engines.values():
-        engine(data, Figures())  # numba compiles at the first search
-    figures = {name: Figures() for name in engines}
-    for _ in range(rounds):
-        for name, engine in engines.items():
-            ranking = engine(data, figures[name])
-            figures[name].note("NDCG@10", ndcg(data, ranking))
-    return figures
+    return start
 
 
-def ndcg(data: Dataset, ranking: list[list[str]]) -> float:
+def tantivy_on_texts(arguments: argparse.Namespace) -> Callable[[], Turn]:
+    """Index and search the same with tantivy, on the terms of our analyzer."""
+    data = read_beir(arguments.folder, arguments.split)
+    documents, queries = terms_of(data)
+
+    def turn() -> Turn:
+        search, ids = by_tantivy(documents)
+        asked = [search(query) for query in queries]
+        every = lambda: [query() for query in asked]  # noqa: E731 (it has no call for many)
+        return searched(data, every, every, ids)
+
+    return turn
+
+
+def searched(
+    data: Dataset,
+    one_by_one: Callable[[], list[Any]],
+    at_once: Callable[[], Any],
+    ids: Callable[[list[Any]], list[list[int]]],
+) -> Turn:
+    """Return what it takes to answer the queries for the first time, again, and in one call."""
+    each = 1e3 / len(data.queries)
+    first, _ = seconds(one_by_one)
+    again, found = seconds(one_by_one)
+    batch, _ = seconds(at_once)
+    answer = ids(found)
+    figures = {
+        "first search of each query, ms": first * each,
+        "one query at a time, ms": again * each,
+        "all queries in one call, ms each": batch * each,
+        "NDCG@10": ndcg(data, answer),
+    }
+    return Turn(figures, answer)
+
+
+def terms_of(data: Dataset) -> tuple[list[list[str]], list[list[str]]]:
+    """Return the terms of the documents and of the queries."""
+    analyzer = Analyzer()
+    documents = [analyzer(text) for text in data.corpus.values()]
+    return documents, [analyzer.query(text) for text in data.queries.values()]
+
+
+def ids_of_hits(found: list[Hits]) -> list[list[int]]:
+    """Return the ids of queries that were asked one by one."""
+    return [hits.row(0)[0].tolist() for hits in found]
+
+
+def empty_bm25s(backend: str, n_documents: int) -> tuple[Any, dict[str, Any]]:
+    """Return a bm25s with our settings, and how it is to be asked: it refuses a larger k."""
+    import bm25s
+
+    options = {"k": min(K, n_documents), "show_progress": False, "n_threads": 0}
+    return bm25s.BM25(method="lucene", k1=1.5, b=0.75, backend=backend), options
+
+
+def by_tantivy(
+    documents: Sequence[Sequence[str]],
+) -> tuple[Callable[[Sequence[str]], Callable[[], Any]], Callable[[list[Any]], list[list[int]]]]:
+    """Index terms with tantivy; return what makes a search of terms, and what reads its hits."""
+    import tantivy
+
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("terms", stored=False, tokenizer_name="whitespace")
+    builder.add_integer_field("id", stored=True)
+    schema = builder.build()
+    index = tantivy.Index(schema)
+    writer = index.writer(heap_size=1 << 30, num_threads=1)
+    for id, terms in enumerate(documents):
+        writer.add_document(tantivy.Document(terms=" ".join(terms), id=id))
+    writer.commit()
+    writer.wait_merging_threads()
+    index.reload()
+    searcher = index.searcher()
+
+    def search(terms: Sequence[str]) -> Callable[[], Any]:
+        parts = [
+            (tantivy.Occur.Should, tantivy.Query.term_query(schema, "terms", term))
+            for term in terms
+        ]
+        query = tantivy.Query.boolean_query(parts)
+        return lambda: searcher.search(query, K, count=False)
+
+    def ids(found: list[Any]) -> list[list[int]]:
+        return [[searcher.doc(place)["id"][0] for _, place in answer.hits] for answer in found]
+
+    return search, ids
+
+
+def ours_indexing(*, fast: bool) -> Callable[[argparse.Namespace], Callable[[], Turn]]:
+    """Cut, stem and index with glane; not `fast` is as where PyStemmer is not installed."""
+
+    def start(arguments: argparse.Namespace) -> Callable[[], Turn]:
+        if not fast:
+            sys.modules["Stemmer"] = None  # type: ignore[assignment]  # so that it is not found
+            reload(snowballstemmer)
+            assert stemmer_module("english") == "snowballstemmer"
+        data = read_beir(arguments.folder, arguments.split)
+        texts, queries = [*data.corpus.values()], [*data.queries.values()]
+
+        def index() -> BM25:
+            bm25 = BM25()
+            bm25.add(bm25.encode_documents(texts))
+            bm25.search(bm25.encode_queries(["the first search builds the lists"]), K)
+            return bm25
+
+        def turn() -> Turn:
+            with ThreadPoolExecutor(1) as new:  # a thread knows no words at first
+                took, bm25 = new.submit(seconds, index).result()
+            encoded = bm25.encode_queries(queries)
+            found = [bm25.search(encoded[i : i + 1], K) for i in range(len(queries))]
+            return indexed(data, took, ids_of_hits(found))
+
+        return turn
+
+    return start
+
+
+def theirs_indexing(*, stemming: bool) -> Callable[[argparse.Namespace], Callable[[], Turn]]:
+    """Cut, stem and index with bm25s, as its documentation does."""
+
+    def start(arguments: argparse.Namespace) -> Callable[[], Turn]:
+        import bm25s
+
+        data = read_beir(arguments.folder, arguments.split)
+        texts, queries = [*data.corpus.values()], [*data.queries.values()]
+
+        def index() -> tuple[Any, dict[str, Any], dict[str, Any]]:
+            how: dict[str, Any] = {"stopwords": "en", "show_progress": False}
+            if stemming:
+                import Stemmer
+
+                how["stemmer"] = Stemmer.Stemmer("english")
+            bm25, options = empty_bm25s("numpy", len(texts))
+            bm25.index(bm25s.tokenize(texts, **how), show_progress=False)
+            return bm25, options, how
+
+        def turn() -> Turn:
+            took, (bm25, options, how) = seconds(index)
+            asked = bm25s.tokenize(queries, return_ids=False, **how)
+            known = [[term for term in row if term in bm25.vocab_dict] for row in asked]
+            return indexed(data, took, bm25.retrieve(known, **options).documents.tolist())
+
+        return turn
+
+    return start
+
+
+def indexed(data: Dataset, took: float, answer: list[list[int]]) -> Turn:
+    """Return what it took to index a collection."""
+    return Turn({"index, s": took, "NDCG@10": ndcg(data, answer)}, answer)
+
+
+def ndcg(data: Dataset, answer: list[list[int]]) -> float:
     """Return the mean NDCG@10."""
     import ir_measures
 
+    keys = [*data.corpus]
     run = {
-        query: {document: -float(rank) for rank, document in enumerate(documents)}
-        for query, documents in zip(data.queries, ranking, strict=True)
+        query: {keys[id]: -float(rank) for rank, id in enumerate(ids)}
+        for query, ids in zip(data.queries, answer, strict=True)
     }
     measure = ir_measures.nDCG @ 10
     return float(ir_measures.calc_aggregate([measure], data.judgements, run)[measure])
 
 
-def on_synthetic(n_documents: int, n_terms: int, rounds: int) -> dict[str, Figures]:
-    """Measure both on random counts: 100 words a document, frequencies after Zipf."""
-    counts = synthetic(n_documents, 100, n_terms, seed=0)
-    queries = synthetic(100, 8, n_terms, seed=1)
-    names = ["glane", *(f"bm25s {backend}" for backend in BACKENDS)]
-    figures = {name: Figures() for name in names}
+def ours_on_synthetic(arguments: argparse.Namespace) -> Callable[[], Turn]:
+    """Index random counts with glane, and search."""
+    counts, queries = synthetic_data(arguments)
     bm25 = BM25()
-    known = bm25.encode_documents([" ".join(f"w{term}" for term in range(n_terms))])
-    assert len(known.indices) == n_terms, "each of these words is a term of its own"
-    fastest()
+    words = " ".join(f"w{term}" for term in range(arguments.terms))
+    known = bm25.encode_documents([words])
+    assert len(known.indices) == arguments.terms, "each of these words is a term of its own"
 
     def build() -> None:
         bm25.add(counts)
         bm25.search(queries[:1], K)
 
-    figures["glane"].note("build from counts, s", seconds(build)[0])
-    rows = np.split(counts.indices.astype(np.int64), counts.indptr[1:-1])
-    tokens = [row.tolist() for row in rows]
-    theirs = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
-    corpus = (tokens, {str(term): term for term in range(n_terms)})
-    build_theirs, _ = seconds(lambda: theirs.index(corpus, show_progress=False))
+    built, _ = seconds(build)
     single = [queries[i : i + 1] for i in range(len(queries))]
-    terms = [query.indices.tolist() for query in single]
-    options: dict[str, Any] = {"k": min(K, n_documents), "show_progress": False, "n_threads": 0}
-    for backend in BACKENDS:
-        figures[f"bm25s {backend}"].note("build from counts, s", build_theirs)
-        theirs.backend = backend
-        theirs.retrieve([terms[0]], **options)  # numba compiles at the first search
-    for _ in range(rounds):
-        once, _ = seconds(lambda: [bm25.search(query, K) for query in single])
-        figures["glane"].note("one query at a time, ms", once / len(single) * 1e3)
-        for backend in BACKENDS:
-            theirs.backend = backend
-            once, _ = seconds(lambda: [theirs.retrieve([query], **options) for query in terms])
-            figures[f"bm25s {backend}"].note("one query at a time, ms", once / len(single) * 1e3)
-    return figures
+    return asked(built, lambda: [bm25.search(query, K) for query in single], ids_of_hits)
+
+
+def theirs_on_synthetic(backend: str) -> Callable[[argparse.Namespace], Callable[[], Turn]]:
+    """Index the same with bm25s, and search."""
+
+    def start(arguments: argparse.Namespace) -> Callable[[], Turn]:
+        counts, queries = synthetic_data(arguments)
+        rows = [row.tolist() for row in rows_of(counts)]
+        bm25, options = empty_bm25s(backend, len(rows))
+        corpus = (rows, {str(term): term for term in range(arguments.terms)})
+        built, _ = seconds(lambda: bm25.index(corpus, show_progress=False))
+        terms = [row.tolist() for row in rows_of(queries)]
+        return asked(
+            built,
+            lambda: [bm25.retrieve([query], **options) for query in terms],
+            lambda found: [answer.documents[0].tolist() for answer in found],
+        )
+
+    return start
+
+
+def tantivy_on_synthetic(arguments: argparse.Namespace) -> Callable[[], Turn]:
+    """Index the same with tantivy, as words, and search."""
+    counts, queries = synthetic_data(arguments)
+    words = [[f"w{term}" for term in row.tolist()] for row in rows_of(counts)]
+    built, (search, ids) = seconds(lambda: by_tantivy(words))
+    every = [search([f"w{term}" for term in row.tolist()]) for row in rows_of(queries)]
+    return asked(built, lambda: [query() for query in every], ids)
+
+
+def asked(
+    built: float,
+    work: Callable[[], list[Any]],
+    ids: Callable[[list[Any]], list[list[int]]],
+) -> Callable[[], Turn]:
+    """Return what asks all queries, one by one."""
+
+    def turn() -> Turn:
+        took, found = seconds(work)
+        figures = {"one query at a time, ms": took * 1e3 / len(found)}
+        return Turn({"build, s": built, **figures}, ids(found))
+
+    return turn
+
+
+def synthetic_data(arguments: argparse.Namespace) -> tuple[SparseVectors, SparseVectors]:
+    """Return documents of 100 words and queries of 8."""
+    documents = synthetic(arguments.synthetic, 100, arguments.terms, seed=0)
+    return documents, synthetic(N_QUERIES, 8, arguments.terms, seed=1)
 
 
 def synthetic(n: int, length: int, n_terms: int, seed: int) -> SparseVectors:
-    """Return rows of distinct random terms, each counted once."""
+    """Return rows of distinct random terms, each counted once: frequencies after Zipf."""
     rng = np.random.default_rng(seed)
     cumulated = (1 / np.arange(10, n_terms + 10)).cumsum()
     terms = np.searchsorted(cumulated, rng.random((n, length)) * cumulated[-1]).astype(np.int32)
@@ -176,46 +341,31 @@ def synthetic(n: int, length: int, n_terms: int, seed: int) -> SparseVectors:
     return SparseVectors(indptr, indices, np.ones(len(indices), np.float32))
 
 
-def show(figures: dict[str, Figures]) -> None:
-    """Print machine, versions and a table: median and spread, the lowest to the highest."""
-    packages = ("numpy", "bm25s", "snowballstemmer", "PyStemmer")
-    print(f"{processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, ", end="")
-    print(", ".join(f"{name} {version(name)}" for name in packages), end="")
-    print(f"; our loops on {fastest().means}")
-    print(f"\n| | {' | '.join(figures)} |\n|---|{'---|' * len(figures)}")
-    for row in next(iter(figures.values())).rows:
-        cells = [cell(figures[name].rows[row]) for name in figures]
-        print(f"| {row} | {' | '.join(cells)} |")
+def rows_of(vectors: SparseVectors) -> list[Any]:
+    """Return the terms of each row."""
+    return np.split(vectors.indices.astype(np.int64), vectors.indptr[1:-1])
 
 
-def cell(values: list[float]) -> str:
-    """Return median and spread to four digits."""
-    return f"{statistics.median(values):.4g} ({min(values):.4g} to {max(values):.4g})"
+SEARCHING = {
+    "glane": Engine(ours_on_texts),
+    "bm25s, numpy": Engine(theirs_on_texts("numpy"), ("bm25s",)),
+    "bm25s, numba": Engine(theirs_on_texts("numba"), ("bm25s", "numba")),
+    "tantivy": Engine(tantivy_on_texts, ("tantivy",)),
+}
 
+INDEXING = {
+    "glane, base": Engine(ours_indexing(fast=False)),
+    "glane, PyStemmer": Engine(ours_indexing(fast=True), ("Stemmer",)),
+    "bm25s, no stemmer": Engine(theirs_indexing(stemming=False), ("bm25s",)),
+    "bm25s, PyStemmer": Engine(theirs_indexing(stemming=True), ("bm25s", "Stemmer")),
+}
 
-def processor() -> str:
-    """Return the model of the processor where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor()
-
-
-def main() -> None:
-    """Read the arguments and measure."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", nargs="?", type=Path, help="BEIR folder")
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--synthetic", type=int, metavar="N", help="random documents instead")
-    parser.add_argument("--terms", type=int, default=200_000, help="of which they are made")
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    if (arguments.folder is None) == (arguments.synthetic is None):
-        parser.error("give a BEIR folder or --synthetic N")
-    if arguments.synthetic is not None:
-        show(on_synthetic(arguments.synthetic, arguments.terms, arguments.rounds))
-    else:
-        show(on_collection(arguments.folder, arguments.split, arguments.rounds))
+SYNTHETIC = {
+    "glane": Engine(ours_on_synthetic),
+    "bm25s, numpy": Engine(theirs_on_synthetic("numpy"), ("bm25s",)),
+    "bm25s, numba": Engine(theirs_on_synthetic("numba"), ("bm25s", "numba")),
+    "tantivy": Engine(tantivy_on_synthetic, ("tantivy",)),
+}
 
 
 if __name__ == "__main__":

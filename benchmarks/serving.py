@@ -234,18 +234,10 @@ def short_texts(index: str, corpus: dict[str, str]) -> list[dict[str, Any]]:
 def rerank(arguments: argparse.Namespace) -> None:
     """Print what a request of texts takes, beside a cross-encoder."""
     import torch
-    from transformers import BertConfig, BertForSequenceClassification
+    from cross_encoder import cross_encoded, cross_encoder
 
     torch.set_num_threads(1)
-    torch.manual_seed(0)
-    config = BertConfig(
-        hidden_size=384,
-        num_hidden_layers=6,
-        num_attention_heads=12,
-        intermediate_size=1536,
-        num_labels=1,
-    )
-    cross = BertForSequenceClassification(config).eval()
+    cross = cross_encoder()
     dataset = read_beir(arguments.data, "test")
     queries, texts = list(dataset.queries.values()), list(dataset.corpus.values())
     from glane import Checkpoint
@@ -286,22 +278,6 @@ async def posted(port: int, body: dict[str, Any]) -> None:
     status, content = await connection.post("/rerank", body)
     connection.writer.close()
     assert status == 200, content
-
-
-def cross_encoded(cross: Any, rows: list[Any]) -> None:  # noqa: ANN401 (of transformers)
-    """Score pairs in batches of 16, longest first, as sentence-transformers does."""
-    import torch
-
-    ordered = sorted(rows, key=len, reverse=True)
-    with torch.inference_mode():
-        for start in range(0, len(ordered), 16):
-            batch = ordered[start : start + 16]
-            ids = torch.zeros(len(batch), len(batch[0]), dtype=torch.long)
-            mask = torch.zeros_like(ids)
-            for number, row in enumerate(batch):
-                ids[number, : len(row)] = torch.from_numpy(row) % cross.config.vocab_size
-                mask[number, : len(row)] = 1
-            cross(input_ids=ids, attention_mask=mask)
 
 
 def timed(call: Any) -> float:  # noqa: ANN401 (a function)

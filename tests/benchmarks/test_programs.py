@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from glane.commands.main import main
 pytestmark = pytest.mark.benchmarks
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+bench, turns = import_module("bench"), import_module("turns")
+
 FIXTURES = ROOT / "tests" / "fixtures"
 N_DOCUMENTS, N_QUERIES = 60, 12
 
@@ -32,9 +36,31 @@ if NEEDED and os.environ.get("GLANE_REQUIRE_TORCH") == "1":
 if NEEDED:
     pytest.skip(f"{NEEDED} are not installed", allow_module_level=True)
 
+COMPARED = {
+    "maxsim": "a query, ms",
+    "maxsim-ragged": "a query, ms",
+    "bm25-query": "one query at a time, ms",
+    "bm25-synthetic": "one query at a time, ms",
+    "bm25-index": "index, s",
+    "sparse": "one query at a time, ms",
+    "encode": "a document, ms",
+    "query": "a query, p50, ms",
+    "start": "processor time, s",
+    "growth-bm25": "a query, ms",
+    "growth-splade": "a query, ms",
+    "growth-colbert": "a query, ms",
+}
+"""Rows of `bench.py`, and a figure of each."""
+
 PROGRAMS = {
+    **{
+        f"bench {row}": [
+            *(row, "--data", "BEIR", "--model", "MODEL", "--checkpoint", "CHECKPOINT"),
+            *("--out", "OUT", "--small"),
+        ]
+        for row in COMPARED
+    },
     "bm25": ["BEIR", "--rounds", "1"],
-    "bm25 --synthetic": ["--synthetic", "300", "--terms", "2000", "--rounds", "1"],
     "browser": ["INDEX", "WEB", "BEIR"],
     "encoding": ["MODEL", "--documents", "BEIR/corpus.jsonl", "--turns", "1"],
     "exporting": [
@@ -69,15 +95,15 @@ PROGRAMS = {
 """Arguments of each program; names in capitals are folders of the test."""
 
 FIGURES = {
+    **{f"bench {row}": f"| {figure} | " for row, figure in COMPARED.items()},
     "bm25": "| NDCG@10 |",
-    "bm25 --synthetic": "| one query at a time, ms |",
     "browser": "ids in the same order; overlap 1.0000",
     "encoding": "texts/s",
     "exporting": "| int8 | ",
     "filters": "| Splade | 50 % | ",
     "function": "could not write: True",
     "fusion": "mean gain on test of what is written, over 1:",
-    "maxsim": "| int8 | ",
+    "maxsim": "| glane int8 | ",
     "memory": "resident: loaded",
     "passages facts": "| ColBERT, cut | ",
     "passages price": "| a query, ms | ",
@@ -172,7 +198,65 @@ def test_the_program_runs(name: str, folders: dict[str, str], tmp_path: Path) ->
     assert FIGURES[name] in done.stdout
 
 
+def test_every_row_is_tried() -> None:
+    assert set(bench.ROWS) == set(COMPARED)
+
+
+def test_a_row_without_its_data_is_told(tmp_path: Path) -> None:
+    program = str(ROOT / "benchmarks" / "bench.py")
+    argv = [sys.executable, program, "bm25-query", "--out", str(tmp_path)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert "left out: give --data" in done.stdout
+
+
+def test_an_engine_that_is_not_installed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    record = {"median": 1.5, "lowest": 1, "highest": 2, "ratio": 3.0, "memory, MB": 9.0}
+    turns.show(
+        {
+            **{
+                "machine": "M",
+                "load": 0.5,
+                "threads": 1,
+                "rounds": 2,
+                "versions": {"a": "1"},
+                "command": "c",
+            },
+            "figures": [{"figure": "f", "engine": "e", **record, "overlap": None}],
+            "missing": {"other": ["module"]},
+        }
+    )
+    told = capsys.readouterr().out
+    assert "| | e |\n|---|---|\n| f | 1.5 (1 to 2), x3 |\n| memory, MB | 9 |\n" in told
+    assert "other is missing: module not installed" in told
+
+
+def test_figures_refer_to_the_first_engine() -> None:
+    ours = turns.Told([turns.Turn({"ms": ms}, [[1, 2]]) for ms in (1.0, 3.0, 2.0)], 10.0)
+    theirs = turns.Told([turns.Turn({"ms": ms}, [[2, 9]]) for ms in (8.0, 8.0, 9.0)], 20.0)
+    first, second = turns.figures({"ours": ours, "theirs": theirs})
+    assert (first["median"], first["lowest"], first["highest"], first["ratio"]) == (2, 1, 3, 1)
+    assert (second["ratio"], second["overlap"], second["memory, MB"]) == (4, 0.5, 20)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "share"),
+    [
+        ([], [], None),
+        ([[]], [[1]], None),
+        ([[1, 2], [3], []], [[2, 9], [3], [7]], 0.75),
+        ([[1, 1]], [[1]], 1),
+    ],
+)
+def test_overlap(ours: list[list[int]], theirs: list[list[int]], share: float | None) -> None:
+    assert turns.overlap(ours, theirs) == share
+
+
 def test_no_program_is_left_out() -> None:
-    there = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
-    assert there - {name.split()[0] for name in PROGRAMS} == {"install_size"}, "run by .ci/run"
+    there = {path.name for path in (ROOT / "benchmarks").glob("*.py")}
+    tried = {f"{name.split()[0]}.py" for name in PROGRAMS}
+    tried |= {row.command.split()[0] for row in bench.ROWS.values()}
+    assert there - tried == {
+        *("install_size.py",),  # run by .ci/run
+        *("cross_encoder.py", "turns.py"),  # no programs
+    }
     assert "benchmarks/install_size.py" in (ROOT / ".ci" / "run").read_text()
