@@ -6,8 +6,8 @@ Usage: python benchmarks/growth.py bm25|splade|colbert [--sizes 1000 10000 10000
 Documents are random: 100 words each for BM25, 120 weighed terms for SPLADE (`sparse.py`), 60 int8
 vectors of 128 dimensions for ColBERT, which scores all of them for each query. They are added in
 batches and saved by a process of its own; each turn opens what was saved, in a process that did not
-build it. Ratios are to the smallest size. Where the result is written, a plot lies beside it
-(FILE.png), if matplotlib is installed.
+build it, and asks queries that are new to it. Ratios are to the smallest size. Where the result is
+written, a plot lies beside it (FILE.png), if matplotlib is installed.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 Usage: python benchmarks/sparse.py [--documents 50000] [--queries 50] [--rounds 5]
 
-Documents have 120 of 30,522 terms on average, queries 30, drawn by frequencies after Zipf, with
-weights as SPLADE's are: ln(1 + x) of an exponential x, a quarter of the frequent terms' weights.
+Documents have 111 of 30,522 terms on average, queries 29 (120 and 30 drawn, by frequencies after
+Zipf), with weights as SPLADE's are: ln(1 + x) of an exponential x, a quarter for frequent terms.
 Queries are asked one by one for the best 100. Seismic is told twice, as its guide has it for
 SPLADE and looking at more; the overlap is its recall. Random terms have no clusters, which is what
-Seismic finds its blocks by: on a model's vectors it does better than here.
+Seismic makes its blocks of: it is not made for such data.
 """
 
 from __future__ import annotations
