@@ -15,6 +15,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib import reload
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from turns import Engine, Turn, add_arguments, compare, seconds
 from glane.analysis.analyzer import Analyzer, stemmer_module
 from glane.collection.dataset import Dataset, read_beir
 from glane.hits import Hits
+from glane.postings.postings import Postings
 from glane.retrievers.bm25 import BM25
 from glane.vectors import SparseVectors
 
@@ -59,9 +61,7 @@ def ours_on_texts(arguments: argparse.Namespace) -> Callable[[], Turn]:
     texts, queries = [*data.corpus.values()], [*data.queries.values()]
 
     def turn() -> Turn:
-        bm25 = BM25()
-        bm25.add(bm25.encode_documents(texts))
-        bm25.search(bm25.encode_queries(["the first search builds the lists"]), K)
+        bm25 = filled(texts)
         encoded = bm25.encode_queries(queries)
         one = [encoded[i : i + 1] for i in range(len(queries))]
         return searched(
@@ -72,6 +72,14 @@ def ours_on_texts(arguments: argparse.Namespace) -> Callable[[], Turn]:
         )
 
     return turn
+
+
+def filled(texts: list[str]) -> BM25:
+    """Return our BM25 of texts, ready to search."""
+    bm25 = BM25()
+    bm25.add(bm25.encode_documents(texts))
+    bm25.search(bm25.encode_queries(["the first search builds the lists"]), K)
+    return bm25
 
 
 def theirs_on_texts(backend: str) -> Callable[[argparse.Namespace], Callable[[], Turn]]:
@@ -196,15 +204,9 @@ def ours_indexing(*, fast: bool) -> Callable[[argparse.Namespace], Callable[[], 
         data = read_beir(arguments.folder, arguments.split)
         texts, queries = [*data.corpus.values()], [*data.queries.values()]
 
-        def index() -> BM25:
-            bm25 = BM25()
-            bm25.add(bm25.encode_documents(texts))
-            bm25.search(bm25.encode_queries(["the first search builds the lists"]), K)
-            return bm25
-
         def turn() -> Turn:
             with ThreadPoolExecutor(1) as new:  # a thread knows no words at first
-                took, bm25 = new.submit(seconds, index).result()
+                took, bm25 = new.submit(seconds, partial(filled, texts)).result()
             encoded = bm25.encode_queries(queries)
             found = [bm25.search(encoded[i : i + 1], K) for i in range(len(queries))]
             return indexed(data, took, ids_of_hits(found))
@@ -270,13 +272,21 @@ def ours_on_synthetic(arguments: argparse.Namespace) -> Callable[[], Turn]:
     known = bm25.encode_documents([words])
     assert len(known.indices) == arguments.terms, "each of these words is a term of its own"
 
+    return ours_asked(bm25, counts, queries)
+
+
+def ours_asked(
+    index: BM25 | Postings, documents: SparseVectors, queries: SparseVectors
+) -> Callable[[], Turn]:
+    """Fill an index of ours, and return what asks it all queries, one by one."""
+
     def build() -> None:
-        bm25.add(counts)
-        bm25.search(queries[:1], K)
+        index.add(documents)
+        index.search(queries[:1], K)
 
     built, _ = seconds(build)
-    single = [queries[i : i + 1] for i in range(len(queries))]
-    return asked(built, lambda: [bm25.search(query, K) for query in single], ids_of_hits)
+    single = [queries[number : number + 1] for number in range(len(queries))]
+    return asked(built, lambda: [index.search(query, K) for query in single], ids_of_hits)
 
 
 def theirs_on_synthetic(backend: str) -> Callable[[argparse.Namespace], Callable[[], Turn]]:

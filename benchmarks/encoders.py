@@ -34,8 +34,8 @@ CALLS = 10
 
 K = 10
 
-Encode = Callable[[list[str]], Sequence[Floats]]
-"""Returns the token vectors of each text."""
+Encode = Callable[[list[str], bool], Sequence[Floats]]
+"""Returns the token vectors of each text; the second says whether they are queries."""
 
 
 def main() -> None:
@@ -60,15 +60,11 @@ def by_glane(arguments: argparse.Namespace) -> Callable[[], Turn]:
     """Encode with the exported model."""
     colbert = ColBERT.load(arguments.model, threads=arguments.threads)
 
-    def encode(texts: list[str], *, query: bool) -> list[Floats]:
+    def encode(texts: list[str], query: bool) -> list[Floats]:
         vectors = (colbert.encode_queries if query else colbert.encode_documents)(texts)
         return np.split(vectors.values, vectors.offsets[1:-1])
 
-    return turns(
-        arguments,
-        lambda texts: encode(texts, query=False),
-        lambda texts: encode(texts, query=True),
-    )
+    return turns(arguments, encode)
 
 
 def by_pylate(arguments: argparse.Namespace) -> Callable[[], Turn]:
@@ -78,14 +74,10 @@ def by_pylate(arguments: argparse.Namespace) -> Callable[[], Turn]:
     with tempfile.TemporaryDirectory() as folder:
         model = models.ColBERT(handed(arguments.checkpoint, folder), device="cpu")
 
-    def encode(texts: list[str], *, query: bool) -> Any:  # noqa: ANN401 (of pylate)
+    def encode(texts: list[str], query: bool) -> Any:  # noqa: ANN401 (of pylate)
         return model.encode(texts, is_query=query, show_progress_bar=False)
 
-    return turns(
-        arguments,
-        lambda texts: encode(texts, query=False),
-        lambda texts: encode(texts, query=True),
-    )
+    return turns(arguments, encode)
 
 
 def by_transformer(arguments: argparse.Namespace) -> Callable[[], Turn]:
@@ -97,11 +89,11 @@ def by_transformer(arguments: argparse.Namespace) -> Callable[[], Turn]:
         (Path(made) / "modules.json").unlink()  # which names PyLate's; without it, it is an encoder
         model = SentenceTransformer(made, device="cpu")
 
-    def encode(texts: list[str]) -> list[Floats]:
+    def encode(texts: list[str], _: bool) -> list[Floats]:
         rows = model.encode(texts, output_value="token_embeddings", show_progress_bar=False)
         return [row.numpy() / np.linalg.norm(row, axis=1, keepdims=True) for row in rows]
 
-    return turns(arguments, encode, encode)
+    return turns(arguments, encode)
 
 
 def handed(checkpoint: str, folder: str) -> str:
@@ -112,7 +104,7 @@ def handed(checkpoint: str, folder: str) -> str:
     return made
 
 
-def turns(arguments: argparse.Namespace, documents: Encode, queries: Encode) -> Callable[[], Turn]:
+def turns(arguments: argparse.Namespace, encode: Encode) -> Callable[[], Turn]:
     """Return what encodes some documents at once, and queries one by one."""
     data = read_beir(arguments.data, "test")
     preparer = TextPreparer.load(arguments.model)
@@ -121,8 +113,8 @@ def turns(arguments: argparse.Namespace, documents: Encode, queries: Encode) -> 
     asked = cycle(long_queries(preparer, [*data.queries.values()]))
 
     def turn() -> Turn:
-        took, encoded = seconds(lambda: documents(cut_texts))
-        each = [seconds(lambda: queries([next(asked)])) for _ in range(CALLS)]
+        took, encoded = seconds(lambda: encode(cut_texts, False))
+        each = [seconds(lambda: encode([next(asked)], True)) for _ in range(CALLS)]
         figures = {
             "a document, ms": took * 1e3 / len(texts),
             "a query of 32 tokens, ms": statistics.median(time for time, _ in each) * 1e3,

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from bm25 import asked, ids_of_hits, rows_of, synthetic
+from bm25 import K, asked, ours_asked, rows_of, synthetic
 from turns import Engine, Turn, add_arguments, compare, seconds
 
 from glane.hits import best
@@ -24,8 +24,6 @@ from glane.postings.postings import Postings, weigh_as_it_is
 from glane.vectors import SparseVectors
 
 N_TERMS = 30_522
-
-K = 100
 
 FREQUENT = 500
 """Terms of the lowest numbers, which weigh less."""
@@ -54,15 +52,7 @@ def main() -> None:
 def by_glane(arguments: argparse.Namespace) -> Callable[[], Turn]:
     """Search the inverted index that `Splade` has."""
     documents, queries = data(arguments)
-    index = Postings(weigh_as_it_is)
-
-    def build() -> None:
-        index.add(documents)
-        index.search(queries[:1], K)
-
-    built, _ = seconds(build)
-    one = [queries[number : number + 1] for number in range(len(queries))]
-    return asked(built, lambda: [index.search(query, K) for query in one], ids_of_hits)
+    return ours_asked(Postings(weigh_as_it_is), documents, queries)
 
 
 def by_scipy(arguments: argparse.Namespace) -> Callable[[], Turn]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from glane import BM25, CheckpointError, Search, TfIdf
 from glane.analysis import analyzer as analysis
 from glane.analysis import fingerprint
-from glane.analysis.analyzer import CACHED_WORDS, Analyzer, Kind, WordCache
+from glane.analysis.analyzer import KNOWN_WORDS, Analyzer, Kind, WordCache
 from glane.analysis.fingerprint import check_noted, noted
 from glane.analysis.folding import fold
 from glane.analysis.languages import stemmed_languages
@@ -157,7 +157,7 @@ def test_the_cache_of_words_is_bounded_and_skips_long_runs() -> None:
     cache = WordCache(lambda word: (word,))
     assert cache["x" * 100] == ("x" * 100,)
     assert len(cache) == 0
-    for number in range(CACHED_WORDS + 1):
+    for number in range(KNOWN_WORDS + 1):
         assert cache[str(number)] == (str(number),)
     assert len(cache) == 1
 

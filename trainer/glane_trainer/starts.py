@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from glane.model.checkpoint import Kind
 from glane.model.preparation import TextPreparer
@@ -87,8 +87,7 @@ def principal_projection(model: ColBERT, texts: Sequence[str]) -> nn.Linear:
         ValueError: If the vectors are to be wider than the encoder's, or there are no texts.
     """
     plain = type(model)(model.encoder, None, model.preparer)
-    vectors = plain.encode_documents(texts).values
-    return linear(torch.from_numpy(principal_directions(vectors, model.checkpoint.dim)))
+    return linear(_directions(plain, model.checkpoint.dim, texts))
 
 
 def narrowed(model: ColBERT, dim: int, texts: Sequence[str]) -> ColBERT:
@@ -108,20 +107,23 @@ def narrowed(model: ColBERT, dim: int, texts: Sequence[str]) -> ColBERT:
     layer = model.projection
     if layer is not None and not isinstance(layer, nn.Linear):
         raise ValueError("a model whose projection has layers cannot be made narrower")
-    vectors = model.encode_documents(texts).values
-    weight = torch.from_numpy(principal_directions(vectors, dim))
+    weight = _directions(model, dim, texts)
     if layer is not None:
         weight = weight @ layer.weight.detach().cpu()
     preparer = TextPreparer(replace(model.checkpoint, dim=dim), model.preparer.tokenizer_json)
     return ColBERT(model.encoder, linear(weight), preparer)
 
 
+def _directions(model: ColBERT, dim: int, texts: Sequence[str]) -> Tensor:
+    """Return the principal directions of a model's vectors of texts, (dim, the model's width)."""
+    return torch.from_numpy(principal_directions(model.encode_documents(texts).values, dim))
+
+
 def _new_colbert(found: Found, start: Start, rules: Rules) -> ColBERT:
     if found.kind == "colbert":
-        if start.dim is None or start.documents is None:
-            return ColBERT.from_base(found, dim=start.dim, **rules)
-        model = ColBERT.from_base(found, **rules)
-        if start.dim == model.dim:
+        wanted = start.dim if start.documents is None else None  # without any it is as it is
+        model = ColBERT.from_base(found, dim=wanted, **rules)
+        if start.documents is None or start.dim in (None, model.dim):
             return model
         if not start.principal:
             raise ValueError("--projection random is for a new model, and this one is finished")

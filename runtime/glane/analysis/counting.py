@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from glane.analysis.analyzer import CACHED_LENGTH, CACHED_WORDS, Analyzer
+from glane.analysis.analyzer import CACHED_LENGTH, Analyzer
 from glane.analysis.vocabulary import Vocabulary
 from glane.analysis.words import IS_UNSPACED
 from glane.ragged import join_lengths, take_rows
 from glane.types import Ids
 from glane.vectors import SparseVectors
+
+CACHED_WORDS = 1 << 17
+"""Words of documents whose terms are remembered while they are counted."""
 
 BLOCK_TERMS = 1 << 19
 """Terms counted at once; a document that has more is counted alone."""

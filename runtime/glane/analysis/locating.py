@@ -118,20 +118,30 @@ def _language(analyzer: Analyzer, words: list[str]) -> str:
     return next((name for name in FOLDED_APART if name in {*tags, analyzer.language}), "none")
 
 
+def _starts(words: Sequence[str], text: str) -> list[int]:
+    """Return where each word begins, one after the other; -1 for a spelling that is not there.
+
+    (Only the whole text has it then, not the pieces that were folded apart.)
+    """
+    starts: list[int] = []
+    begin = 0
+    for word in words:
+        at = text.find(word, begin)
+        starts.append(at)
+        if at >= 0:
+            begin = at + len(word)
+    return starts
+
+
 def _of_words(
     analyzer: Analyzer, words: Sequence[str], folded: _Folded, wanted: Set[str] | None
 ) -> list[Place]:
-    known, find = known_words(analyzer), folded.text.find
+    known = known_words(analyzer)
+    plains = [word.partition(IN)[0] if IN in word else word for word in words]
     found: list[Place] = []
-    begin = 0
-    for word in words:
-        plain = word.partition(IN)[0] if IN in word else word
-        at = find(plain, begin)
-        if at < 0:  # of a spelling that only the whole text has
-            continue
-        begin = at + len(plain)
+    for word, plain, at in zip(words, plains, _starts(plains, folded.text), strict=True):
         terms = known[word]
-        if wanted is not None and wanted.isdisjoint(terms):
+        if at < 0 or (wanted is not None and wanted.isdisjoint(terms)):
             continue
         for term in dict.fromkeys(terms):
             if wanted is None or term in wanted:
@@ -147,23 +157,15 @@ def _of_word(term: str, word: str, folded: _Folded, start: int) -> list[Place]:
 
 def _of_runs(analyzer: Analyzer, runs: list[str], folded: _Folded) -> Iterator[Place]:
     """Yield the places of n-grams, which may hold the spaces around a run, and between two."""
-    places: list[tuple[int, int]] = []
-    begin = 0
-    for run in runs:
-        at = folded.text.find(run, begin)
-        if at < 0:  # of a spelling that only the whole text has
-            places.append((0, 0))
-            continue
-        begin = at + len(run)
-        places.append((at, begin))
+    starts = _starts(runs, folded.text)
     whole = analyzer.kind == "char"
     groups = [list(range(len(runs)))] if whole else [[number] for number in range(len(runs))]
     for group in groups:
         joined = f" {' '.join(runs[number] for number in group)} "
         origins: list[int | None] = [None]
         for number in group:
-            start, stop = places[number]
-            origins += range(start, stop) if stop else [None] * len(runs[number])
+            start, length = starts[number], len(runs[number])
+            origins += range(start, start + length) if start >= 0 else [None] * length
             origins.append(None)
         for term in dict.fromkeys(analyzer.terms(" ".join(runs[number] for number in group))):
             for at in _all(term, joined):

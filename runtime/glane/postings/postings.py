@@ -351,7 +351,7 @@ class _Allowed:
         share = max(1, self.n_rows) / max(1, len(self.rows))
         wide = leaders(scores, int(WIDER * k * share))
         found = wide[self.ones[wide] > 0]
-        if len(found) >= k:
+        if len(found) >= k:  # all rows that reach the lowest of `wide` are in it
             return found[:k]
         scores *= self.ones
         return leaders(scores, k)
