@@ -9,11 +9,13 @@ import torch
 from transformers import AutoModel, AutoModelForMaskedLM
 
 from glane.errors import CheckpointError
+from glane.model.checkpoint import Kind
 from glane.model.scoring import sparse_dot, sparse_embed_score, splade_weights
 from glane.vectors import SparseVectors, TermEmbeddings
 from glane_trainer import SparseEmbed, Splade, idf_weights, load_model
 from glane_trainer.quiet import Quiet
 from glane_trainer.sparse_embed import embed_score_matrix
+from glane_trainer.starts import Start, new_model
 from glane_trainer.terms import TermModel, keep_top
 
 TEXTS = ["plants eat light", "", "rivers run to the sea " * 100, "Tea, honey."]
@@ -80,6 +82,36 @@ def test_an_encoder_alone_decodes_by_its_own_embeddings(bert: Path) -> None:
     assert model.head is None
     assert model.decoder.weight is model.encoder.get_input_embeddings().weight
     assert not model.decoder.bias.any()
+
+
+@pytest.mark.parametrize("kind", ["splade", "sparse-embed"])
+def test_a_new_decoder_leaves_as_many_terms_as_are_kept(
+    kind: Kind, bert: Path, bert_mlm: Path, tmp_path: Path
+) -> None:
+    texts = [*TEXTS, "plants drink", "to the sea"]
+    plain = Splade.from_base(bert, document_terms=16)
+    reached = []
+    for text in texts:
+        ids, attention, mask = plain.placed(plain.preparer.encode([text], "document"))
+        with torch.no_grad():
+            logits = plain.decoder(plain.hidden(ids, attention))[mask]
+        reached.append(logits.amax(0).sort(descending=True).values[15].item())
+    model = new_model(kind, bert, Start(documents=texts), {"document_terms": 16})
+    expected = torch.full((model.n_vocabulary,), -sorted(reached)[2])  # the lower middle of six
+    torch.testing.assert_close(model.decoder.bias.detach(), expected)
+    model.save(tmp_path / "checkpoint")
+    again = new_model(kind, tmp_path / "checkpoint", Start(documents=["Tea"]), {})
+    torch.testing.assert_close(again.decoder.bias, model.decoder.bias, rtol=0, atol=0)
+    masked = new_model(kind, bert_mlm, Start(documents=texts), {})
+    with Quiet():
+        theirs = AutoModelForMaskedLM.from_pretrained(bert_mlm).get_output_embeddings().bias
+    torch.testing.assert_close(masked.decoder.bias, theirs, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("documents", [None, [], ["", ""]])
+def test_a_new_decoder_without_words_to_look_at(bert: Path, documents: list[str] | None) -> None:
+    model = new_model("splade", bert, Start(documents=documents), {})
+    assert torch.isfinite(model.decoder.bias).all()
 
 
 @KINDS

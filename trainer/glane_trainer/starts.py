@@ -22,6 +22,7 @@ from glane_trainer.rules import Rules
 from glane_trainer.settings import DIMS
 from glane_trainer.sparse_embed import SparseEmbed
 from glane_trainer.splade import Splade, idf_weights
+from glane_trainer.terms import TermModel, level
 from glane_trainer.weights import position_limit
 
 
@@ -72,7 +73,9 @@ def _new(kind: Kind, found: Found, start: Start, rules: Rules) -> Model[Any]:
     if kind == "colbert":
         return _new_colbert(found, start, rules)
     if kind == "sparse-embed":
-        return SparseEmbed.from_base(found, dim=start.dim, seed=start.seed, **rules)
+        embed = SparseEmbed.from_base(found, dim=start.dim, seed=start.seed, **rules)
+        lower_new_decoder(embed, found, start)
+        return embed
     return _new_splade(found, start, rules)
 
 
@@ -114,6 +117,18 @@ def narrowed(model: ColBERT, dim: int, texts: Sequence[str]) -> ColBERT:
     return ColBERT(model.encoder, linear(weight), preparer)
 
 
+def lower_new_decoder(model: TermModel[Any], found: Found, start: Start) -> None:
+    """Give a decoder that no masked model had a bias that leaves as many terms as are kept.
+
+    Its logits are products of vectors that all point about one way: nearly every term of the
+    vocabulary would have a weight in every text, which is slow to train, and first to be unlearned.
+    """
+    if model.head is None and found.kind != model.kind and start.documents is not None:
+        texts = sample(start.documents, start.seed)
+        with torch.no_grad():
+            model.decoder.bias -= level(model, texts)
+
+
 def _directions(model: ColBERT, dim: int, texts: Sequence[str]) -> Tensor:
     """Return the principal directions of a model's vectors of texts, (dim, the model's width)."""
     return torch.from_numpy(principal_directions(model.encode_documents(texts).values, dim))
@@ -143,6 +158,7 @@ def _new_splade(found: Found, start: Start, rules: Rules) -> Splade:
             f"a term of splade has a weight and no vector, but --dim {start.dim} was given"
         )
     model = Splade.from_base(found, **rules)
+    lower_new_decoder(model, found, start)
     new = found.kind != "splade" or found.table is None
     if new and model.query_weights is not None and start.documents is not None:
         model.query_weights = nn.Parameter(idf_weights(model, list(dict.fromkeys(start.documents))))

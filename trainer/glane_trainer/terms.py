@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -246,6 +246,25 @@ def keep_top(weights: Tensor, k: int) -> Tensor:
     room = k - above.sum(-1, keepdim=True)
     kept = above | (equal & (equal.cumsum(-1) <= room))
     return torch.where(kept, weights, 0.0)
+
+
+def level(model: TermModel[Any], texts: Sequence[str]) -> float:
+    """Return the logit that as many terms reach in a document as it may keep, by the median.
+
+    Args:
+        model: With any bias; as it is, not trained further.
+        texts: Documents; 0 is returned for none.
+    """
+    rows = model.preparer.tokenize(texts, "document").rows
+    reached = []
+    with torch.no_grad():
+        for row in rows:
+            input_ids, attention_mask, mask = model.placed(model.preparer.batch([row], "document"))
+            tokens = model.transform(model.hidden(input_ids, attention_mask))[mask]
+            if len(tokens):
+                highest = model.decoder(tokens).amax(0)  # (n_vocabulary,)
+                reached.append(highest.topk(model.n_terms("document")).values[-1])
+    return float(torch.stack(reached).median()) if reached else 0.0
 
 
 TermRow = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
