@@ -84,6 +84,12 @@ def test_an_encoder_alone_decodes_by_its_own_embeddings(bert: Path) -> None:
     assert not model.decoder.bias.any()
 
 
+def new_terms(kind: Kind, base: Path, documents: list[str] | None) -> TermModel[Any]:
+    model = new_model(kind, base, Start(documents=documents), {"document_terms": 16})
+    assert isinstance(model, TermModel)
+    return model
+
+
 @pytest.mark.parametrize("kind", ["splade", "sparse-embed"])
 def test_a_new_decoder_leaves_as_many_terms_as_are_kept(
     kind: Kind, bert: Path, bert_mlm: Path, tmp_path: Path
@@ -96,13 +102,13 @@ def test_a_new_decoder_leaves_as_many_terms_as_are_kept(
         with torch.no_grad():
             logits = plain.decoder(plain.hidden(ids, attention))[mask]
         reached.append(logits.amax(0).sort(descending=True).values[15].item())
-    model = new_model(kind, bert, Start(documents=texts), {"document_terms": 16})
+    model = new_terms(kind, bert, texts)
     expected = torch.full((model.n_vocabulary,), -sorted(reached)[2])  # the lower middle of six
     torch.testing.assert_close(model.decoder.bias.detach(), expected)
     model.save(tmp_path / "checkpoint")
-    again = new_model(kind, tmp_path / "checkpoint", Start(documents=["Tea"]), {})
+    again = new_terms(kind, tmp_path / "checkpoint", ["Tea"])
     torch.testing.assert_close(again.decoder.bias, model.decoder.bias, rtol=0, atol=0)
-    masked = new_model(kind, bert_mlm, Start(documents=texts), {})
+    masked = new_terms(kind, bert_mlm, texts)
     with Quiet():
         theirs = AutoModelForMaskedLM.from_pretrained(bert_mlm).get_output_embeddings().bias
     torch.testing.assert_close(masked.decoder.bias, theirs, rtol=0, atol=0)
@@ -110,7 +116,7 @@ def test_a_new_decoder_leaves_as_many_terms_as_are_kept(
 
 @pytest.mark.parametrize("documents", [None, [], ["", ""]])
 def test_a_new_decoder_without_words_to_look_at(bert: Path, documents: list[str] | None) -> None:
-    model = new_model("splade", bert, Start(documents=documents), {})
+    model = new_terms("splade", bert, documents)
     assert torch.isfinite(model.decoder.bias).all()
 
 

@@ -126,7 +126,7 @@ def lower_new_decoder(model: TermModel[Any], found: Found, start: Start) -> None
     if model.head is None and found.kind != model.kind and start.documents is not None:
         texts = sample(start.documents, start.seed)
         with torch.no_grad():
-            model.decoder.bias -= level(model, texts)
+            model.decoder.bias.sub_(level(model, texts))
 
 
 def _directions(model: ColBERT, dim: int, texts: Sequence[str]) -> Tensor:
