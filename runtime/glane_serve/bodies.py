@@ -28,6 +28,9 @@ class Ranked(Body):
     )
     fuse_weight: float | None = Field(None, ge=0, le=1, description="The retriever's share in it.")
     candidates: int | None = Field(None, ge=1, description="Documents that are reranked.")
+    prune: int | None = Field(
+        None, ge=1, description="Candidates reranked at a time, until some leave the answer as is."
+    )
 
 
 class SearchBody(Ranked):

@@ -26,7 +26,7 @@ MOST = 1000
 LONGEST = 10_000
 """Characters of a query, and of a filter."""
 
-OPTIONS = ("filter", "fuse", "fuse_weight", "candidates")
+OPTIONS = ("filter", "fuse", "fuse_weight", "candidates", "prune")
 KNOWN = {"query", "k", "offset", "explain", "documents", *OPTIONS}
 
 

@@ -44,11 +44,18 @@ def routes(service: Service) -> APIRouter:
         fuse: Literal["none", "rrf", "relative"] | None = None,
         fuse_weight: Annotated[float | None, Query(ge=0, le=1)] = None,
         candidates: Annotated[int | None, Query(ge=1)] = None,
+        prune: Annotated[int | None, Query(ge=1)] = None,
         k: Annotated[int, Query(ge=1)] = 10,
     ) -> Json:
         said = parse(filter.encode()) if filter and filter.startswith("{") else filter
         asked_for = Ranked(
-            k=k, offset=0, filter=said, fuse=fuse, fuse_weight=fuse_weight, candidates=candidates
+            k=k,
+            offset=0,
+            filter=said,
+            fuse=fuse,
+            fuse_weight=fuse_weight,
+            candidates=candidates,
+            prune=prune,
         )
         _check_query(query, service)
         view = service.index().view()
@@ -96,6 +103,7 @@ def _options(body: Ranked, service: Service) -> dict[str, Any]:
         "candidates": body.candidates,
         "fuse": body.fuse,
         "fuse_weight": body.fuse_weight,
+        "prune": body.prune,
         "filter": body.filter,
     }
 

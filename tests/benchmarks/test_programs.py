@@ -76,6 +76,7 @@ PROGRAMS = {
     "passages price": [
         *("price", "BEIR", "MODEL", "--documents", "20", "--queries", "3", "--rounds", "1"),
     ],
+    "pruning": ["RERANKED", "BEIR", "train", "--queries", "4", "--sizes", "3"],
     "quantization": ["CHECKPOINT", "BEIR/corpus.jsonl", "--documents", "8"],
     "reading": ["--records", "500", "--index"],
     "scifact": [
@@ -107,6 +108,7 @@ FIGURES = {
     "memory": "resident: loaded",
     "passages facts": "| ColBERT, cut | ",
     "passages price": "| a query, ms | ",
+    "pruning": "  prune    3: rerank ",
     "quantization": "per token (glane) |",
     "reading": "`glane index --retriever bm25`: ",
     "scifact": "over the untrained (",
@@ -147,10 +149,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     search = Search(BM25())
     search.add([{"id": f"d{n}", "text": f"tea {n}"} for n in range(N_DOCUMENTS)])
     search.save(root / "index")
+    corpus, reranker = root / "beir" / "corpus.jsonl", FIXTURES / "colbert"
+    argv = ["index", str(root / "reranked"), "--documents", str(corpus), "--retriever", "bm25"]
+    assert main([*argv, "--reranker", str(reranker), "--threads", "1"]) == 0
     assert main(["export", "--web", str(root / "index"), str(root / "web")]) == 0
     return {
         "WEB": str(root / "web"),
         "INDEX": str(root / "index"),
+        "RERANKED": str(root / "reranked"),
         "BEIR": str(root / "beir"),
         "BASE": str(root / "base"),
         "CHECKPOINT": str(root / "checkpoint"),

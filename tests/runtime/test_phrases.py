@@ -101,7 +101,7 @@ def expected(
         )
     ranking = search.ranking(option)
     k, width = widths(now, k, ranking)
-    hits = now.collection.ranked([query], k, width, within).best(k, ranking)
+    hits = now.collection.ranked([query], k, width, ranking, within).best(k, ranking)
     found = now.collection.named(hits)
     return list(found.ids[0]), found.scores[0]
 

@@ -224,7 +224,7 @@ def _refuse_search(arguments: argparse.Namespace) -> None:
     Raises:
         UsageError: If there are any.
     """
-    for option in ("model", "reranker", "run", "fuse", "fuse_weight", "candidates"):
+    for option in ("model", "reranker", "run", "fuse", "fuse_weight", "candidates", "prune"):
         if getattr(arguments, option) is not None:
             name = option.replace("_", "-")
             raise UsageError(f"--{name} does not go with --from-run, which is ranked already")

@@ -49,11 +49,22 @@ def add_fusion_arguments(parser: argparse.ArgumentParser, otherwise: str = "") -
         metavar="X",
         help=f"the retriever's share in that, 0 to 1; default {otherwise}{DEFAULT_WEIGHT}",
     )
+    group.add_argument(
+        "--prune",
+        type=int,
+        action=Bounded,
+        least=1,
+        metavar="N",
+        help="have the reranker look at N candidates at a time, and stop once N leave the answer "
+        f"as it was; default {otherwise}all at once",
+    )
 
 
 def fusion_of(arguments: argparse.Namespace) -> FusionSettings:
     """Return how the arguments say that candidates are reranked and fused."""
-    return FusionSettings(arguments.fuse, arguments.fuse_weight, arguments.candidates)
+    return FusionSettings(
+        arguments.fuse, arguments.fuse_weight, arguments.candidates, arguments.prune
+    )
 
 
 def told_ranking(ranking: Ranking) -> dict[str, Any]:

@@ -148,6 +148,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
         "candidates": arguments.candidates,
         "fuse": arguments.fuse,
         "fuse_weight": arguments.fuse_weight,
+        "prune": arguments.prune,
         "filter": arguments.where,
         "phrases": True,
     }

@@ -115,11 +115,12 @@ def asked_of(search: Search, dataset: Dataset) -> list[Asked]:
 
 
 def _write(arguments: argparse.Namespace, setting: Setting) -> None:
-    fusion = UNSAID
-    if setting.candidates is not None:
-        fusion = FusionSettings(DEFAULT_FUSE, setting.fuse_weight, setting.candidates)
     editing = Search.edit(Path(arguments.index), threads=arguments.threads, wait=arguments.wait)
     with writing_to(editing) as search:
+        fusion = UNSAID
+        if setting.candidates is not None:
+            weight, candidates = setting.fuse_weight, setting.candidates
+            fusion = FusionSettings(DEFAULT_FUSE, weight, candidates, search.fusion.prune)
         search.rank_by(fusion, k1=setting.k1, b=setting.b)
 
 

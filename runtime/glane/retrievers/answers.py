@@ -143,6 +143,7 @@ class Answers:
         candidates: int | None = None,
         fuse: Fuse | None = None,
         fuse_weight: float | None = None,
+        prune: int | None = None,
         filter: str | Mapping[str, Any] | None = None,
         phrases: bool | None = None,
         timings: bool = False,
@@ -159,6 +160,9 @@ class Answers:
                 "relative".
             fuse_weight: Share of the retriever's score, in [0, 1]. None stands for the index's,
                 else the model's, where that is for this way of fusing, else 0.25.
+            prune: Candidates that the reranker looks at in one turn, at least 1: it stops after a
+                turn that leaves the k best as they were, and may miss what lies further down
+                (`docs/fusion.md`). None stands for the index's, else the model's, else all at once.
             filter: Which documents may be found, by the fields that can be filtered by: in words
                 such as `year >= 2020 and lang in ("de", "en")` (`glane.collection.where`), or as
                 an object such as `{"year": {">=": 2020}, "lang": ["de", "en"]}`. Every stage
@@ -170,7 +174,7 @@ class Answers:
 
         Raises:
             TypeError: If `queries` is one string, or holds something else than strings.
-            ValueError: If `k` or `candidates` is below 1, or fusion is asked for without a
+            ValueError: If `k`, `candidates` or `prune` is below 1, or fusion is asked for without a
                 reranker or with a wrong method or weight, or the filter cannot be read, names
                 another field or a value of another type, or `phrases` is true, a query has one
                 and documents are not kept.
@@ -178,10 +182,10 @@ class Answers:
         """
         texts = check_texts(queries, "queries")
         now = self._now
-        ranking = now.collection.ranking(FusionSettings(fuse, fuse_weight, candidates))
+        ranking = now.collection.ranking(FusionSettings(fuse, fuse_weight, candidates, prune))
         k, width = widths(now, k, ranking)
         took: Timings | None = {} if timings else None
-        ranked = self._ranked(now, texts, (k, width), filter, phrases, took)
+        ranked = self._ranked(now, texts, (k, width), ranking, filter, phrases, took)
         with damage_named(now):
             with timed(took if ranked.is_fused(ranking) else None, "fuse"):
                 hits = ranked.best(k, ranking)
@@ -196,6 +200,7 @@ class Answers:
         now: Now,
         texts: list[str],
         sizes: tuple[int, int],
+        ranking: Ranking,
         filter: str | Mapping[str, Any] | None,
         phrases: bool | None,
         took: Timings | None = None,
@@ -206,6 +211,7 @@ class Answers:
             now: What is searched.
             texts: The queries.
             sizes: From `widths`.
+            ranking: How the stages are joined.
             filter: As `search` takes it.
             phrases: Likewise.
             took: What each stage takes is added to it.
@@ -218,7 +224,7 @@ class Answers:
             if condition is not None:
                 with timed(took, "filter"):
                     within = now.collection.within(condition)
-            return now.collection.ranked(texts, *sizes, within, took, quoted)
+            return now.collection.ranked(texts, *sizes, ranking, within, took, quoted)
 
     def rankings(
         self, queries: Sequence[str], k: int = 10, option: FusionSettings = UNSAID
@@ -244,7 +250,7 @@ class Answers:
         ranking = now.collection.ranking(option)
         k, width = widths(now, k, ranking)
         with damage_named(now):
-            ways = now.collection.ranked(texts, k, width).ways(k, ranking)
+            ways = now.collection.ranked(texts, k, width, ranking).ways(k, ranking)
             return {way: now.collection.named(hits) for way, hits in ways.items()}
 
     def ranking(self, option: FusionSettings = UNSAID) -> Ranking:

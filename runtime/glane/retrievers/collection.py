@@ -27,6 +27,7 @@ from glane.retrievers.fusion import (
 from glane.retrievers.lexical import Lexical
 from glane.retrievers.passages import store_again
 from glane.retrievers.phrases import Quoting
+from glane.retrievers.pruning import rerank_pruned
 from glane.retrievers.timing import Timings, timed
 from glane.store.documents import Documents
 from glane.store.names import Hashes, Names
@@ -220,6 +221,7 @@ class Collection:
         texts: list[str],
         k: int,
         width: int,
+        ranking: Ranking,
         within: Mask | None = None,
         timings: Timings | None = None,
         quoted: Sequence[str] = (),
@@ -230,6 +232,7 @@ class Collection:
             texts: The queries.
             k: Documents wanted.
             width: Documents that the retriever hands to the reranker, at least k.
+            ranking: How they will be joined, which decides when pruning ends.
             within: By number, which documents may be found; None for all.
             timings: What each stage takes is added to it.
             quoted: Fields of which one must hold what a query has in quotes, if the retriever is
@@ -253,6 +256,8 @@ class Collection:
         with timed(timings, "encode"):
             asked = self.reranker.encode_queries(texts)
         with timed(timings, "rerank"):
+            if ranking.prune is not None:
+                return Ranked(first, rerank_pruned(self.reranker, asked, first, k, ranking))
             return Ranked(first, self.reranker.rerank(asked, first, width))
 
     def named(self, hits: Hits) -> Results:

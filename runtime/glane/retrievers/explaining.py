@@ -41,6 +41,7 @@ class Explains(Answers):
         candidates: int | None = None,
         fuse: Fuse | None = None,
         fuse_weight: float | None = None,
+        prune: int | None = None,
         filter: str | Mapping[str, Any] | None = None,
         phrases: bool | None = None,
     ) -> Explanation:
@@ -59,6 +60,7 @@ class Explains(Answers):
             candidates: Likewise.
             fuse: Likewise.
             fuse_weight: Likewise.
+            prune: Likewise.
             filter: Likewise.
             phrases: Likewise.
 
@@ -78,7 +80,8 @@ class Explains(Answers):
         [('plant', 'Plants'), ('eat', 'eat')]
         """
         now = self._now
-        asked = self._asked(now, query, k, (candidates, fuse, fuse_weight), filter, phrases)
+        option = FusionSettings(fuse, fuse_weight, candidates, prune)
+        asked = self._asked(now, query, k, option, filter, phrases)
         with damage_named(now):
             (number,) = now.collection.numbers([id])
             found = _document(now, int(number), document)
@@ -94,6 +97,7 @@ class Explains(Answers):
         candidates: int | None = None,
         fuse: Fuse | None = None,
         fuse_weight: float | None = None,
+        prune: int | None = None,
         filter: str | Mapping[str, Any] | None = None,
         phrases: bool | None = None,
     ) -> list[Explanation]:
@@ -105,7 +109,8 @@ class Explains(Answers):
             IndexDamaged: If files of the index turn out to be damaged.
         """
         now = self._now
-        asked = self._asked(now, query, k, (candidates, fuse, fuse_weight), filter, phrases)
+        option = FusionSettings(fuse, fuse_weight, candidates, prune)
+        asked = self._asked(now, query, k, option, filter, phrases)
         with damage_named(now):
             return [
                 explain(now.collection, asked, number, _document(now, number, None), self.on)
@@ -117,16 +122,16 @@ class Explains(Answers):
         now: Now,
         query: str,
         k: int,
-        option: tuple[int | None, Fuse | None, float | None],
+        option: FusionSettings,
         filter: str | Mapping[str, Any] | None,
         phrases: bool | None,
     ) -> Asked:
         """Search once, for what is explained of it."""
         (text,) = check_texts([query], "query")
-        candidates, fuse, fuse_weight = option
-        ranking = now.collection.ranking(FusionSettings(fuse, fuse_weight, candidates))
-        _, width = widths(now, k, ranking)
-        ranked = self._ranked(now, [text], (width, width), filter, phrases)
+        ranking = now.collection.ranking(option)
+        k, width = widths(now, k, ranking)
+        n_found = width if self.reranker is None else k
+        ranked = self._ranked(now, [text], (n_found, width), ranking, filter, phrases)
         return Asked(text, ranking, ranked, width)
 
     def excerpts(self, query: str, keys: Iterable[Key]) -> list[Excerpt]:

@@ -138,15 +138,19 @@ class FusionSettings:
         fuse: "relative" or "rrf", see `fuse`; "none" takes the reranker's ranking alone.
         fuse_weight: Share of the retriever, in [0, 1].
         candidates: Documents that the retriever hands to the reranker, at least 1.
+        prune: Candidates that the reranker looks at in one turn, at least 1: it stops after a turn
+            that leaves the answer as it was, see `rerank_pruned`. Where nobody says so it looks at
+            all.
 
     Raises:
-        TypeError: If `candidates` is not an integer, or `fuse_weight` no number.
+        TypeError: If `candidates` or `prune` is not an integer, or `fuse_weight` no number.
         ValueError: If one is out of range, or `fuse` is unknown.
     """
 
     fuse: Fuse | None = None
     fuse_weight: float | None = None
     candidates: int | None = None
+    prune: int | None = None
 
     def __post_init__(self) -> None:
         if self.fuse is not None and self.fuse not in get_args(Fuse):
@@ -159,6 +163,8 @@ class FusionSettings:
                 raise ValueError(f"fuse_weight must be between 0 and 1, got {weight}")
         if self.candidates is not None:
             check_k(self.candidates, "candidates")
+        if self.prune is not None:
+            check_k(self.prune, "prune")
 
     def over(self, other: FusionSettings) -> FusionSettings:
         """Return what is said here, and of what is not said here what another says."""
@@ -166,7 +172,7 @@ class FusionSettings:
 
     def said(self) -> dict[str, Any]:
         """Return what is said here, by name, as JSON."""
-        plain = {"fuse": str, "fuse_weight": float, "candidates": int}
+        plain = {"fuse": str, "fuse_weight": float, "candidates": int, "prune": int}
         given = {name: value for name, value in asdict(self).items() if value is not None}
         return {name: plain[name](value) for name, value in given.items()}
 
@@ -222,13 +228,15 @@ class Ranking(NamedTuple):
         fuse: "none" also where there is no reranker.
         fuse_weight: Share of the retriever where its ranking and the reranker's are fused.
         candidates: Documents that the retriever hands to the reranker.
-        sources: By the names above, who said it.
+        sources: By the names of `FusionSettings`, who said it.
+        prune: Candidates that the reranker looks at in one turn; None for all at once.
     """
 
     fuse: Fuse
     fuse_weight: float
     candidates: int
     sources: Mapping[str, Source]
+    prune: int | None = None
 
     @property
     def method(self) -> Fusion:
