@@ -16,6 +16,7 @@ NEEDED = {
     "runtime/glane/integrations/langchain.py": "langchain_core",
     "runtime/glane/integrations/llama_index.py": "llama_index",
     "runtime/glane/postings/compiled.py": "numba",
+    "runtime/glane_scale/*": "ray",
     "runtime/glane_serve/*": "fastapi",
     "runtime/glane_serve/mcp_*": "mcp",
 }

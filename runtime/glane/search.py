@@ -23,7 +23,7 @@ from glane.retrievers.bm25 import BM25
 from glane.retrievers.boosts import encode_boosted
 from glane.retrievers.collection import Collection, check_stages, content_hashes
 from glane.retrievers.contract import Reranker, Retriever
-from glane.retrievers.encoding import encode_documents
+from glane.retrievers.encoding import Each, encode_documents, one_by_one
 from glane.retrievers.explaining import Explains
 from glane.retrievers.fusion import UNSAID, FusionSettings, check_reranks
 from glane.retrievers.lexical import Lexical
@@ -116,6 +116,8 @@ class Search(Explains):
         self._threads = threads
         self._now = now
         self._changing = Guard()
+        self._each: Each = one_by_one
+        self.n_processes = 1
         self._lock: Lock | None = None
         self._draft: Draft | None = None
 
@@ -179,7 +181,7 @@ class Search(Explains):
             if boosts and isinstance(stage, Lexical):
                 parts = by_boost([records[row] for row in rows], on, boosts)
                 return encode_boosted(parts, lambda own: encode_documents(stage, own, progress))
-            return encode_documents(stage, [texts[row] for row in rows], progress)
+            return encode_documents(stage, [texts[row] for row in rows], progress, self._each)
 
         with self._changing:
             collection = self._now.collection.snapshot()
@@ -188,6 +190,15 @@ class Search(Explains):
             if n_stored:
                 self._now = replace(self._now, collection=collection, is_saved=False)
         return n_stored
+
+    def encode_by(self, each: Each, n_processes: int) -> None:
+        """Have documents encoded by others than this process, from now on; not part of an index.
+
+        Args:
+            each: Yields of each group of texts what the stage would make of it, in order.
+            n_processes: That encode: so many times as many documents are worth handing over.
+        """
+        self._each, self.n_processes = each, n_processes
 
     def delete(self, keys: Iterable[Key]) -> None:
         """Forget documents.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from glane.collection.dataset import document_rows
@@ -24,8 +26,10 @@ from glane.commands.stages import (
     stage_names,
 )
 from glane.commands.told import cut_texts, empty_texts, parted, passages, truncated
+from glane.commands.usage import Bounded, UsageError
 from glane.model.progress import writing_to
 from glane.retrievers.saved import check_free
+from glane.search import Search
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +63,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an index that is there")
     add_wait_argument(parser)
+    group = parser.add_argument_group("encoding")
+    group.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="have the models' work done by a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or "
+        "local for processes of this machine; default here (docs/scale.md)",
+    )
+    group.add_argument(
+        "--ray-workers",
+        type=int,
+        action=Bounded,
+        least=1,
+        metavar="N",
+        help="processes of the cluster, each on a core; default one a core",
+    )
 
 
 def run(arguments: argparse.Namespace) -> dict[str, object]:
@@ -86,7 +105,7 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
         wait=arguments.wait,
     )
     rows = document_rows(arguments.documents, key, search.on)
-    with writing_to(building) as goes_on:
+    with _encoding(arguments, search), writing_to(building) as goes_on:
         checked = check_documents(rows, search, made=False, strict=arguments.on is not None)
         if not checked.n_documents:
             raise ValueError(f"{rows.name} is empty, or a header alone; expected documents")
@@ -102,6 +121,21 @@ def run(arguments: argparse.Namespace) -> dict[str, object]:
         **truncated(search),
         "seconds": round(time.perf_counter() - start, 3),
     }
+
+
+@contextmanager
+def _encoding(arguments: argparse.Namespace, search: Search) -> Iterator[None]:
+    """Have a cluster encode the documents of a search, where one is named."""
+    if arguments.ray is None:
+        if arguments.ray_workers is not None:
+            raise UsageError("--ray-workers needs --ray")
+        yield
+        return
+    from importlib.metadata import entry_points
+
+    (found,) = entry_points(group="glane.encoding", name="ray")
+    with found.load()(search, arguments.ray, arguments.ray_workers):
+        yield
 
 
 def show(result: dict[str, object]) -> str:

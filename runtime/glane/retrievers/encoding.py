@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from glane.model.progress import bar
@@ -22,21 +22,39 @@ CHARACTERS = 1 << 13
 """... but not many more than have so many characters together: float32 is twice as large."""
 
 
-def encode_documents(stage: Retriever, texts: Sequence[str], progress: bool) -> Any:  # noqa: ANN401
+Each = Callable[[Retriever, list[Sequence[str]]], Iterator[Any]]
+"""Yields `encode_group` of each group of texts, in order; here, or by other processes."""
+
+
+def encode_group(stage: Retriever, texts: Sequence[str]) -> Any:  # noqa: ANN401
+    """Return what a stage stores of some texts that are encoded at once."""
+    vectors = stage.encode_documents(texts)
+    halved = isinstance(vectors, TokenVectors | TermEmbeddings | PassageVectors)
+    return vectors.half() if halved else vectors
+
+
+def one_by_one(stage: Retriever, groups: list[Sequence[str]]) -> Iterator[Any]:
+    """Encode groups of texts here, see `Each`."""
+    return (encode_group(stage, texts) for texts in groups)
+
+
+def encode_documents(
+    stage: Retriever, texts: Sequence[str], progress: bool, each: Each = one_by_one
+) -> Any:  # noqa: ANN401
     """Return what a stage stores of some texts, at least one.
 
     Args:
         stage: Whose `encode_documents` is called.
         texts: Any strings.
         progress: Whether a bar runs on standard error where that is a terminal.
+        each: Who encodes.
     """
     parts, began = [], time.perf_counter()
+    groups = [texts[start:stop] for start, stop in _groups(texts)]
     with bar(len(texts), f"{type(plain(stage)).__name__} documents", progress) as shown:
-        for start, stop in _groups(texts):
-            vectors = stage.encode_documents(texts[start:stop])
-            halved = isinstance(vectors, TokenVectors | TermEmbeddings | PassageVectors)
-            parts.append(vectors.half() if halved else vectors)
-            shown.update(stop - start)
+        for group, vectors in zip(groups, each(stage, groups), strict=True):
+            parts.append(vectors)
+            shown.update(len(group))
     took = time.perf_counter() - began
     LOG.debug("%s encoded %d documents in %.2f s", type(plain(stage)).__name__, len(texts), took)
     return parts[0] if len(parts) == 1 else type(parts[0]).concatenate(parts)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from glane.errors import CheckpointError, GlaneError, IndexDamaged
 from glane.model.encoder import Encoder
@@ -32,6 +33,15 @@ def check_tables(state: State, places: Sequence[str]) -> None:
         raise IndexDamaged(f"{str(state.folder)!r} is damaged: its tables differ: {told} documents")
 
 
+def stage_class(record: Mapping[str, Any]) -> type[Retriever]:
+    """Return the class that makes a stage of its record.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    return Passages if "passages" in record else find(record["kind"])
+
+
 def open_stage(
     state: State, place: str, model: str | Path | Encoder | None, threads: int | None
 ) -> Retriever:
@@ -49,7 +59,7 @@ def open_stage(
     """
     record, folder = record_of(state, place), state.folder
     try:
-        kind = Passages if "passages" in record else find(record["kind"])
+        kind = stage_class(record)
     except ValueError as error:
         raise IndexDamaged(f"the {place} of {str(folder)!r} cannot be made: {error}") from None
     own = _model_folder(folder, state.manifest, place)

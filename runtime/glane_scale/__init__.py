@@ -1,0 +1,1 @@
+"""glane on more than one machine; `glane` itself knows nothing of it."""
