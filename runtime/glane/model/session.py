@@ -69,7 +69,8 @@ def load_session(
             device is not there.
     """
     module = onnxruntime()
-    chosen = providers(device, module.get_available_providers())
+    place = Path(str(module.__file__)).parents[1]
+    chosen = providers(device, module.get_available_providers(), place)
     options = module.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
