@@ -11,7 +11,7 @@ from pathlib import Path
 
 import onnx
 
-from glane.model.session import onnxruntime
+from glane.model import session
 from glane_export.constants import all_nodes
 from glane_export.onnx_files import DATA, read_onnx, write_onnx
 from glane_export.products import DOMAIN
@@ -50,7 +50,7 @@ def fuse(path: Path) -> bool:
 
 def _fused(path: Path) -> onnx.ModelProto:
     """Return what onnxruntime makes of a graph without regard to this machine's CPU."""
-    module = onnxruntime()
+    module = session.onnxruntime()
     options = module.SessionOptions()
     options.graph_optimization_level = module.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.log_severity_level = 4
