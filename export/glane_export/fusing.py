@@ -12,8 +12,9 @@ from pathlib import Path
 import onnx
 
 from glane.model import session
+from glane.model.checkpoint import DATA
 from glane_export.constants import all_nodes
-from glane_export.onnx_files import DATA, read_onnx, write_onnx
+from glane_export.onnx_files import read_onnx, write_onnx
 from glane_export.products import DOMAIN
 
 FUSED = frozenset(

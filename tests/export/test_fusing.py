@@ -29,7 +29,8 @@ def outputs(path: Path, n_texts: int, length: int) -> Arrays:
         "n_terms": np.array([5]),
     }
     wanted = {entry.name for entry in session.get_inputs()}
-    return list(session.run(None, {name: feed[name] for name in wanted}))  # type: ignore[arg-type]
+    found = session.run(None, {name: feed[name] for name in wanted})
+    return [np.asarray(output) for output in found]
 
 
 def operators(path: Path) -> list[tuple[str, str]]:

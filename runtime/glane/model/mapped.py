@@ -97,7 +97,8 @@ def fields(content: memoryview, start: int, end: int) -> Iterator[Field]:
 
 def _replaced(content: memoryview, message: Field, others: Mapping[Field, bytes]) -> bytes:
     """Return a message's own content, with others in the place of some of its fields."""
-    kept, start = [], message.start
+    kept: list[bytes | memoryview] = []
+    start = message.start
     for field, other in others.items():
         if message.start <= field.first < message.end:
             kept += [content[start : field.first], _message(field.number, other)]
