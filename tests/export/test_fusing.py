@@ -10,6 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from glane.model.encoder import Encoder
+from glane.model.origins import origins
 from glane.model.session import load_session
 from glane_export.constants import all_nodes
 from glane_export.fusing import FUSED, fuse
@@ -102,3 +104,18 @@ def test_a_graph_with_its_weights_beside_it_stays(tmp_path: Path) -> None:
     before = path.read_bytes()
     assert not fuse(path)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("unsigned", [False, True])
+def test_where_a_term_comes_from_is_told_of_int8_too(unsigned: bool, tmp_path: Path) -> None:
+    """The names that it is found by are left, whatever is fused."""
+    text, terms = "the sea is green", np.arange(20)
+    expected = origins(Encoder(FIXTURES / "splade", "splade", threads=1), text, "document", terms)
+    folder = Path(shutil.copytree(FIXTURES / "splade", tmp_path / "model"))
+    (folder / "parity.json").unlink()
+    quantize(FIXTURES / "splade" / "model.onnx", folder / "model.onnx", unsigned=unsigned)
+    assert fuse(folder / "model.onnx")
+    told = origins(Encoder(folder, "splade", threads=1), text, "document", terms)
+    assert expected is not None
+    assert told is not None
+    assert np.mean(told == expected) > 0.8  # int8 may let another token win
