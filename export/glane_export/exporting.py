@@ -21,6 +21,7 @@ from glane.retrievers.canary import encoded, write_canaries
 from glane.retrievers.fusion import FusionSettings, read_model_fusion, write_model_fusion
 from glane.store.folders import check_new, new_folder
 from glane_export import parity, roads
+from glane_export.fusing import fuse
 from glane_export.given import Given, look_at
 from glane_export.graph import opset, write_graph
 from glane_export.judged import judged_loss
@@ -216,6 +217,7 @@ def _export_smaller(job: _Job, fp32: Path, folder: Path, exact: list[Row]) -> li
         if precision == "int8":
             share = quantize(fp32 / GRAPH, folder / GRAPH, bits=settings.bits)
             bounds.append(parity.share(compared, *share))
+            fuse(folder / GRAPH)
         else:
             write_graph(job.model, folder / GRAPH, half=True, given=job.given)
     parity.check(bounds)

@@ -91,11 +91,19 @@ def __getattr__(name: str) -> object:
 
         value: object = version("glane")
     elif name in _PLACES:
+        if _PLACES[name] != "errors":
+            _import_numpy()
         value = getattr(import_module(f"glane.{_PLACES[name]}"), name)
     else:
         return _module(name)
     globals()[name] = value
     return value
+
+
+def _import_numpy() -> None:
+    from glane.threads import import_numpy
+
+    import_numpy()
 
 
 def _module(name: str) -> object:

@@ -1,6 +1,5 @@
 """What a model runs on: the choice, on machines that have no choice."""
 
-import importlib.metadata
 import logging
 import pickle
 from pathlib import Path
@@ -12,9 +11,10 @@ from glane.commands.main import main
 from glane.errors import CheckpointError
 from glane.model import devices
 from glane.model.devices import check_device, check_used, installed, providers
-from glane.model.session import load_session
+from glane.model.session import load_session, onnxruntime
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
+PLACE = Path(str(onnxruntime().__file__)).parents[1]
 
 CPU, CUDA, COREML = "CPUExecutionProvider", "CUDAExecutionProvider", "CoreMLExecutionProvider"
 
@@ -33,15 +33,15 @@ CPU, CUDA, COREML = "CPUExecutionProvider", "CUDAExecutionProvider", "CoreMLExec
 def test_the_providers_of_a_device(
     device: devices.Device, available: list[str], expected: list[str]
 ) -> None:
-    assert providers(device, available) == expected
+    assert providers(device, available, PLACE) == expected
 
 
 def test_a_device_that_is_not_there_says_what_to_install() -> None:
     with pytest.raises(CheckpointError, match="pip install onnxruntime-gpu") as caught:
-        providers("cuda", [CPU])
+        providers("cuda", [CPU], PLACE)
     assert "\n" not in str(caught.value)
     with pytest.raises(CheckpointError, match="'coreml' is not there: it needs macOS"):
-        providers("coreml", [CPU])
+        providers("coreml", [CPU], PLACE)
 
 
 def test_a_device_without_its_driver_is_refused_where_it_was_asked_for() -> None:
@@ -51,26 +51,20 @@ def test_a_device_without_its_driver_is_refused_where_it_was_asked_for() -> None
         check_used("cuda", [CPU])
 
 
-def test_both_builds_at_once_are_told(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    known = importlib.metadata.version
-    monkeypatch.setattr(
-        importlib.metadata,
-        "version",
-        lambda name: "1.0" if name == "onnxruntime-gpu" else known(name),
-    )
-    assert installed() == ["onnxruntime", "onnxruntime-gpu"]
+def test_both_builds_at_once_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("onnxruntime", "onnxruntime-1.32.0.dist-info", "onnxruntime_gpu-1.32.0.dist-info"):
+        (tmp_path / name).mkdir()
+    assert installed(tmp_path) == ["onnxruntime", "onnxruntime_gpu"]
     with pytest.raises(CheckpointError, match=r"are both installed.*pip uninstall -y onnxruntime "):
-        providers("cuda", [CPU])
+        providers("cuda", [CPU], tmp_path)
     with caplog.at_level(logging.WARNING, logger="glane"):
-        assert providers("cpu", [CPU]) == [CPU]
+        assert providers("cpu", [CPU], tmp_path) == [CPU]
     assert [record.message for record in caplog.records] == [devices.BOTH]
 
 
 def test_one_build_is_nothing_to_tell(caplog: pytest.LogCaptureFixture) -> None:
-    assert len(installed()) == 1
-    providers("cpu", [CPU])
+    assert len(installed(PLACE)) == 1
+    providers("cpu", [CPU], PLACE)
     assert caplog.records == []
 
 
@@ -117,7 +111,6 @@ def test_a_session_on_the_cpu_runs_on_the_cpu() -> None:
 @pytest.mark.cuda
 def test_cuda_gives_what_the_cpu_gives() -> None:
     """With onnxruntime-gpu in the place of onnxruntime, on a machine with a GPU."""
-    from glane.model.session import onnxruntime
     from glane.retrievers.canary import cosine, encoded
 
     if CUDA not in onnxruntime().get_available_providers():

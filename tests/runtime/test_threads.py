@@ -1,11 +1,13 @@
 """Thread counts from affinity and from the quota files of both versions of control groups."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from glane.threads import available_threads, check_threads
+from glane.threads import BLAS_WAIT, available_threads, check_threads
 
 
 def write_v1(folder: Path, quota: str, period: str) -> None:
@@ -101,3 +103,37 @@ def test_threads_that_are_given_are_taken() -> None:
     for threads in (0, -2):
         with pytest.raises(ValueError, match=f"threads must be at least 1, got {threads}"):
             check_threads(threads)
+
+
+@pytest.mark.parametrize("given", [None, "20"])
+@pytest.mark.parametrize(
+    "program",
+    ["from glane import BM25", "from glane.commands.main import parse; parse(['info', 'index'])"],
+)
+def test_numpy_is_imported_to_wait_asleep_and_the_environment_is_left(
+    program: str, given: str | None
+) -> None:
+    code = f"""
+import os, sys
+class Seen:
+    def find_spec(self, name, path, target=None):
+        if name == "numpy":
+            print(os.environ.get({BLAS_WAIT!r}))
+sys.meta_path.insert(0, Seen())
+{program}
+print(os.environ.get({BLAS_WAIT!r}))
+from glane.threads import import_numpy
+import_numpy()
+print(os.environ.get({BLAS_WAIT!r}))
+"""
+    environment = {name: value for name, value in os.environ.items() if name != BLAS_WAIT}
+    environment |= {} if given is None else {BLAS_WAIT: given}
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [given or "4", str(given), str(given)]
+
+
+def test_errors_are_imported_without_numpy() -> None:
+    code = "from glane import GlaneError; import sys; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

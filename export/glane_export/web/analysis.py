@@ -19,7 +19,7 @@ from glane_export.web.refusing import NotForBrowsers
 FOLDING = ("DROPPED", "LETTER", "DIGIT", "DOT", "STRESS", "GREEK", "ABBREVIATION", "SPECIAL")
 """Patterns of `glane.analysis.folding`."""
 
-WORDS = ("APOSTROPHE", "POSSESSIVE", "IS_UNSPACED", "UNSPACED_RUN")
+WORDS = ("APOSTROPHE", "POSSESSIVE")
 """Patterns of `glane.analysis.words`."""
 
 
@@ -73,7 +73,7 @@ def _way(initials: bool, apostrophes: bool) -> str:
 def _patterns(patterns: Patterns) -> dict[str, str]:
     own = {name: getattr(folding, name) for name in FOLDING}
     own |= {name: getattr(words, name) for name in WORDS}
-    own["RUNS"] = words.runs(ascii_only=False)
+    own |= {"RUNS": words.runs(ascii_only=False), "UNSPACED": words.unspaced()}
     return {name: patterns.pattern(pattern) for name, pattern in own.items()}
 
 

@@ -17,13 +17,13 @@ from glane.analysis.languages import USUAL, candidates, evidence, script, stemme
 from glane.analysis.stopwords import STOP_WORDS
 from glane.analysis.words import (
     APOSTROPHE,
-    IS_UNSPACED,
     POSSESSIVE,
-    UNSPACED_RUN,
+    is_unspaced,
     ngrams,
     pairs,
     pattern,
     runs,
+    unspaced,
 )
 
 Kind = Literal["words", "char_wb", "char", "bigrams"]
@@ -150,7 +150,7 @@ class Analyzer:
             return self._former(word)
         if self.kind != "words":
             return (*self._plain_grams(word), *self._shorter(word))
-        if IS_UNSPACED.match(word):
+        if is_unspaced(word):
             return _unspaced(word)
         word, tagged, language = word.partition(IN)
         return _term(word, language if tagged else self._language_of(word))
@@ -184,10 +184,7 @@ class Analyzer:
         """Return what is shorter than the n-grams of a run, and would not be found by them."""
         low = 2 if self.kind == "bigrams" else self.ngrams[0]
         shorter = [
-            term
-            for part in UNSPACED_RUN.findall(run)
-            for term in _unspaced(part)
-            if len(term) < low
+            term for part in unspaced().findall(run) for term in _unspaced(part) if len(term) < low
         ]
         if self.kind == "char" and " " in run:
             shorter += [f" {part} " for part in run.split(" ") if len(part) + 2 < low]
@@ -241,7 +238,7 @@ def _words_in(text: str, folded: str, words: list[str], languages: Mapping[str, 
 
 
 def _is_of_a_language(word: str) -> bool:
-    return word[0].isalpha() and not IS_UNSPACED.match(word)
+    return word[0].isalpha() and not is_unspaced(word)
 
 
 def _cut(folded: str, language: str) -> list[str]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from glane.analysis.analyzer import CACHED_LENGTH, Analyzer
 from glane.analysis.vocabulary import Vocabulary
-from glane.analysis.words import IS_UNSPACED
+from glane.analysis.words import unspaced
 from glane.ragged import join_lengths, take_rows
 from glane.types import Ids
 from glane.vectors import SparseVectors
@@ -146,7 +146,7 @@ def _grams(
     codes = np.frombuffer(joined.encode("utf-32-le"), np.uint32)
     distinct = np.unique(codes)
     bits = len(distinct).bit_length()
-    plain = low <= 3 and not IS_UNSPACED.search(joined)
+    plain = low <= 3 and not unspaced().search(joined)
     if not plain or bits * high > 64 or ((lengths > 0) & (lengths < low)).any():
         return None
     sizes = np.arange(low, high + 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from hashlib import blake2b
@@ -27,9 +27,10 @@ def noted(analyzer: Analyzer) -> dict[str, str]:
 
     `fingerprint` is equal where the analysis does the same, so far as a sample tells: of each
     character that Unicode has had since 3.2 how it is normalised and whether it belongs to a word,
-    and of words of the language their stems. `by` says for people what did it.
+    and of words of the language their stems. `by` says for people what did it. `unicode`, the
+    version, and `stems`, of the words alone, tell in a tenth of the time that nothing has changed.
     """
-    return {"fingerprint": _fingerprint(analyzer), "by": _tools(analyzer)}
+    return {"fingerprint": _fingerprint(analyzer), "by": _tools(analyzer), **_soon_told(analyzer)}
 
 
 def check_noted(record: Mapping[str, str] | None, analyzer: Analyzer) -> None:
@@ -42,7 +43,9 @@ def check_noted(record: Mapping[str, str] | None, analyzer: Analyzer) -> None:
     Raises:
         CheckpointError: The message says what wrote the index and what is here.
     """
-    if record is not None and record["fingerprint"] != _fingerprint(analyzer):
+    if record is None or _soon_told(analyzer).items() <= record.items():
+        return
+    if record["fingerprint"] != _fingerprint(analyzer):
         raise CheckpointError(
             f"the index was written with {record['by']}; here is {_tools(analyzer)}, which makes "
             "other terms of the same words; install what wrote it, or index again"
@@ -69,13 +72,26 @@ def _stems(analyzer: Analyzer) -> bool:
     return analyzer.kind == "words" and analyzer.language != "none"
 
 
+def _soon_told(analyzer: Analyzer) -> dict[str, str]:
+    """Return what an analysis depends on besides glane: where it is equal, so are the terms."""
+    return {"unicode": unicodedata.unidata_version, "stems": _hash(_stems_made(analyzer))}
+
+
 @cache
 def _fingerprint(analyzer: Analyzer) -> str:
     """Return a hash of what is made of the sample."""
-    made: list[object] = [analyzer.words(_characters())]
+    return _hash([analyzer.words(_characters()), *_stems_made(analyzer)])
+
+
+def _stems_made(analyzer: Analyzer) -> list[tuple[str, ...]]:
+    made: list[tuple[str, ...]] = []
     for language in _sampled(analyzer):
         told = replace(analyzer, language=language)
         made += [told.terms(word) for word in told.words(_sample(language, told.rules))]
+    return made
+
+
+def _hash(made: Sequence[object]) -> str:
     return blake2b(repr(made).encode(), digest_size=8).hexdigest()
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from glane.analysis.analyzer import IN, Analyzer, known_words
 from glane.analysis.folding import FOLDED_APART, fold
-from glane.analysis.words import IS_UNSPACED
+from glane.analysis.words import is_unspaced
 
 CHUNK = re.compile(r"(?:[\x00-\x7f]+(?=\s))|\s+|\S+")
 """A text in pieces that are folded apart: ASCII up to a space, other words, other spaces."""
@@ -150,7 +150,7 @@ def _of_words(
 
 
 def _of_word(term: str, word: str, folded: _Folded, start: int) -> list[Place]:
-    if not IS_UNSPACED.match(word):
+    if not is_unspaced(word):
         return [folded.place(term, start, start + len(word))]
     return [folded.place(term, start + at, start + at + len(term)) for at in _all(term, word)]
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
 from itertools import chain
 
 from glane.analysis.analyzer import Analyzer
 from glane.analysis.folding import ABBREVIATION
-from glane.analysis.words import IS_UNSPACED, UNSPACED
+from glane.analysis.words import UNSPACED, is_unspaced
 
 QUOTES = ('"\uff02', "\u201c\u201d\u201e\u201f", "\u00ab\u00bb")
 """Double quotes, by kind: straight ones, curly ones, and those of French."""
 
 QUOTED = re.compile("|".join(f"[{own}]([^{own}]*)[{own}]" for own in QUOTES))
-UNIT = re.compile(f"[{UNSPACED}]|[^{UNSPACED}]+")
 
 
 def quoted(query: str) -> list[str]:
@@ -51,7 +51,7 @@ def spelled(analyzer: Analyzer, text: str) -> str:
     if analyzer.kind != "words":
         return " ".join(analyzer.words(text))
     words = (word.replace(".", "") for word in _by_words(analyzer).words(text))
-    units = list(chain.from_iterable(map(UNIT.findall, words)))
+    units = list(chain.from_iterable(map(_units().findall, words)))
     return f" {' '.join(units)} " if units else ""
 
 
@@ -72,11 +72,17 @@ def needed(analyzer: Analyzer, phrase: str) -> list[str]:
             return []
         # a single character may be in one word with the initials before it, as in "A.\u6771\u4eac"
         alone = analyzer.language == "none"
-        units = (u for u in phrase.split() if len(u) > 1 or (alone and IS_UNSPACED.match(u)))
+        units = (u for u in phrase.split() if len(u) > 1 or (alone and is_unspaced(u)))
         return list(chain.from_iterable(map(analyzer.terms, units)))
     low = 2 if analyzer.kind == "bigrams" else analyzer.ngrams[0]
     runs = [phrase] if analyzer.kind == "char" else phrase.split(" ")
     return [run[at : at + low] for run in runs for at in range(len(run) - low + 1)]
+
+
+@cache
+def _units() -> re.Pattern[str]:
+    """Return what parts a word into characters of `UNSPACED` and what stands between them."""
+    return re.compile(f"[{UNSPACED}]|[^{UNSPACED}]+")
 
 
 def _by_words(analyzer: Analyzer) -> Analyzer:

@@ -26,7 +26,18 @@ def marks() -> str:
     r"""Return the combining marks outside `UNSPACED`: letters of a word, though not in `\w`."""
     blocks = chain(range(0x300, 0x1E00), range(0x20D0, 0x2100), range(0xA66F, 0xAC00))
     found = (code for code in blocks if unicodedata.category(chr(code)).startswith("M"))
-    return _in_class(code for code in found if not IS_UNSPACED.match(chr(code)))
+    return _in_class(code for code in found if not is_unspaced(chr(code)))
+
+
+@cache
+def unspaced() -> re.Pattern[str]:
+    """Return what matches each run of characters of `UNSPACED`."""
+    return re.compile(f"[{UNSPACED}]+")
+
+
+def is_unspaced(word: str) -> bool:
+    """Return whether a word begins with a character of `UNSPACED`."""
+    return not word.isascii() and unspaced().match(word) is not None
 
 
 def _in_class(codes: Iterable[int]) -> str:
@@ -42,8 +53,6 @@ def _in_class(codes: Iterable[int]) -> str:
 
 APOSTROPHES = "'\u2019\u02bc"
 LETTER = rf"[^\W_{UNSPACED}]"
-IS_UNSPACED = re.compile(f"[{UNSPACED}]")
-UNSPACED_RUN = re.compile(f"[{UNSPACED}]+")
 APOSTROPHE = re.compile(f"[{APOSTROPHES}]")
 POSSESSIVE = re.compile(rf"[{APOSTROPHES}]s$")
 ASCII_SYMBOL = "[$+<=>^`|~]"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -160,7 +159,9 @@ def _check_field(field: str, values: Values) -> None:
     if field in values.types:
         return
     known = list(values.types)
-    close = difflib.get_close_matches(field, known, n=1)
+    from difflib import get_close_matches  # late: only an error needs it
+
+    close = get_close_matches(field, known, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise ValueError(f"no field {field!r} to filter by; there are {known}{hint}")
 

@@ -14,6 +14,7 @@ from typing import Protocol, cast
 from glane.commands.stopping import STOPPED, raise_at_interrupt
 from glane.commands.streams import as_json, flush, streams, takes_colour, visible, write_line
 from glane.commands.usage import Bounded, UsageError
+from glane.threads import import_numpy
 
 LIGHT = {
     "split": "make a collection of pairs of question and answer, some held out to measure on",
@@ -127,6 +128,7 @@ def _fail(message: str, code: int) -> int:
 
 def _find(name: str) -> Command:
     if name in LIGHT:
+        import_numpy()
         module = f"glane.commands.{name}"
     else:
         found = entry_points(group="glane.commands", name=name)

@@ -21,7 +21,7 @@ from glane.model.outputs import check_outputs
 from glane.model.preparation import Batch, Role, TextPreparer, check_texts
 from glane.model.progress import Bar, bar
 from glane.model.schema import Schema
-from glane.model.session import load_session, run
+from glane.model.session import load_session, maps_weights, run
 from glane.threads import check_threads
 from glane.types import Ids
 
@@ -245,7 +245,8 @@ class Encoder:
                 _ = files.fingerprint  # as read before onnxruntime reads
                 try:
                     path = files.graph.path
-                    session = load_session(path, self.threads, files.source(), self.device)
+                    source = files.source(mapped=maps_weights())
+                    session = load_session(path, self.threads, source, self.device)
                 finally:
                     files.check()
                 self.files.check_proof()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Protocol, cast
 
@@ -39,6 +39,8 @@ def executing(threads: int, n_texts: int) -> Iterator[Executor]:
     if threads == 1 or n_texts == 1:
         yield _Here()
         return
+    from concurrent.futures import ThreadPoolExecutor  # late: one query needs no pool
+
     pool = ThreadPoolExecutor(threads)
     try:
         yield cast(Executor, pool)

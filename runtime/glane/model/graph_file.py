@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from glane.errors import CheckpointError
 from glane.model.checkpoint import file_head
+from glane.model.mapped import without_weights
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -88,9 +90,7 @@ class GraphFile:
         Raises:
             CheckpointError: If there is another by now, or none.
         """
-        here = os.stat(self.path) if self.path.exists() else None
-        held = os.fstat(self._descriptor)
-        if here is None or (here.st_dev, here.st_ino) != (held.st_dev, held.st_ino):
+        if not self._is_in_place():
             raise CheckpointError(f"{str(self.path)!r} was replaced since it was opened")
 
     def blocks(self) -> Iterator[bytes]:
@@ -114,6 +114,25 @@ class GraphFile:
         """
         name = f"/dev/fd/{self._descriptor}"
         return name if os.path.exists(name) else b"".join(self._read())
+
+    def mapped(self) -> bytes:
+        """Return the graph without those weights that are then mapped from the file at its path.
+
+        Returns:
+            Nothing where there are none, or where there is another file by now; `check_place`
+            tells afterwards whether it still was this one.
+        """
+        if not self._is_in_place():
+            return b""
+        try:
+            content = mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
+            return without_weights(memoryview(content), self.path.resolve().name)
+        except ValueError:  # no graph, as onnxruntime will say
+            return b""
+
+    def _is_in_place(self) -> bool:
+        here = os.stat(self.path) if self.path.exists() else None
+        return here is not None and os.path.samestat(here, os.fstat(self._descriptor))
 
     def _read(self) -> Iterator[bytes]:
         position = 0

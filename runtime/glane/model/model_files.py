@@ -53,6 +53,7 @@ class ModelFiles:
         self.graph = GraphFile(self.folder / "model.onnx", head)
         beside = self.folder / f"model.onnx{DATA}"
         self.weights = GraphFile(beside) if beside.exists() else None
+        self._by_path = self.weights is not None
 
     @property
     def fingerprint(self) -> str:
@@ -89,13 +90,20 @@ class ModelFiles:
         small = {name: partial(_blocks, content) for name, content in self.small.items()}
         return {**small, **{file.path.name: file.blocks for file in self._large()}}
 
-    def source(self) -> str | bytes | None:
+    def source(self, *, mapped: bool) -> str | bytes | None:
         """Return what onnxruntime loads, as `GraphFile.source`; None for the graph at its path.
 
-        Weights beside a graph are found by its path alone, so that the folder must still be what it
-        was: `check` tells.
+        Weights beside a graph, or mapped from it, are found by its path alone, so that the folder
+        must still be what it was: `check` tells.
+
+        Args:
+            mapped: Whether onnxruntime can map what `GraphFile.mapped` leaves out.
         """
-        return self.graph.source() if self.weights is None else None
+        if self.weights is not None:
+            return None
+        without = self.graph.mapped() if mapped else b""
+        self._by_path = bool(without)
+        return without or self.graph.source()
 
     def check(self) -> None:
         """Compare the large files with what was hashed, after they were loaded.
@@ -106,7 +114,7 @@ class ModelFiles:
         """
         for file in self._large():
             file.check()
-            if self.weights is not None:
+            if self._by_path:
                 file.check_place()
 
     def _large(self) -> list[GraphFile]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TRANSFORMED = "transformed"
 """What a model of `glane export` calls the decoder's input, shape (n, length, width)."""
 
-DECODERS = (("decoder",), ("decoder/int8", "int8/middle"))
+DECODERS = (("decoder",), ("decoder/int8",), ("decoder/int8", "int8/middle"))
 """Names of the decoder, shape (width, n_terms), and of what is to be taken from its numbers."""
 
 

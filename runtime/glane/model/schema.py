@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
@@ -95,7 +94,9 @@ def _refuse_unknown(record: Mapping[str, Any], known: list[str], path: str) -> N
     unknown = [name for name in record if name not in known]
     if not unknown:
         return
-    close = [match for name in unknown for match in difflib.get_close_matches(name, known, n=1)]
+    from difflib import get_close_matches  # late: only an error needs it
+
+    close = [match for name in unknown for match in get_close_matches(name, known, n=1)]
     hint = f"; did you mean {', '.join(map(repr, close))}?" if close else ""
     raise CheckpointError(f"Unknown keys in {path!r}: {unknown}{hint}")
 

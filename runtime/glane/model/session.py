@@ -35,6 +35,12 @@ if TYPE_CHECKING:
 
 SWITCH = "ORT_DISABLE_TELEMETRY"
 
+BESIDE = "session.model_external_initializers_file_folder_path"
+"""Where weights lie that are not in a graph which is given as bytes."""
+
+BESIDE_SINCE = (1, 21)
+"""The first onnxruntime that asks for it."""
+
 LOG = logging.getLogger("glane")
 
 _importing = threading.Lock()
@@ -53,6 +59,15 @@ def onnxruntime() -> ModuleType:
     return module  # type: ignore[no-any-return]
 
 
+def maps_weights() -> bool:
+    """Return whether onnxruntime maps weights that a graph given as bytes says to lie in a file.
+
+    Not on Windows, where a file that is mapped cannot be replaced.
+    """
+    version = onnxruntime().__version__.split(".")
+    return os.name == "posix" and (int(version[0]), int(version[1])) >= BESIDE_SINCE
+
+
 def load_session(
     path: Path, threads: int, source: str | bytes | None = None, device: Device = "cpu"
 ) -> InferenceSession:
@@ -61,7 +76,8 @@ def load_session(
     Args:
         path: The file.
         threads: Threads of one run, at least 1.
-        source: The name of the open file, or its content, where it was opened already.
+        source: The name of the open file, or its content, where it was opened already; what the
+            content says to lie in another file is looked for beside `path`.
         device: What it runs on.
 
     Raises:
@@ -69,7 +85,8 @@ def load_session(
             device is not there.
     """
     module = onnxruntime()
-    chosen = providers(device, module.get_available_providers())
+    place = Path(str(module.__file__)).parents[1]
+    chosen = providers(device, module.get_available_providers(), place)
     options = module.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -77,6 +94,8 @@ def load_session(
     options.log_severity_level = 4  # errors are raised; what is logged goes to standard error
     for pool in ("intra_op", "inter_op"):
         options.add_session_config_entry(f"session.{pool}.allow_spinning", "0")
+    if isinstance(source, bytes):
+        options.add_session_config_entry(BESIDE, str(path.resolve().parent))
     began = time.perf_counter()
     try:
         session = module.InferenceSession(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import stat
 import time
 from collections.abc import Iterator
@@ -108,7 +107,9 @@ def _taken(descriptor: int, folder: Path) -> bool:
 
 
 def _name_owner(descriptor: int) -> None:
-    _write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
+    from socket import gethostname  # late: only a writer needs it
+
+    _write(descriptor, f"process {os.getpid()} on {gethostname()}".encode())
 
 
 def _write(descriptor: int, text: bytes) -> None:

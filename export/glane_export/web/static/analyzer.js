@@ -21,7 +21,7 @@ export class Analyzer {
     );
     if (!rules.languages) return;
     const { alphabetic } = compiled({ alphabetic: rules.characters.alphabetic }, rules.classes);
-    const isUnspaced = (word) => word.search(this.patterns.IS_UNSPACED) === 0;
+    const isUnspaced = (word) => word.search(this.patterns.UNSPACED) === 0;
     this.languages = new Languages(rules, (one) => isIn(one, alphabetic), isUnspaced);
   }
 
@@ -112,7 +112,7 @@ export class Analyzer {
   /** A document's terms of one of `words`. */
   terms(word) {
     if (this.kind !== "words") return [...this.plainGrams(word), ...this.shorter(word)];
-    if (word.search(this.patterns.IS_UNSPACED) === 0) return unspaced(word);
+    if (word.search(this.patterns.UNSPACED) === 0) return unspaced(word);
     const [plain, told] = word.split(this.rules.in);
     return this.term(plain, told ?? this.languageOf(plain));
   }
@@ -152,7 +152,7 @@ export class Analyzer {
   /** What is shorter than the n-grams of a run, and would not be found by them. */
   shorter(run) {
     const low = this.kind === "bigrams" ? 2 : this.ngrams[0];
-    const parts = (run.match(this.patterns.UNSPACED_RUN) ?? []).flatMap(unspaced);
+    const parts = (run.match(this.patterns.UNSPACED) ?? []).flatMap(unspaced);
     const shorter = parts.filter((term) => [...term].length < low);
     if (this.kind !== "char" || !run.includes(" ")) return shorter;
     const short = run.split(" ").filter((part) => [...part].length + 2 < low);
