@@ -79,6 +79,8 @@ PROGRAMS = {
     "pruning": ["RERANKED", "BEIR", "train", "--queries", "4", "--sizes", "3"],
     "quantization": ["CHECKPOINT", "BEIR/corpus.jsonl", "--documents", "8"],
     "reading": ["--records", "500", "--index"],
+    "scaling table": ["table"],
+    "scaling tail": ["tail", "--shards", "1", "3", "--queries", "50"],
     "scifact": [
         *("--data", "BEIR", "--base", "BASE", "--out", "OUT", "--seeds", "0"),
         *("--precisions", "fp32", "--", "--dim", "8", "--max-steps", "2", "--threads", "1"),
@@ -111,6 +113,8 @@ FIGURES = {
     "pruning": "  prune    3: rerank ",
     "quantization": "per token (glane) |",
     "reading": "`glane index --retriever bm25`: ",
+    "scaling table": "| 10,000,000,000 | ",
+    "scaling tail": "| 3 | ",
     "scifact": "over the untrained (",
     "serving idle": "closed by the server",
     "serving load": "private memory: first minute",
@@ -121,6 +125,19 @@ FIGURES = {
     "token_vectors": "bytes of outlines a document",
 }
 """A part of what each prints."""
+
+
+def test_the_slowest_of_shards_is_as_slow_as_the_formula_says() -> None:
+    import numpy as np
+
+    scaling = import_module("scaling")
+    drawn = scaling.times(np.random.default_rng(1), (40_000, 16), 20.0, 30.0)
+    plain, slow = (drawn[drawn[:, 0] < 100, 0], (drawn > 100).mean())
+    assert np.median(plain) == pytest.approx(20, rel=0.01)
+    assert np.quantile(plain, 0.95) == pytest.approx(30, rel=0.02)
+    assert slow == pytest.approx(scaling.STRAGGLERS, rel=0.1)
+    none_slow = (drawn.max(axis=1) < 100).mean()  # of 16, by chance
+    assert none_slow == pytest.approx((1 - scaling.STRAGGLERS) ** 16, abs=0.01)
 
 
 @pytest.fixture(scope="module")
