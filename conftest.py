@@ -15,7 +15,9 @@ NEEDED = {
     "runtime/glane/integrations/haystack.py": "haystack",
     "runtime/glane/integrations/langchain.py": "langchain_core",
     "runtime/glane/integrations/llama_index.py": "llama_index",
+    "runtime/glane/integrations/qdrant.py": "qdrant_client",
     "runtime/glane/postings/compiled.py": "numba",
+    "runtime/glane_engines/qdrant.py": "qdrant_client",
     "runtime/glane_serve/*": "fastapi",
     "runtime/glane_serve/mcp_*": "mcp",
 }

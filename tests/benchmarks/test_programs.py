@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from glane import BM25, Search
+from glane import ColBERT as GivenColBERT
 from glane.commands.main import main
 
 pytestmark = pytest.mark.benchmarks
@@ -28,7 +29,7 @@ WORDS = ["tea", "sea", "snow", "bees", "bread", "iron", "granite", "stars", "bir
 
 NEEDED = [
     name
-    for name in ("torch", "transformers", "onnx", "ir_measures", "bm25s")
+    for name in ("torch", "transformers", "onnx", "ir_measures", "bm25s", "qdrant_edge")
     if find_spec(name) is None
 ]
 if NEEDED and os.environ.get("GLANE_REQUIRE_TORCH") == "1":
@@ -62,6 +63,7 @@ PROGRAMS = {
     },
     "bm25": ["BEIR", "--rounds", "1"],
     "browser": ["INDEX", "WEB", "BEIR"],
+    "engines qdrant": ["qdrant-float16", "RERANKED", "BEIR", "--queries", "2", "--rounds", "1"],
     "encoding": ["MODEL", "--documents", "BEIR/corpus.jsonl", "--turns", "1"],
     "exporting": [
         *("--tokenizer", "TOKENIZER", "--layers", "1", "--width", "64", "--vocabulary", "320"),
@@ -98,6 +100,7 @@ FIGURES = {
     **{f"bench {row}": f"| {figure} | " for row, figure in COMPARED.items()},
     "bm25": "| NDCG@10 |",
     "browser": "ids in the same order; overlap 1.0000",
+    "engines qdrant": "| relative | 1.0000 | ",
     "encoding": "texts/s",
     "exporting": "| int8 | ",
     "filters": "| Splade | 50 % | ",
@@ -147,10 +150,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     search = Search(BM25())
     search.add([{"id": f"d{n}", "text": f"tea {n}"} for n in range(N_DOCUMENTS)])
     search.save(root / "index")
+    reranked = Search(BM25(), reranker=GivenColBERT.load(FIXTURES / "colbert", threads=1))
+    reranked.add([{"id": f"d{n}", "text": " ".join(WORDS[: 1 + n])} for n in range(len(WORDS))])
+    reranked.save(root / "reranked")
     assert main(["export", "--web", str(root / "index"), str(root / "web")]) == 0
     return {
         "WEB": str(root / "web"),
         "INDEX": str(root / "index"),
+        "RERANKED": str(root / "reranked"),
         "BEIR": str(root / "beir"),
         "BASE": str(root / "base"),
         "CHECKPOINT": str(root / "checkpoint"),
@@ -257,6 +264,6 @@ def test_no_program_is_left_out() -> None:
     tried |= {row.command.split()[0] for row in bench.ROWS.values()}
     assert there - tried == {
         *("install_size.py",),  # run by .ci/run
-        *("cross_encoder.py", "turns.py"),  # no programs
+        *("cross_encoder.py", "edge_client.py", "turns.py"),  # no programs
     }
     assert "benchmarks/install_size.py" in (ROOT / ".ci" / "run").read_text()

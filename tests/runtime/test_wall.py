@@ -23,7 +23,7 @@ FORBIDDEN = {
     "export": set[str](),
 }
 
-FRAMEWORKS = {"haystack", "langchain_core", "llama_index", "mcp", "pydantic"}
+FRAMEWORKS = {"haystack", "langchain_core", "llama_index", "mcp", "pydantic", "qdrant_client"}
 """What the classes for other frameworks are made of, which are imported by name alone."""
 
 LATE = {"huggingface_hub", "onnxruntime"} | FRAMEWORKS
@@ -58,7 +58,14 @@ def test_no_part_imports_across_the_wall() -> None:
 
 
 def test_the_library_knows_nothing_of_what_serves_it() -> None:
-    serving = {"glane_serve", "fastapi", "starlette", "uvicorn", "prometheus_client"}
+    serving = {
+        "glane_serve",
+        "glane_engines",
+        "fastapi",
+        "starlette",
+        "uvicorn",
+        "prometheus_client",
+    }
     for path in sorted((ROOT / "runtime" / "glane").rglob("*.py")):
         assert not imported(path.read_text(encoding="utf-8")) & serving, path
 
@@ -103,6 +110,7 @@ def test_integrations_load_no_framework_until_one_is_named() -> None:
         ("langchain", "langchain_core", "langchain-core"),
         ("llama_index", "llama_index", "llama-index-core"),
         ("haystack", "haystack", "haystack-ai"),
+        ("qdrant", "qdrant_client", "qdrant-client"),
     ],
 )
 def test_a_framework_that_is_missing_is_named(name: str, module: str, package: str) -> None:

@@ -1,0 +1,68 @@
+"""`glane push`: hand an index's documents to an engine."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from typing import Any
+
+from glane.commands.program import Defaults, add_common_arguments
+
+INDEX = "folder written by `glane index`"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the engines, each with arguments of its own; nothing of theirs is loaded."""
+    engines = parser.add_subparsers(
+        required=True, metavar="ENGINE", dest="engine", help="where the documents go"
+    )
+    for name, (summary, declare) in ENGINES.items():
+        described = f"{summary[0].upper()}{summary[1:]}."
+        sub = engines.add_parser(
+            name, help=summary, description=described, formatter_class=Defaults
+        )
+        declare(sub)
+        add_common_arguments(sub)
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Load what the engine needs, and push."""
+    done: dict[str, Any] = import_module(f"glane_engines.{arguments.engine}").run(arguments)
+    return {"engine": arguments.engine, "index": arguments.index, **done}
+
+
+def show(result: dict[str, Any]) -> str:
+    """Return the result as text for a person."""
+    return (
+        f"{result['name']} at {result['place']} holds {result['documents']} documents in "
+        f"{result['points']} passages; {result['written']} documents were written now, "
+        f"{result['deleted']} passages of another state deleted"
+    )
+
+
+def _declare_qdrant(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "place",
+        metavar="URL",
+        help="http://... or https://... of a server, whose key is QDRANT_API_KEY of the "
+        "environment; or a folder for the client's local mode",
+    )
+    parser.add_argument("name", metavar="COLLECTION", help="made where it is missing")
+    parser.add_argument("index", metavar="INDEX", help=INDEX)
+    parser.add_argument(
+        "--token-vectors",
+        choices=["float32", "float16"],
+        default="float16",
+        help="what a component of a token's vector is stored as",
+    )
+    parser.add_argument(
+        "--quantized",
+        action="store_true",
+        help="let MaxSim read token vectors of a byte a component, which Qdrant makes of them",
+    )
+
+
+ENGINES = {
+    "qdrant": ("write the documents into a collection of Qdrant", _declare_qdrant),
+}
+"""By the names of their modules."""
