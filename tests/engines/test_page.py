@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.engines.conftest import SHORT
+
 from glane.commands.main import main
 
 PAGE = (Path(__file__).parents[2] / "docs" / "engines.md").read_text("utf-8")
@@ -15,8 +17,19 @@ PROGRAMS = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, re.DOTALL)
 def test_the_program_for_qdrant(make_index: Callable[..., Path], tmp_path: Path) -> None:
     index, folder = str(make_index()), str(tmp_path / "qdrant")
     assert main(["push", "qdrant", folder, "documents", index]) == 0
-    command = [sys.executable, "-c", PROGRAMS["ask.py"], folder, "documents", index]
-    asked = [*command[:2], command[2].replace("gene expression in cancer", "tea"), *command[3:]]
-    done = subprocess.run(asked, check=True, capture_output=True, text=True)
-    assert len(done.stdout.splitlines()) == 2
+    assert told_by("ask.py", folder, "documents", index) == 2
+
+
+def test_the_program_for_postgres(make_index: Callable[..., Path], table: tuple[str, str]) -> None:
+    index = str(make_index(SHORT))
+    assert main(["push", "postgres", *table, index]) == 0
+    assert told_by("rows.py", *table, index) == 2
+
+
+def told_by(program: str, *words: str) -> int:
+    """Return how many lines a program prints, asked for tea."""
+    code = PROGRAMS[program].replace("gene expression in cancer", "tea")
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stderr == ""
+    return len(done.stdout.splitlines())

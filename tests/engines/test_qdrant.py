@@ -288,8 +288,8 @@ def test_the_command_tells_what_it_did(
     assert main(["push", "qdrant", folder, "c", str(index), "--quantized"]) == 0
     told = capsys.readouterr().out
     assert told == (
-        f"c at {folder} holds 8 documents in 8 passages; 8 documents were written now, 0 "
-        "passages of another state deleted\n"
+        f"c at {folder} holds 8 documents in 8 points; 8 documents were written now, 0 "
+        "points of another state deleted\n"
     )
 
 

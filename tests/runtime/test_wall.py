@@ -23,7 +23,9 @@ FORBIDDEN = {
     "export": set[str](),
 }
 
-FRAMEWORKS = {"haystack", "langchain_core", "llama_index", "mcp", "pydantic", "qdrant_client"}
+FRAMEWORKS = {
+    *("haystack", "langchain_core", "llama_index", "mcp", "psycopg", "pydantic", "qdrant_client"),
+}
 """What the classes for other frameworks are made of, which are imported by name alone."""
 
 LATE = {"huggingface_hub", "onnxruntime"} | FRAMEWORKS
@@ -110,6 +112,7 @@ def test_integrations_load_no_framework_until_one_is_named() -> None:
         ("langchain", "langchain_core", "langchain-core"),
         ("llama_index", "llama_index", "llama-index-core"),
         ("haystack", "haystack", "haystack-ai"),
+        ("postgres", "psycopg", "'psycopg[binary]'"),
         ("qdrant", "qdrant_client", "qdrant-client"),
     ],
 )
