@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from glane.commands.program import Defaults, add_common_arguments
 
@@ -16,23 +17,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     engines = parser.add_subparsers(
         required=True, metavar="ENGINE", dest="engine", help="where the documents go"
     )
-    for name, (summary, declare) in ENGINES.items():
-        described = f"{summary[0].upper()}{summary[1:]}."
+    for name, engine in ENGINES.items():
+        described = f"{engine.summary[0].upper()}{engine.summary[1:]}."
         sub = engines.add_parser(
-            name, help=summary, description=described, formatter_class=Defaults
+            name, help=engine.summary, description=described, formatter_class=Defaults
         )
-        declare(sub)
+        engine.declare(sub)
         add_common_arguments(sub)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Load what the engine needs, and push."""
-    done: dict[str, Any] = import_module(f"glane_engines.{arguments.engine}").run(arguments)
+    module = import_module(f"glane_engines.{ENGINES[arguments.engine].module}")
+    done: dict[str, Any] = module.run(arguments)
     return {"engine": arguments.engine, "index": arguments.index, **done}
 
 
 def show(result: dict[str, Any]) -> str:
     """Return the result as text for a person."""
+    return _held(result) if "name" in result else _written(result)
+
+
+def _written(result: dict[str, Any]) -> str:
+    lines = [
+        f"{result['folder']} has {', '.join(result['files'])}: {result['documents']} documents, "
+        f"for {result['engine']} {result['version']}"
+    ]
+    if result["parted"] and result["engine"] != "vespa":
+        lines.append(
+            f"{result['parted']} documents are of several passages, which are joined here: their "
+            "scores are at least those of the best passage"
+        )
+    return "\n".join(lines)
+
+
+def _held(result: dict[str, Any]) -> str:
     parts = "points" if result["engine"] == "qdrant" else "rows"
     cut = ""
     if result.get("cut"):
@@ -79,8 +98,41 @@ def _declare_postgres(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("index", metavar="INDEX", help=INDEX)
 
 
+def _declare_files(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("index", metavar="INDEX", help=INDEX)
+    parser.add_argument("folder", metavar="DIR", help="made where it is missing")
+
+
+class Engine(NamedTuple):
+    """What the command line knows of an engine.
+
+    Attributes:
+        summary: What pushing to it does.
+        module: In this package; loaded when it is called for.
+        declare: Declares its arguments.
+    """
+
+    summary: str
+    module: str
+    declare: Callable[[argparse.ArgumentParser], None]
+
+
 ENGINES = {
-    "qdrant": ("write the documents into a collection of Qdrant", _declare_qdrant),
-    "postgres": ("write the documents into a table of PostgreSQL with pgvector", _declare_postgres),
+    "qdrant": Engine("write the documents into a collection of Qdrant", "qdrant", _declare_qdrant),
+    "postgres": Engine(
+        "write the documents into a table of PostgreSQL with pgvector",
+        "postgres",
+        _declare_postgres,
+    ),
+    **{
+        name: Engine(
+            f"write mapping, documents in bulk format and a query for {title}",
+            "lucene",
+            _declare_files,
+        )
+        for name, title in (("elasticsearch", "Elasticsearch"), ("opensearch", "OpenSearch"))
+    },
+    "vespa": Engine(
+        "write an application, documents to feed and a query for Vespa", "vespa", _declare_files
+    ),
 }
-"""By the names of their modules."""

@@ -69,6 +69,23 @@ def n_points(pushed: Pushed) -> int:
     return sum(entry.n_points for some in entries(pushed) for entry in some)
 
 
+def check_ids(pushed: Pushed) -> type[str] | type[int]:
+    """Return whether the ids are text or numbers; refuse those of both kinds.
+
+    Args:
+        pushed: The index; without documents its ids are text.
+
+    Raises:
+        ValueError: If some are numbers and some are text.
+    """
+    kinds = {type(entry.key) for some in entries(pushed) for entry in some}
+    if len(kinds) > 1:
+        raise ValueError(
+            "some ids are numbers and some are text, which are the same here; make them text"
+        )
+    return int if kinds == {int} else str
+
+
 def content(pushed: Pushed, entry: Entry) -> Content:
     """Return what is stored of a document.
 

@@ -24,9 +24,8 @@ from glane.integrations.postgres import (
 )
 from glane.integrations.pushed import Pushed
 from glane.model.progress import bar, telling
-from glane.store.segments import ids_left
 from glane.vectors import SparseVectors
-from glane_engines.contents import AT_ONCE, Entry, content, entries
+from glane_engines.contents import Entry, check_ids, content, entries
 
 MOST_TERMS = 16_000
 """Terms that a sparsevec holds; of more, the heaviest are kept."""
@@ -77,7 +76,7 @@ def push(connection: Connection[Any], table: str, pushed: Pushed) -> dict[str, i
     Raises:
         ValueError: If the table is there, and holds something else, or ids are of both kinds.
     """
-    _prepare(connection, table, _kind(pushed))
+    _prepare(connection, table, SQL("bigint") if check_ids(pushed) is int else SQL("text"))
     held = {"documents": len(pushed.search), "state": pushed.state}
     _note(connection, table, {**held, "finished": False})
     n_written = n_cut = 0
@@ -102,23 +101,7 @@ def push(connection: Connection[Any], table: str, pushed: Pushed) -> dict[str, i
     }
 
 
-def _kind(pushed: Pushed) -> str:
-    """Return the type of the ids: numbers, or text."""
-    keys = pushed.search.keys
-    numbers = ids_left(keys.rows.parts)
-    kinds = {
-        type(key)
-        for start in range(0, len(numbers), AT_ONCE)
-        for key in keys.names(numbers[start : start + AT_ONCE])
-    }
-    if len(kinds) > 1:
-        raise ValueError(
-            "some ids are numbers and some are text, and a column is one of them; make them text"
-        )
-    return "bigint" if kinds == {int} else "text"
-
-
-def _prepare(connection: Connection[Any], table: str, kind: str) -> None:
+def _prepare(connection: Connection[Any], table: str, kind: SQL) -> None:
     """Make the table, or refuse one that is not of a push."""
     if held_by(connection, table) is not None:
         return
@@ -127,7 +110,7 @@ def _prepare(connection: Connection[Any], table: str, kind: str) -> None:
     if row is not None and row[0] is not None:
         raise ValueError(f"the table {table!r} holds no documents of glane push; name another")
     connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
-    made = CREATE.format(table=identifier(table), kind=SQL(kind), dimensions=Literal(DIMENSIONS))
+    made = CREATE.format(table=identifier(table), kind=kind, dimensions=Literal(DIMENSIONS))
     connection.execute(made)
     by_state = SQL("CREATE INDEX ON {table} (state)").format(table=identifier(table))
     connection.execute(by_state)

@@ -29,7 +29,7 @@ WORDS = ["tea", "sea", "snow", "bees", "bread", "iron", "granite", "stars", "bir
 
 NEEDED = [
     name
-    for name in ("torch", "transformers", "onnx", "ir_measures", "bm25s", "qdrant_edge")
+    for name in ("torch", "transformers", "onnx", "ir_measures", "bm25s", "qdrant_edge", "psycopg")
     if find_spec(name) is None
 ]
 if NEEDED and os.environ.get("GLANE_REQUIRE_TORCH") == "1":

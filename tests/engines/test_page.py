@@ -26,6 +26,12 @@ def test_the_program_for_postgres(make_index: Callable[..., Path], table: tuple[
     assert told_by("rows.py", *table, index) == 2
 
 
+def test_the_program_for_files(make_index: Callable[..., Path], tmp_path: Path) -> None:
+    index, folder = str(make_index(SHORT)), tmp_path / "files"
+    assert main(["push", "elasticsearch", index, str(folder)]) == 0
+    assert told_by("body.py", str(folder / "query.json"), index) == 1
+
+
 def told_by(program: str, *words: str) -> int:
     """Return how many lines a program prints, asked for tea."""
     code = PROGRAMS[program].replace("gene expression in cancer", "tea")

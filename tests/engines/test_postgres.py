@@ -107,7 +107,7 @@ def test_ids_that_are_numbers(table: Table, make_index: Callable[..., Path]) -> 
 
 
 def test_ids_of_both_kinds_are_refused(table: Table, make_index: Callable[..., Path]) -> None:
-    with pytest.raises(ValueError, match="a column is one of them; make them text"):
+    with pytest.raises(ValueError, match="which are the same here; make them text"):
         pushed_to(table, make_index([*SHORT, {"id": 7, "text": "tea"}]))
 
 
