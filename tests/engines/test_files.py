@@ -1,5 +1,6 @@
 """Mappings, schemas, documents and queries are those that are kept as they should be."""
 
+import argparse
 import json
 import shutil
 from collections.abc import Callable
@@ -12,8 +13,10 @@ from tests.engines.golden import GOLDEN, plain, write
 
 from glane import Search
 from glane.commands.main import main
+from glane.commands.program import Defaults
 from glane.integrations.pushed import Pushed
 from glane_engines import lucene, vespa
+from glane_engines.command import ENGINES
 from glane_engines.files import fill
 
 ALL = [document for document in LONG if document["id"] != 7]
@@ -110,6 +113,14 @@ def test_a_template_of_another_state_is_refused(
         search.delete(["d1"])
     with pytest.raises(ValueError, match="holds another index, or another state"):
         fill(tmp_path / "query.json", Pushed(index, threads=1), "tea")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_argument_is_explained(engine: str) -> None:
+    parser = argparse.ArgumentParser(formatter_class=Defaults)
+    ENGINES[engine].declare(parser)
+    assert [action.dest for action in parser._actions if not action.help] == []
+    assert "None" not in parser.format_help()
 
 
 @pytest.mark.parametrize("engine", ["elasticsearch", "opensearch", "vespa"])

@@ -65,6 +65,8 @@ def test_an_index_without_a_reranker(table: Table, make_index: Callable[..., Pat
     engine = PostgresSearch(*table, search)
     for k in (1, 4, 50):
         assert_same(engine.search(QUERIES, k), search.search(QUERIES, k, phrases=False))
+    with pytest.raises(ValueError, match="k must be at least 1, got 0"):
+        engine.search(QUERIES, 0)
     engine.connection.close()
 
 

@@ -64,6 +64,8 @@ def test_an_index_without_a_reranker(
     engine = QdrantSearch(*qdrant, search)
     for k in (1, 4, 50):
         assert_same(engine.search(QUERIES, k), search.search(QUERIES, k, phrases=False))
+    with pytest.raises(ValueError, match="k must be at least 1, got 0"):
+        engine.search(QUERIES, 0)
     with pytest.raises(ValueError, match="needs a reranker"):
         engine.search(["tea"], fuse="rrf")
 

@@ -127,7 +127,8 @@ class PostgresSearch:
         texts = check_texts(queries, "queries")
         how = self.pushed.ranking(FusionSettings(fuse, fuse_weight, candidates))
         reranker = self.pushed.reranker
-        wanted = width(k, how) if reranker is not None else k
+        wide = width(k, how)
+        wanted = k if reranker is None else wide
         found = [self._find(each, wanted, where) for each in sparse_texts(self.pushed.terms(texts))]
         if reranker is None:
             rows = [ranked(first, None, k, how) for first in found]
