@@ -28,7 +28,7 @@ WORDS = ["tea", "sea", "snow", "bees", "bread", "iron", "granite", "stars", "bir
 
 NEEDED = [
     name
-    for name in ("torch", "transformers", "onnx", "ir_measures", "bm25s")
+    for name in ("torch", "transformers", "onnx", "ir_measures", "bm25s", "qdrant_edge", "psycopg")
     if find_spec(name) is None
 ]
 if NEEDED and os.environ.get("GLANE_REQUIRE_TORCH") == "1":
@@ -62,6 +62,8 @@ PROGRAMS = {
     },
     "bm25": ["BEIR", "--rounds", "1"],
     "browser": ["INDEX", "WEB", "BEIR"],
+    "engines qdrant": ["qdrant-float16", "RERANKED", "BEIR", "--queries", "2", "--rounds", "1"],
+    "engines postgres": ["postgres", "RERANKED", "BEIR", "--queries", "2", "--rounds", "1"],
     "encoding": ["MODEL", "--documents", "BEIR/corpus.jsonl", "--turns", "1"],
     "exporting": [
         *("--tokenizer", "TOKENIZER", "--layers", "1", "--width", "64", "--vocabulary", "320"),
@@ -101,6 +103,8 @@ FIGURES = {
     **{f"bench {row}": f"| {figure} | " for row, figure in COMPARED.items()},
     "bm25": "| NDCG@10 |",
     "browser": "ids in the same order; overlap 1.0000",
+    "engines qdrant": "| relative | 1.0000 | ",
+    "engines postgres": "| relative | 1.0000 | ",
     "encoding": "texts/s",
     "exporting": "| int8 | ",
     "filters": "| Splade | 50 % | ",
@@ -280,6 +284,6 @@ def test_no_program_is_left_out() -> None:
     tried |= {row.command.split()[0] for row in bench.ROWS.values()}
     assert there - tried == {
         *("install_size.py",),  # run by .ci/run
-        *("cross_encoder.py", "turns.py"),  # no programs
+        *("cross_encoder.py", "edge_client.py", "turns.py"),  # no programs
     }
     assert "benchmarks/install_size.py" in (ROOT / ".ci" / "run").read_text()

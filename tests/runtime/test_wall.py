@@ -23,7 +23,9 @@ FORBIDDEN = {
     "export": set[str](),
 }
 
-FRAMEWORKS = {"haystack", "langchain_core", "llama_index", "mcp", "pydantic"}
+FRAMEWORKS = {
+    *("haystack", "langchain_core", "llama_index", "mcp", "psycopg", "pydantic", "qdrant_client"),
+}
 """What the classes for other frameworks are made of, which are imported by name alone."""
 
 LATE = {"huggingface_hub", "onnxruntime"} | FRAMEWORKS
@@ -60,6 +62,7 @@ def test_no_part_imports_across_the_wall() -> None:
 def test_the_library_knows_nothing_of_what_serves_it() -> None:
     serving = {
         "glane_serve",
+        "glane_engines",
         "fastapi",
         "starlette",
         "uvicorn",
@@ -111,6 +114,8 @@ def test_integrations_load_no_framework_until_one_is_named() -> None:
         ("langchain", "langchain_core", "langchain-core"),
         ("llama_index", "llama_index", "llama-index-core"),
         ("haystack", "haystack", "haystack-ai"),
+        ("postgres", "psycopg", "'psycopg[binary]'"),
+        ("qdrant", "qdrant_client", "qdrant-client"),
     ],
 )
 def test_a_framework_that_is_missing_is_named(name: str, module: str, package: str) -> None:

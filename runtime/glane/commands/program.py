@@ -38,6 +38,7 @@ HEAVY = {
     "export": "turn a checkpoint into an ONNX model that is proved to rank the same",
     "serve": "answer over HTTP: search, explain, rerank, encode, write; with a page to search on",
     "mcp": "give an index to agents as tools: search, explain, rerank",
+    "push": "hand an index's documents to Qdrant, PostgreSQL, Elasticsearch, OpenSearch or Vespa",
     "average": "make one checkpoint of the weights of several trainings",
     "save-as": "hand a checkpoint over to PyLate, sentence-transformers or colbert-ai",
 }

@@ -195,9 +195,17 @@ class MaxSimIndex:
             ValueError: If the number is not stored, or the query has another width.
         """
         check_tokens(query, self.dim, "queries")
-        ((part, row),) = places(self.rows.parts, [number])
-        stored = tokens_of(part.arrays)[row : row + 1]
+        stored = self.stored(number)
         return similarities_with(query.values, stored, self.threads)([slice(None)])
+
+    def stored(self, number: int) -> TokenCodes:
+        """Return what is stored of a document, one row.
+
+        Raises:
+            ValueError: If the number is not stored.
+        """
+        ((part, row),) = places(self.rows.parts, [number])
+        return tokens_of(part.arrays)[row : row + 1]
 
     def snapshot(self) -> Self:
         """Return an equal index; changes of one leave the other alone, and nothing is copied."""

@@ -121,6 +121,20 @@ def _levels(
     return values / np.where(scales > 0, scales, 1).astype(np.float32)[:, None], scales
 
 
+def decoded(stored: TokenCodes) -> TokenVectors:
+    """Return the vectors that codes stand for, as float32.
+
+    Exact for float16 and int8; those of int4 are turned back, which rounds.
+    """
+    if isinstance(stored, TokenVectors):
+        return TokenVectors(stored.offsets, widened(stored.values))
+    steps = stored.scales.astype(np.float32)[:, None]
+    if stored.codes.dtype == np.int8:
+        return TokenVectors(stored.offsets, stored.codes.astype(np.float32) * steps)
+    codes = np.concatenate([stored.codes & 15, stored.codes >> 4], axis=1)
+    return TokenVectors(stored.offsets, turned((codes - INT4_MIDDLE) * steps))
+
+
 def unsigned(stored: CodedVectors, runs: Sequence[slice]) -> Unsigned:
     """Return the vectors of runs of tokens as integers from 0 up, exactly as they are stored.
 

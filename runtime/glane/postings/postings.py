@@ -39,6 +39,7 @@ from glane.store.segments import (
     join_ragged,
     join_rows,
     n_left,
+    places,
     rows_within,
 )
 from glane.threads import Guard
@@ -157,6 +158,15 @@ class Postings:
         k = check_k(k)
         check_terms(queries, "queries", self._most)
         return self._now().search(queries, k, within)
+
+    def stored(self, ids: Ids) -> SparseVectors:
+        """Return what was stored of some documents, in the order of their numbers.
+
+        Raises:
+            ValueError: If a number is not stored.
+        """
+        rows = [forward(part)[row : row + 1] for part, row in places(self.rows.parts, ids)]
+        return SparseVectors.concatenate(rows)
 
     def holding(self, terms: Sequence[int]) -> Mask:
         """Return by number which documents hold each of some terms, of which there is one."""

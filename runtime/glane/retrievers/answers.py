@@ -117,6 +117,11 @@ class Answers:
         """The state of the index that it was loaded from or saved to last, or None."""
         return self._now.origin
 
+    @property
+    def is_saved(self) -> bool:
+        """Whether `origin` holds all of it."""
+        return self._now.is_saved
+
     def __len__(self) -> int:
         """Return how many documents are stored."""
         return len(self.keys)

@@ -10,8 +10,10 @@ import numpy as np
 
 from glane.analysis.analyzer import Analyzer
 from glane.postings.postings import Statistics, Weigh
+from glane.postings.statistics import row_sums
 from glane.retrievers.lexical import Lexical
 from glane.types import Floats, Ids, Scores
+from glane.vectors import SparseVectors
 
 Variant = Literal["lucene", "robertson", "atire", "bm25l", "bm25+"]
 
@@ -42,14 +44,30 @@ class Formula:
 
     def weighting(self, statistics: Statistics) -> Weigh:
         """Return the function that weighs a term's counts in this collection."""
-        lengths = statistics.lengths / (statistics.mean_length or 1.0)
-        norms = 1 - self.b + self.b * lengths  # K / k1
+        norms = self._norms(statistics.lengths, statistics)
 
         def weigh(term: int, rows: Ids, counts: Scores) -> Floats:
             idf = self._idf(len(rows), statistics.n_documents)
             return idf * self._saturated(counts.astype(np.float64), norms[rows])
 
         return weigh
+
+    def weigh_rows(self, statistics: Statistics, counts: SparseVectors) -> Floats:
+        """Return what each count of some documents weighs in this collection, as `weighting` does.
+
+        Args:
+            statistics: Of the collection.
+            counts: Of stored documents.
+        """
+        frequencies, places = np.unique(statistics.frequencies[counts.indices], return_inverse=True)
+        idf = np.array([self._idf(each, statistics.n_documents) for each in frequencies.tolist()])
+        norms = np.repeat(self._norms(row_sums(counts), statistics), np.diff(counts.indptr))
+        return idf[places] * self._saturated(counts.values.astype(np.float64), norms)
+
+    def _norms(self, lengths: Floats, statistics: Statistics) -> Floats:
+        """Return K / k1 of documents, by their lengths."""
+        norms: Floats = 1 - self.b + self.b * (lengths / (statistics.mean_length or 1.0))
+        return norms
 
     def _idf(self, frequency: int, n_documents: int) -> float:
         odds = (n_documents - frequency + 0.5) / (frequency + 0.5)
@@ -133,6 +151,9 @@ class BM25(Lexical):
     def settings(self) -> dict[str, Any]:
         """Return the arguments, besides the analyzer, that make an equal retriever."""
         return asdict(self.formula)
+
+    def _weigh_rows(self, counts: SparseVectors) -> Floats:
+        return self.formula.weigh_rows(self._postings.statistics(), counts)
 
     def weighed(self, k1: float | None = None, b: float | None = None) -> Self:
         """Return an equal retriever that weighs by other settings; counts stay as they are.

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -38,7 +38,7 @@ from glane.store.segments import Segments
 from glane.store.segments import locate as locate_rows
 from glane.store.stage import load_tables, record_of, save_retriever
 from glane.threads import Guard
-from glane.types import Ids, Mask
+from glane.types import Floats, Ids, Mask
 from glane.vectors import SparseVectors, check_type
 
 MOST_COUNT = 2.0**31
@@ -195,7 +195,27 @@ class Lexical(ABC):
         """
         check_k(k)
         self._check_vocabulary(queries, "queries")
-        return self._postings.search(self._weigh_queries(queries), k, within)
+        return self._postings.search(self.weigh_queries(queries), k, within)
+
+    def weigh_queries(self, queries: SparseVectors) -> SparseVectors:
+        """Return what the terms of queries weigh: with `weights`, their products are the scores.
+
+        Args:
+            queries: From `encode_queries`.
+        """
+        return queries  # `Postings.search` checks them
+
+    def weights(self, ids: Ids) -> SparseVectors:
+        """Return what the terms of stored documents weigh, as a search weighs them, bit for bit.
+
+        Args:
+            ids: Numbers of stored documents, in any order, which is kept.
+
+        Raises:
+            ValueError: If a number is not stored.
+        """
+        counts = self._postings.stored(ids)
+        return replace(counts, values=self._weigh_rows(counts).astype(np.float32))
 
     def holding(self, terms: Sequence[str]) -> Mask:
         """Return by number which documents hold each of some terms, at least one."""
@@ -210,7 +230,7 @@ class Lexical(ABC):
         See `Explaining.explain`.
         """
         locate_rows(self._postings.rows.parts, np.array([number]))
-        asked = self._weigh_queries(self.encode_queries([query]))
+        asked = self.weigh_queries(self.encode_queries([query]))
         within = only(number, self._postings.rows.next_id)
         (score,) = first_scores(self._postings.search(asked, 1, within))
         shares = first_scores(self._postings.search(single_terms(asked), 1, within))
@@ -299,8 +319,9 @@ class Lexical(ABC):
         load_tables(made, state, "retriever")
         return made
 
-    def _weigh_queries(self, queries: SparseVectors) -> SparseVectors:
-        return queries  # `Postings.search` checks them
+    @abstractmethod
+    def _weigh_rows(self, counts: SparseVectors) -> Floats:
+        """Return what each count of some documents weighs, a number for each of its entries."""
 
     def _check_vocabulary(self, vectors: SparseVectors, name: str) -> None:
         check_type(vectors, SparseVectors, name)

@@ -105,7 +105,7 @@ class Passages:
         Args:
             ids: Numbers of stored documents, rising.
         """
-        passages = self.stage.tables()[""].copy_rows(self._placement().passages(ids))
+        passages = self.stage.tables()[""].copy_rows(self.placement().passages(ids))
         spans = [self.spans(number) for number in ids.tolist()]
         offsets = join_lengths([len(each) for each in spans])
         arrays: Arrays = {
@@ -121,7 +121,7 @@ class Passages:
         Raises:
             ValueError: If a number is not stored, or appears twice; nothing is deleted then.
         """
-        placement = self._placement()
+        placement = self.placement()
         self.rows.delete(ids)
         self.stage.delete(placement.passages(np.asarray(ids, np.int64).ravel()))
 
@@ -137,7 +137,7 @@ class Passages:
             Shape (n_queries, k), best first; equal scores by lower number.
         """
         k = check_k(k)
-        placement, n_passages = self._placement(), len(self.stage)
+        placement, n_passages = self.placement(), len(self.stage)
         own = None if within is None else self._own(placement, within)
         width = k if n_passages == len(self) else min(2 * k, max(k, n_passages))
         while True:
@@ -157,6 +157,21 @@ class Passages:
         spans: Spans = segment.arrays["spans"][slice(*segment.arrays["offsets"][row : row + 2])]
         return spans
 
+    def placement(self) -> Placement:
+        """Return which passages are whose, of the documents that are left.
+
+        Raises:
+            IndexDamaged: If the stored passages are not those of the documents.
+        """
+        parts = self.rows.parts
+        if self._placed is None or self._placed[0] is not parts:
+            placement = Placement.of(parts)
+            stored = ids_left(self.stage.tables()[""].parts)
+            if not np.array_equal(stored, placement.passages(placement.ids)):
+                raise IndexDamaged("the index is damaged: its passages are not of its documents")
+            self._placed = parts, placement
+        return self._placed[1]
+
     def best(self, queries: Any, ids: Ids) -> tuple[Ids, Ids]:  # noqa: ANN401
         """Return the best passage of each of some documents for one query.
 
@@ -168,7 +183,7 @@ class Passages:
             The number that the retriever knows each passage by, and its place among those of its
             document, from 0; the first where none has a score, or several have the best.
         """
-        placement = self._placement()
+        placement = self.placement()
         passages, firsts = placement.passages(ids), placement.firsts[placement.rows(ids)]
         found = firsts.copy()
         if len(passages) > len(ids):
@@ -188,7 +203,7 @@ class Passages:
         if not isinstance(self.stage, NeuralReranker):
             raise TypeError(f"{type(self.stage).__name__} does not rerank")
         k = check_k(k)
-        placement = self._placement()
+        placement = self.placement()
         rows = [placement.passages(np.sort(hits.row(query)[0])) for query in range(len(hits))]
         width = max([1, *map(len, rows)])
         ids = np.full((len(rows), width), NO_ID, np.int64)
@@ -258,16 +273,6 @@ class Passages:
         """Return what is stored: the documents' passages, and what the retriever has of them."""
         own = {name or "passages": rows for name, rows in self.stage.tables().items()}
         return {"": self.rows, **own}
-
-    def _placement(self) -> Placement:
-        parts = self.rows.parts
-        if self._placed is None or self._placed[0] is not parts:
-            placement = Placement.of(parts)
-            stored = ids_left(self.stage.tables()[""].parts)
-            if not np.array_equal(stored, placement.passages(placement.ids)):
-                raise IndexDamaged("the index is damaged: its passages are not of its documents")
-            self._placed = parts, placement
-        return self._placed[1]
 
     def _own(self, placement: Placement, within: Mask) -> Mask:
         """Return by the passages' numbers which may be hits."""

@@ -55,8 +55,12 @@ class TfIdf(Lexical):
         """Return the arguments, besides the analyzer, that make an equal retriever."""
         return {}
 
-    def _weigh_queries(self, queries: SparseVectors) -> SparseVectors:
-        """Return count · idf at length 1; terms of deleted documents alone are left out."""
+    def weigh_queries(self, queries: SparseVectors) -> SparseVectors:
+        """Return count · idf at length 1; terms of deleted documents alone are left out.
+
+        Args:
+            queries: From `encode_queries`.
+        """
         check_terms(queries, "queries", MOST_COUNT)
         statistics = self._postings.statistics()
         held = statistics.holding(queries.indices)
@@ -65,6 +69,13 @@ class TfIdf(Lexical):
         weights = queries.values[known] * idf_of(statistics.n_documents, held[known])
         values = weights / np.repeat(norms_of(ends, weights), np.diff(ends))
         return SparseVectors(ends, queries.indices[known], values.astype(np.float32))
+
+    def _weigh_rows(self, counts: SparseVectors) -> Floats:
+        statistics = self._postings.statistics()
+        idf = idf_of(statistics.n_documents, statistics.frequencies[counts.indices])
+        scales = 1 / norms_of(counts.indptr, counts.values * idf)
+        weights: Floats = counts.values * idf * np.repeat(scales, np.diff(counts.indptr))
+        return weights
 
 
 def weigh_tfidf(statistics: Statistics) -> Weigh | Bounds:
