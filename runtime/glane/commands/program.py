@@ -29,6 +29,7 @@ LIGHT = {
     "compare": "say whether one system is better than another, by how much, and how sure that is",
     "tune": "choose an index's settings by judged queries, and write them into it",
     "info": "say what a checkpoint, a model or an index is",
+    "doctor": "say what this machine can do, how fast, and what is missing for which command",
 }
 HEAVY = {
     "demo": "the whole chain on a small sample: train, export, index, evaluate, search",
