@@ -30,6 +30,7 @@ LIGHT = {
     "tune": "choose an index's settings by judged queries, and write them into it",
     "info": "say what a checkpoint, a model or an index is",
     "doctor": "say what this machine can do, how fast, and what is missing for which command",
+    "completion": "print what lets bash, zsh or fish complete the words of a call",
 }
 HEAVY = {
     "demo": "the whole chain on a small sample: train, export, index, evaluate, search",
@@ -91,6 +92,18 @@ def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
         found = vars(_parser(name, command, typed=True).parse_args(argv))
         settle(arguments, {name for name, value in found.items() if value is not None})
     return command, arguments
+
+
+def actions_of(name: str) -> list[argparse.Action]:
+    """Return the arguments of a subcommand, options included.
+
+    Raises:
+        ModuleNotFoundError: If it needs an extra that is not installed.
+    """
+    parser = argparse.ArgumentParser(formatter_class=Defaults)
+    _find(name).add_arguments(parser)
+    add_common_arguments(parser)
+    return parser._actions
 
 
 def _run(argv: Sequence[str]) -> int:
