@@ -73,7 +73,7 @@ def described() -> dict[str, Described]:
 
 def _described(name: str, about: str) -> Described:
     try:
-        actions = program.actions_of(name)
+        actions = program.parser_of(name)._actions
     except ModuleNotFoundError:  # its extra is not installed
         return Described(about, [], [])
     options = [_option(action) for action in actions if action.option_strings]

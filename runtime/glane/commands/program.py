@@ -94,16 +94,18 @@ def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     return command, arguments
 
 
-def actions_of(name: str) -> list[argparse.Action]:
-    """Return the arguments of a subcommand, options included.
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """Return the parser of one subcommand by itself, for what tells of its arguments.
 
     Raises:
         ModuleNotFoundError: If it needs an extra that is not installed.
     """
-    parser = argparse.ArgumentParser(formatter_class=Defaults)
+    parser = argparse.ArgumentParser(
+        prog=f"glane {name}", description={**LIGHT, **HEAVY}[name], formatter_class=Defaults
+    )
     _find(name).add_arguments(parser)
     add_common_arguments(parser)
-    return parser._actions
+    return parser
 
 
 def _run(argv: Sequence[str]) -> int:
