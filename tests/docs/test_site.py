@@ -8,13 +8,11 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from tests.conftest import needed
 from tests.docs.pages import ROOT
 
 GATHER: dict[str, Any] = runpy.run_path(str(ROOT / "docs" / "gather.py"))
@@ -38,7 +36,6 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built strictly: a warning is an error."""
-    needed(find_spec("zensical"), "zensical")
     folder = tmp_path_factory.mktemp("site")
     for name in ("runtime", "trainer", "export", "docs"):
         (folder / name).symlink_to(ROOT / name)
