@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from tests.docs.pages import PAGES, ROOT, read
 
-LINKED = [*PAGES, "CHANGELOG.md", "SECURITY.md"]
+LINKED = [*PAGES, "CHANGELOG.md", "SECURITY.md", "llms.txt"]
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"^ *```.*?^ *```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
@@ -42,6 +42,10 @@ def broken(page: str, text: str) -> Iterator[str]:
 @pytest.mark.parametrize("page", LINKED)
 def test_links_lead_somewhere(page: str) -> None:
     assert list(broken(page, read(page))) == []
+
+
+def test_agents_are_told_of_every_page() -> None:
+    assert set(LINKED) - {"llms.txt"} == set(links(read("llms.txt")))
 
 
 def test_links_that_lead_nowhere_are_found() -> None:

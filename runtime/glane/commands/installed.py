@@ -5,17 +5,28 @@ from __future__ import annotations
 import re
 from importlib.metadata import PackageNotFoundError, requires, version
 
+COMMANDS = {
+    "train": "train",
+    "mine": "train",
+    "average": "train",
+    "save-as": "train",
+    "export": "export",
+    "serve": "serve",
+    "mcp": "mcp",
+    "demo": "demo",
+}
+"""The extra that each command needs."""
+
 SERVES = {
     "data": "Parquet files",
     "fast": "faster BM25, TfIdf and sparse search in a long-lived process",
     "stem": "faster stemming",
     "eval": "measures that ir-measures has",
-    "train": "glane train, glane mine, glane average, glane save-as",
     "lora": "glane train --lora",
-    "export": "glane export",
-    "serve": "glane serve",
-    "mcp": "glane mcp",
-    "demo": "glane demo",
+    **{
+        extra: ", ".join(f"glane {name}" for name, other in COMMANDS.items() if other == extra)
+        for extra in COMMANDS.values()
+    },
 }
 """What each extra is for."""
 

@@ -11,6 +11,7 @@ from importlib import import_module
 from importlib.metadata import entry_points, version
 from typing import Protocol, cast
 
+from glane.commands.installed import COMMANDS, install
 from glane.commands.stopping import STOPPED, raise_at_interrupt
 from glane.commands.streams import as_json, flush, streams, takes_colour, visible, write_line
 from glane.commands.usage import Bounded, UsageError
@@ -147,7 +148,13 @@ def _find(name: str) -> Command:
     else:
         found = entry_points(group="glane.commands", name=name)
         module = next(iter(found)).value if found else f"glane_{name}"
-    return cast(Command, import_module(module))
+    try:
+        return cast(Command, import_module(module))
+    except ModuleNotFoundError as error:
+        if name not in COMMANDS:
+            raise
+        line = f"glane {name} needs {error.name}: {install(COMMANDS[name])}"
+        raise ModuleNotFoundError(line, name=error.name) from error
 
 
 def _parser(
