@@ -101,8 +101,10 @@ def test_every_page_is_in_the_nav_once() -> None:
     def listed(entry: Any) -> Iterator[str]:  # noqa: ANN401 (of TOML)
         if isinstance(entry, str):
             yield entry
-        for below in entry if isinstance(entry, list) else entry.values():
-            yield from [below] if isinstance(below, str) else listed(below)
+        elif isinstance(entry, list):
+            yield from (page for below in entry for page in listed(below))
+        else:
+            yield from (page for below in entry.values() for page in listed(below))
 
     nav = list(listed(tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]))
     written = [path.name for path in (ROOT / "docs").glob("*.md")] + [*GATHER["PAGES"].values()]
