@@ -1,4 +1,4 @@
-.PHONY: test test-base check format bench
+.PHONY: test test-base check format site bench
 
 test:
 	python -m pytest -q
@@ -11,6 +11,10 @@ check:
 
 format:
 	ruff check --fix . && ruff format .
+
+# Into build/site; a warning is an error.
+site:
+	python docs/gather.py && zensical build --strict
 
 # ROWS names some rows, by default all (`python benchmarks/bench.py --list`); BEIR the folder of a
 # collection, MODEL an exported ColBERT, CHECKPOINT what it was exported from: without them less is

@@ -47,7 +47,7 @@ def available_threads(cgroup: Path = CGROUP) -> int:
     """
     affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
     cpus = len(affinity) or os.cpu_count() or 1
-    return min(cpus, _quota(cgroup) or cpus)
+    return min(cpus, quota(cgroup) or cpus)
 
 
 def check_threads(threads: int | None) -> int:
@@ -63,15 +63,19 @@ def check_threads(threads: int | None) -> int:
     return threads
 
 
-def _quota(cgroup: Path) -> int | None:
-    """Return whole CPUs of the quota, rounded up, or None where no limit can be read."""
+def quota(cgroup: Path = CGROUP) -> int | None:
+    """Return whole CPUs of the container's quota, rounded up, or None where none can be read.
+
+    Args:
+        cgroup: As of `available_threads`.
+    """
     try:
         if (cgroup / "cpu.max").is_file():
-            quota, period = (cgroup / "cpu.max").read_text().split()
+            allowed, period = (cgroup / "cpu.max").read_text().split()
         else:
-            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
+            allowed = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
             period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text()
-        cpus = math.ceil(int(quota) / int(period))  # "max", no number, means no limit; so does -1
+        cpus = math.ceil(int(allowed) / int(period))  # "max", no number, means no limit; so does -1
     except (OSError, ValueError, ZeroDivisionError):
         return None
     return cpus if cpus > 0 else None

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 import glane
 from glane import BM25, ColBERT, Search, TfIdf
+from glane.commands.installed import COMMANDS
 from glane.commands.main import main
 from glane.commands.streams import as_json, streams, visible, write_line
 from glane.model import progress
@@ -478,3 +480,19 @@ def test_every_public_name_is_found_and_others_are_not() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         getattr(glane, "nonsense")  # noqa: B009
     assert getattr(glane, "saved").__name__ == "glane.retrievers.saved"  # noqa: B009
+
+
+LOADED = sorted(COMMANDS.keys() - {"serve", "mcp"})
+"""Commands whose modules need their extra; the others look at their arguments first."""
+
+
+@pytest.mark.parametrize("name", LOADED)
+def test_a_command_whose_extra_is_missing_says_in_one_line_what_to_install(name: str) -> None:
+    absent = "import sys; sys.modules.update(dict.fromkeys(('onnx', 'torch', 'transformers')));"
+    code = f"{absent} from glane.commands.main import main; sys.exit(main([{name!r}]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    line = rf"glane: glane {name} needs \w+: pip install 'glane\[{COMMANDS[name]}\]'\n"
+    assert re.fullmatch(line, done.stderr)

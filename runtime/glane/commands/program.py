@@ -11,6 +11,7 @@ from importlib import import_module
 from importlib.metadata import entry_points, version
 from typing import Protocol, cast
 
+from glane.commands.installed import COMMANDS, install
 from glane.commands.stopping import STOPPED, raise_at_interrupt
 from glane.commands.streams import as_json, flush, streams, takes_colour, visible, write_line
 from glane.commands.usage import Bounded, UsageError
@@ -30,6 +31,8 @@ LIGHT = {
     "compare": "say whether one system is better than another, by how much, and how sure that is",
     "tune": "choose an index's settings by judged queries, and write them into it",
     "info": "say what a checkpoint, a model or an index is",
+    "doctor": "say what this machine can do, how fast, and what is missing for which command",
+    "completion": "print what lets bash, zsh or fish complete the words of a call",
 }
 HEAVY = {
     "demo": "the whole chain on a small sample: train, export, index, evaluate, search",
@@ -94,6 +97,20 @@ def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     return command, arguments
 
 
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """Return the parser of one subcommand by itself, for what tells of its arguments.
+
+    Raises:
+        ModuleNotFoundError: If it needs an extra that is not installed.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"glane {name}", description={**LIGHT, **HEAVY}[name], formatter_class=Defaults
+    )
+    _find(name).add_arguments(parser)
+    add_common_arguments(parser)
+    return parser
+
+
 def _run(argv: Sequence[str]) -> int:
     try:
         command, arguments = parse(argv)
@@ -134,7 +151,13 @@ def _find(name: str) -> Command:
     else:
         found = entry_points(group="glane.commands", name=name)
         module = next(iter(found)).value if found else f"glane_{name}"
-    return cast(Command, import_module(module))
+    try:
+        return cast(Command, import_module(module))
+    except ModuleNotFoundError as error:
+        if name not in COMMANDS:
+            raise
+        line = f"glane {name} needs {error.name}: {install(COMMANDS[name])}"
+        raise ModuleNotFoundError(line, name=error.name) from error
 
 
 def _parser(

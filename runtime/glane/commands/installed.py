@@ -1,0 +1,61 @@
+"""What is installed: versions, and what each extra of glane lacks."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import PackageNotFoundError, requires, version
+
+COMMANDS = {
+    "train": "train",
+    "mine": "train",
+    "average": "train",
+    "save-as": "train",
+    "export": "export",
+    "serve": "serve",
+    "mcp": "mcp",
+    "demo": "demo",
+}
+"""The extra that each command needs."""
+
+SERVES = {
+    "data": "Parquet files",
+    "fast": "faster BM25, TfIdf and sparse search in a long-lived process",
+    "stem": "faster stemming",
+    "eval": "measures that ir-measures has",
+    "lora": "glane train --lora",
+    **{
+        extra: ", ".join(f"glane {name}" for name, other in COMMANDS.items() if other == extra)
+        for extra in COMMANDS.values()
+    },
+}
+"""What each extra is for."""
+
+WITHOUT_GPU = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
+"""What spares a machine without a GPU gigabytes of CUDA, if it comes first."""
+
+
+def version_of(package: str) -> str | None:
+    """Return the version of a package, None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def extras(requirements: list[str] | None = None) -> dict[str, list[str]]:
+    """Return the packages of each extra of `SERVES`, in that order.
+
+    Args:
+        requirements: As a wheel's metadata has them; by default those of glane.
+    """
+    found: dict[str, list[str]] = {extra: [] for extra in SERVES}
+    for line in requires("glane") or [] if requirements is None else requirements:
+        named = re.fullmatch(r"""([\w.-]+)[^;]*;\s*extra == ['"]([\w-]+)['"]""", line)
+        if named and named[2] in found:
+            found[named[2]].append(named[1])
+    return found
+
+
+def install(extra: str) -> str:
+    """Return the line that installs an extra."""
+    return f"pip install 'glane[{extra}]'"

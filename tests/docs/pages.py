@@ -1,0 +1,50 @@
+"""The pages of the repository, and the blocks of code in them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+
+OTHERS = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md", "recipes/README.md")
+
+PAGES = [*OTHERS, *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
+"""Pages that may have blocks of code."""
+
+BLOCK = re.compile(
+    r"(?:^<!-- (?P<mark>[a-z ]+): (?P<said>[^>]+) -->\n\n?)?"
+    r"^```(?P<language>python|sh)\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+class Block(NamedTuple):
+    """A block of code.
+
+    Attributes:
+        language: "python" or "sh".
+        code: Its lines.
+        mark: What a comment above it is about: "not run" says why, "run by" names the test that
+            runs it; "" where there is none.
+        said: What the comment says.
+    """
+
+    language: str
+    code: str
+    mark: str
+    said: str
+
+
+def read(page: str) -> str:
+    """Return a page's text."""
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def blocks(text: str) -> list[Block]:
+    """Return the blocks of Python and of the shell of a page, in order."""
+    return [
+        Block(found["language"], found["code"], found["mark"] or "", found["said"] or "")
+        for found in BLOCK.finditer(text)
+    ]
