@@ -90,6 +90,20 @@ def test_the_index_is_that_of_one_machine_though_a_worker_dies(
     assert compacted(here) == compacted(there)
 
 
+def test_without_ray_it_says_what_to_install(
+    documents: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "glane_scale.spreading", raising=False)
+    argv = ["index", str(tmp_path / "index"), "--documents", str(documents), *stages("bm25")]
+    assert main([*argv, "--ray", "local"]) == 1
+    assert capsys.readouterr().err.endswith("--ray needs ray: pip install 'glane[ray]'\n")
+    assert not (tmp_path / "index").exists()
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [

@@ -19,6 +19,7 @@ from glane.commands.documents import (
     store_documents,
 )
 from glane.commands.fusing import add_fusion_arguments, fusion_of
+from glane.commands.installed import install
 from glane.commands.stages import (
     add_stage_arguments,
     build_search,
@@ -134,7 +135,13 @@ def _encoding(arguments: argparse.Namespace, search: Search) -> Iterator[None]:
     from importlib.metadata import entry_points
 
     (found,) = entry_points(group="glane.encoding", name="ray")
-    with found.load()(search, arguments.ray, arguments.ray_workers):
+    try:
+        spread = found.load()
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"--ray needs {error.name}: {install('ray')}", name=error.name
+        ) from None
+    with spread(search, arguments.ray, arguments.ray_workers):
         yield
 
 

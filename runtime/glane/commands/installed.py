@@ -23,6 +23,9 @@ SERVES = {
     "stem": "faster stemming",
     "eval": "measures that ir-measures has",
     "lora": "glane train --lora",
+    "ray": "glane index --ray",
+    "qdrant": "glane push qdrant",
+    "postgres": "glane push postgres",
     **{
         extra: ", ".join(f"glane {name}" for name, other in COMMANDS.items() if other == extra)
         for extra in COMMANDS.values()
