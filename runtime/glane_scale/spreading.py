@@ -71,7 +71,8 @@ class Worker:
         if record not in self._stages:
             folder = Path(self._folder.name) / str(len(self._stages))
             folder.mkdir()
-            for name, content in ray.get(models)[record].items():
+            files: dict[str, dict[str, bytes]] = ray.get(models)
+            for name, content in files[record].items():
                 (folder / name).write_bytes(content)
             said = json.loads(record)
             self._stages[record] = stage_class(said).from_record(said, folder, threads=1)
