@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from glane import BM25, Search
+from glane import ColBERT as GivenColBERT
 from glane.commands.main import main
 
 pytestmark = pytest.mark.benchmarks
@@ -170,9 +171,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     search = Search(BM25())
     search.add([{"id": f"d{n}", "text": f"tea {n}"} for n in range(N_DOCUMENTS)])
     search.save(root / "index")
-    corpus, reranker = root / "beir" / "corpus.jsonl", FIXTURES / "colbert"
-    argv = ["index", str(root / "reranked"), "--documents", str(corpus), "--retriever", "bm25"]
-    assert main([*argv, "--reranker", str(reranker), "--threads", "1"]) == 0
+    reranked = Search(BM25(), reranker=GivenColBERT.load(FIXTURES / "colbert", threads=1))
+    reranked.add([{"id": f"d{n}", "text": " ".join(WORDS[: 1 + n])} for n in range(len(WORDS))])
+    reranked.save(root / "reranked")
     assert main(["export", "--web", str(root / "index"), str(root / "web")]) == 0
     return {
         "WEB": str(root / "web"),
