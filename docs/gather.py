@@ -23,6 +23,7 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
     "benchmarks/README.md": "benchmarks/index.md",
+    "examples/README.md": "examples.md",
     "recipes/README.md": "recipes.md",
 }
 """Pages from outside of `docs`, and what they are called in the site."""
@@ -44,6 +45,8 @@ PLACED = {
         "glane.integrations.llama_index.GlaneRetriever",
         "glane.integrations.llama_index.GlaneReranker",
         "glane.integrations.llama_index.GlaneSparseEmbedding",
+        "glane.integrations.qdrant.QdrantSearch",
+        "glane.integrations.postgres.PostgresSearch",
     ),
     "glane_serve": (
         "glane_serve.function.handler",

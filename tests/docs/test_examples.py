@@ -42,7 +42,7 @@ def run(program: str, *words: str) -> str:
 def test_every_program_is_told_of_and_tested() -> None:
     told = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     for path in [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.ipynb")]:
-        assert f"({path.name})" in told
+        assert f"`{path.name}`" in told
         assert f'"{path.name}"' in Path(__file__).read_text(encoding="utf-8")
 
 
