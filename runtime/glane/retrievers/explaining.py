@@ -130,7 +130,7 @@ class Explains(Answers):
         (text,) = check_texts([query], "query")
         ranking = now.collection.ranking(option)
         k, width = widths(now, k, ranking)
-        n_found = width if self.reranker is None else k
+        n_found = width if now.collection.reranker is None else k
         ranked = self._ranked(now, [text], (n_found, width), ranking, filter, phrases)
         return Asked(text, ranking, ranked, width)
 
