@@ -185,7 +185,7 @@ def test_the_pure_stemmer_and_the_fast_one_agree() -> None:
 def afresh(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Let nothing be remembered of the analysis, before and after."""
     monkeypatch.setattr(analysis, "_local", analysis._Local())
-    for name in ("_fingerprint", "_characters"):
+    for name in ("_fingerprint", "_characters", "_stems_made"):
         monkeypatch.setattr(fingerprint, name, getattr(fingerprint, name).__wrapped__)
     return monkeypatch
 

@@ -83,7 +83,9 @@ def _fingerprint(analyzer: Analyzer) -> str:
     return _hash([analyzer.words(_characters()), *_stems_made(analyzer)])
 
 
+@cache
 def _stems_made(analyzer: Analyzer) -> list[tuple[str, ...]]:
+    """Return the terms of the sample's words; noted anew at each commit, they are made once."""
     made: list[tuple[str, ...]] = []
     for language in _sampled(analyzer):
         told = replace(analyzer, language=language)
