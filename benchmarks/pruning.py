@@ -14,8 +14,10 @@ import argparse
 from typing import Any
 
 import numpy as np
+from turns import overlap
 
 from glane import Search, read_beir
+from glane.evaluation.measures import ndcg, with_relevant
 
 K = 10
 
@@ -35,7 +37,8 @@ def main() -> None:
     if search.reranker is None:
         parser.error(f"{arguments.index!r} has no reranker")
     sizes = [None, *arguments.sizes]
-    ids = list(dataset.judgements)[: arguments.queries]
+    judgements = with_relevant(dataset.judgements)
+    ids = list(judgements)[: arguments.queries]
     for fuse in ("none", "relative"):
         option = {"fuse": fuse, "candidates": arguments.candidates}
         found: dict[int | None, list[tuple[list[str], float]]] = {size: [] for size in sizes}
@@ -45,16 +48,13 @@ def main() -> None:
         print(f"fuse {fuse}, {arguments.candidates} candidates, {len(ids)} queries")
         for size in sizes:
             keys, times = zip(*found[size], strict=True)
-            whole = [set(own) for own, _ in found[None]]
-            overlap = np.mean(
-                [len(own & set(key)) / K for own, key in zip(whole, keys, strict=True)]
-            )
+            same = overlap([own for own, _ in found[None]], keys)
             quality = np.mean(
-                [ndcg(own, dataset.judgements[id]) for id, own in zip(ids, keys, strict=True)]
+                [ndcg(own, judgements[id]) for id, own in zip(ids, keys, strict=True)]
             )
             print(
                 f"  prune {size or 'none':>4}: rerank {np.median(times):.2f} ms, "
-                f"overlap {overlap:.4f}, NDCG@{K} {quality:.4f}"
+                f"overlap {same:.4f}, NDCG@{K} {quality:.4f}"
             )
 
 
@@ -62,14 +62,6 @@ def asked(search: Search, query: str, **option: Any) -> tuple[list[str], float]:
     """Return the hits of a query, and the milliseconds that reranking took."""
     results = search.search([query], K, timings=True, **option)
     return results.ids[0], results.timings["rerank"]
-
-
-def ndcg(keys: list[str], grades: dict[str, int]) -> float:
-    """Return NDCG@10 of a ranking, the gain of a document being its grade."""
-    discount = 1 / np.log2(np.arange(2, K + 2))
-    best = sorted((grade for grade in grades.values() if grade > 0), reverse=True)[:K]
-    gains = np.array([max(grades.get(key, 0), 0) for key in keys])
-    return float(gains @ discount[: len(gains)] / (np.array(best) @ discount[: len(best)] or 1))
 
 
 if __name__ == "__main__":

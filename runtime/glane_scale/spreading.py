@@ -25,6 +25,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from glane.model.processor import processor
 from glane.retrievers.contract import Retriever
 from glane.retrievers.encoding import encode_group, one_by_one
 from glane.retrievers.opening import stage_class
@@ -34,9 +35,6 @@ LOG = logging.getLogger("glane")
 
 AHEAD = 3
 """Groups of texts that an actor has or has had ready, at most."""
-
-INSTRUCTIONS = {"avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"}
-"""What a processor may have that changes the last bits of a product."""
 
 LOCAL = "local"
 
@@ -64,8 +62,8 @@ class Worker:
         return vectors, stage.encoder.n_truncated["document"] - before
 
     def instructions(self) -> list[str]:
-        """Return the machine's architecture, and which of `INSTRUCTIONS` its processor has."""
-        return [platform.machine(), *sorted(INSTRUCTIONS & processor_flags())]
+        """Return the machine's architecture, and what its processor has that products depend on."""
+        return [platform.machine(), *(processor().instructions or ())]
 
     def _stage(self, record: str, models: Any) -> Any:  # noqa: ANN401 (a stage with a model)
         if record not in self._stages:
@@ -109,7 +107,7 @@ def spread(search: Search, address: str, n_workers: int | None = None) -> Iterat
 
         def each(stage: Retriever, groups: list[Sequence[str]]) -> Iterator[Any]:
             if stage.encoder is None:  # words are counted here: they share one vocabulary
-                yield from (encode_group(stage, texts) for texts in groups)
+                yield from one_by_one(stage, groups)
                 return
             record = _record(stage)
             running: deque[Any] = deque()
@@ -127,16 +125,6 @@ def spread(search: Search, address: str, n_workers: int | None = None) -> Iterat
             yield
         finally:
             search.encode_by(one_by_one, 1)
-
-
-def processor_flags() -> set[str]:
-    """Return what the processor says it has; nothing where the system does not tell."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return set()
-    lines = [line for line in text.splitlines() if line.startswith(("flags", "Features"))]
-    return set(lines[0].partition(":")[2].split()) if lines else set()
 
 
 @contextmanager

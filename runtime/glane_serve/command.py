@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from glane.commands.installed import lacking
 from glane.commands.usage import Bounded, UsageError
 from glane.model.progress import telling
 from glane.threads import check_threads
@@ -99,9 +100,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     try:
         import uvicorn
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"glane serve needs {error.name}: pip install 'glane[serve]'", name=error.name
-        ) from error
+        raise lacking("glane serve", "serve", error) from error
 
     from glane_serve.app import application
     from glane_serve.connections import OPTIONS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
+from glane.commands.installed import lacking
 from glane.commands.usage import Bounded
 from glane.model.progress import telling
 from glane.search import Search
@@ -35,9 +36,7 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     try:
         from glane_serve.mcp_tools import Tools, server
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"glane mcp needs {error.name}: pip install 'glane[mcp]'", name=error.name
-        ) from error
+        raise lacking("glane mcp", "mcp", error) from error
     with telling("opening the index"):
         search = Search.load(arguments.index, threads=arguments.threads)
     server(Tools(search, arguments.timeout)).run()

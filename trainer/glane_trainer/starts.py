@@ -74,7 +74,7 @@ def _new(kind: Kind, found: Found, start: Start, rules: Rules) -> Model[Any]:
         return _new_colbert(found, start, rules)
     if kind == "sparse-embed":
         embed = SparseEmbed.from_base(found, dim=start.dim, seed=start.seed, **rules)
-        lower_new_decoder(embed, found, start)
+        _lower_new_decoder(embed, found, start)
         return embed
     return _new_splade(found, start, rules)
 
@@ -117,7 +117,7 @@ def narrowed(model: ColBERT, dim: int, texts: Sequence[str]) -> ColBERT:
     return ColBERT(model.encoder, linear(weight), preparer)
 
 
-def lower_new_decoder(model: TermModel[Any], found: Found, start: Start) -> None:
+def _lower_new_decoder(model: TermModel[Any], found: Found, start: Start) -> None:
     """Give a decoder that no masked model had a bias that leaves as many terms as are kept.
 
     Its logits are products of vectors that all point about one way: nearly every term of the
@@ -158,7 +158,7 @@ def _new_splade(found: Found, start: Start, rules: Rules) -> Splade:
             f"a term of splade has a weight and no vector, but --dim {start.dim} was given"
         )
     model = Splade.from_base(found, **rules)
-    lower_new_decoder(model, found, start)
+    _lower_new_decoder(model, found, start)
     new = found.kind != "splade" or found.table is None
     if new and model.query_weights is not None and start.documents is not None:
         model.query_weights = nn.Parameter(idf_weights(model, list(dict.fromkeys(start.documents))))

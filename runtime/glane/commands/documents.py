@@ -263,18 +263,19 @@ def store_documents(rows: Rows, search: Search, checked: Checked, folder: str) -
     """
     numbers = [np.empty(0, np.int64)]
     n_written, n_saved, last = 0, len(search), time.monotonic()
-    room = Room(search.n_processes)
+    times = AHEAD * search.n_processes if search.n_processes > 1 else 1
+    at_once = AT_FIRST * times
     records = iter(rows)
     try:
         with bar(checked.n_documents, "documents", shown=True) as shown:
-            while chunk := list(_bounded(islice(records, room.at_once), room)):
+            while chunk := list(_bounded(islice(records, at_once), TEXT_BYTES * times)):
                 stored = _store(chunk, rows, search)
                 n_written += stored.n_written
                 numbers.append(stored.numbers)
                 shown.update(len(chunk))
                 unsaved = search.n_unsaved_bytes()
-                room.fit(unsaved)
-                if unsaved > room.chunk_bytes or time.monotonic() - last > CHUNK_SECONDS:
+                at_once = times * _fitting(at_once // times, unsaved // times)
+                if unsaved > CHUNK_BYTES * times or time.monotonic() - last > CHUNK_SECONDS:
                     search.save(folder)
                     n_saved, last = len(search), time.monotonic()
     except KeyboardInterrupt:
@@ -291,37 +292,21 @@ def _store(chunk: list[Row], rows: Rows, search: Search) -> Stored:
     return Stored(n_written, search.numbers(keys))
 
 
-class Room:
-    """How many documents are encoded at once, by the bytes of those that wait to be written.
-
-    Attributes:
-        at_once: The documents.
-        chunk_bytes: As `CHUNK_BYTES`, of all processes that encode.
-        text_bytes: As `TEXT_BYTES`, likewise.
-    """
-
-    def __init__(self, n_processes: int) -> None:
-        """Begin with few, but `AHEAD` times as many for each of several processes."""
-        self._times = AHEAD * n_processes if n_processes > 1 else 1
-        self.at_once = AT_FIRST * self._times
-        self.chunk_bytes, self.text_bytes = CHUNK_BYTES * self._times, TEXT_BYTES * self._times
-
-    def fit(self, unsaved: int) -> None:
-        """Choose anew after so many bytes wait."""
-        if unsaved > self.chunk_bytes:
-            self.at_once = max(AT_FIRST * self._times, self.at_once // 2)
-        elif unsaved < self.chunk_bytes // 4:
-            self.at_once = min(AT_ONCE * self._times, self.at_once * 2)
-
-
-def _bounded(rows: Iterator[Row], room: Room) -> Iterator[Row]:
+def _bounded(rows: Iterator[Row], most: int) -> Iterator[Row]:
     """Yield rows until their texts are long enough to be encoded."""
     n_bytes = 0
     for number, record in rows:
         yield number, record
         n_bytes += sum(len(value) for value in record.values() if isinstance(value, str))
-        if n_bytes > room.text_bytes:
+        if n_bytes > most:
             return
+
+
+def _fitting(at_once: int, unsaved: int) -> int:
+    """Return how many documents to encode at once, by the bytes of those that wait."""
+    if unsaved > CHUNK_BYTES:
+        return max(AT_FIRST, at_once // 2)
+    return min(AT_ONCE, at_once * 2) if unsaved < CHUNK_BYTES // 4 else at_once
 
 
 def _hash(key: Key) -> int:

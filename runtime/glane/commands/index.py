@@ -19,7 +19,7 @@ from glane.commands.documents import (
     store_documents,
 )
 from glane.commands.fusing import add_fusion_arguments, fusion_of
-from glane.commands.installed import install
+from glane.commands.installed import lacking
 from glane.commands.stages import (
     add_stage_arguments,
     build_search,
@@ -138,9 +138,7 @@ def _encoding(arguments: argparse.Namespace, search: Search) -> Iterator[None]:
     try:
         spread = found.load()
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"--ray needs {error.name}: {install('ray')}", name=error.name
-        ) from None
+        raise lacking("--ray", "ray", error) from None
     with spread(search, arguments.ray, arguments.ray_workers):
         yield
 

@@ -59,6 +59,17 @@ def extras(requirements: list[str] | None = None) -> dict[str, list[str]]:
     return found
 
 
+def lacking(what: str, extra: str, error: ModuleNotFoundError) -> ModuleNotFoundError:
+    """Return the error that says what something needs, and how to install it.
+
+    Args:
+        what: As a user calls it.
+        extra: That brings what it needs.
+        error: What importing it gave.
+    """
+    return ModuleNotFoundError(f"{what} needs {error.name}: {install(extra)}", name=error.name)
+
+
 def install(extra: str) -> str:
     """Return the line that installs an extra."""
     return f"pip install 'glane[{extra}]'"

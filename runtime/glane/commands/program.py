@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.metadata import entry_points, version
 from typing import Protocol, cast
 
-from glane.commands.installed import COMMANDS, install
+from glane.commands.installed import COMMANDS, lacking
 from glane.commands.stopping import STOPPED, raise_at_interrupt
 from glane.commands.streams import as_json, flush, streams, takes_colour, visible, write_line
 from glane.commands.usage import Bounded, UsageError
@@ -156,8 +156,7 @@ def _find(name: str) -> Command:
     except ModuleNotFoundError as error:
         if name not in COMMANDS:
             raise
-        line = f"glane {name} needs {error.name}: {install(COMMANDS[name])}"
-        raise ModuleNotFoundError(line, name=error.name) from error
+        raise lacking(f"glane {name}", COMMANDS[name], error) from error
 
 
 def _parser(

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,9 @@ IR_MEASURES = {"ndcg": "nDCG", "recall": "R", "mrr": "RR", "map": "AP", "precisi
 Judgements = Mapping[str, Mapping[str, int]]
 Rankings = Mapping[str, Sequence[str]]
 Answer = Callable[[str, int], Results]
+
+D = TypeVar("D", int, str)
+"""What stands for a document: its number or its id."""
 
 
 class Latency(TypedDict):
@@ -235,7 +238,7 @@ def hits(k: int, judgements: Judgements, rankings: Rankings) -> dict[str, float]
     }
 
 
-def ndcg(ranking: Sequence[int], grades: Mapping[int, int], k: int = 10) -> float:
+def ndcg(ranking: Sequence[D], grades: Mapping[D, int], k: int = 10) -> float:
     """Return the discounted gain of a ranking over that of the best one.
 
     The gain of a document at rank r, from 1, is its grade over log2(r + 1), as in trec_eval.

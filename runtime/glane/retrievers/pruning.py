@@ -54,17 +54,15 @@ def _rerank_one(
     """Return the candidates of one query that were looked at, and the reranker's scores."""
     size = ranking.prune or len(first[0])
     ids, scores = np.empty(0, np.int64), np.empty(0, np.float32)
-    best = None
+    answer: Ids | None = None
     for begin in range(0, len(first[0]), size):
         turn = Hits.of_ordered([_cut(first, begin, begin + size)], size)
         own_ids, own_scores = reranker.rerank(query, turn, size).row(0)
         ids, scores = np.concatenate([ids, own_ids]), np.concatenate([scores, own_scores])
         seen = Hits.of_ordered([_cut(first, 0, begin + size)], begin + size)
-        before, best = (
-            best,
-            Ranked(seen, Hits.from_rows([(ids, scores)], len(ids))).best(k, ranking),
-        )
-        if before is not None and np.array_equal(before.ids, best.ids):
+        second = Hits.from_rows([(ids, scores)], len(ids))
+        before, answer = answer, Ranked(seen, second).best(k, ranking).ids
+        if before is not None and np.array_equal(before, answer):
             break
     return ids, scores
 
