@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from glane.hits import Hits, best, check_k
+from glane.hits import Hits, check_k
 from glane.maxsim.kernel import maxsim_scores, similarities_with
 from glane.maxsim.outlines import LEVELS, condensed, left_by_second, n_left_by_first, outlines
 from glane.maxsim.pooling import check_factor, pool
@@ -146,32 +146,53 @@ class MaxSimIndex:
         """
         k = check_k(k)
         check_tokens(queries, self.dim, "queries")
-        parts, threads = self.rows.parts, self.threads
-        if within is not None:
-            chosen = split(parts, rows_within(parts, within))
-            parts = tuple(part.only(own) for part, own in chosen)
-        choose = self.storage.outlines and n_left(parts) > EXACT_UP_TO
-        rows: list[tuple[Ids, Scores]] = []
-        few = None if choose else _ids_if_few(parts)
-        for start in range(0, len(queries), QUERIES_AT_ONCE):
-            group = queries[start : start + QUERIES_AT_ONCE]
-            if few is not None:
-                each = [group[number : number + 1] for number in range(len(group))]
-                rows += [(few, _score(parts, query, few, tokens_of, threads)) for query in each]
-                continue
-            if not choose:
-                rows += _score_all(parts, group, tokens_of, threads)
-                continue
-            for number, ids in enumerate(_candidates(parts, group, k, threads)):
-                scores = _score(parts, group[number : number + 1], ids, tokens_of, threads)
-                rows.append((ids, scores))
+        n_documents = self.n_within(within)
+        if not (self.storage.outlines and n_documents > EXACT_UP_TO):
+            return self.exact(queries, k, within)
+        leaders = self.leaders(queries, n_left_by_first(n_documents, k), within)
+        estimate, score = self.scorer(outlined=True), self.scorer()
+        rows = []
+        for number, n_tokens in enumerate(np.diff(queries.offsets).tolist()):
+            query, ids = queries[number : number + 1], np.sort(leaders.row(number)[0])
+            ids = ids[left_by_second(estimate(query, ids), k, n_tokens)]
+            rows.append((ids, score(query, ids)))
         return Hits.from_rows(rows, k)
 
-    def scorer(self) -> Callable[[TokenVectors, Ids], Scores]:
+    def n_within(self, within: Mask | None) -> int:
+        """Return how many documents may be hits."""
+        return n_left(self._within(within))
+
+    def exact(self, queries: TokenVectors, k: int, within: Mask | None = None) -> Hits:
+        """Return what `search` does where all documents are scored."""
+        parts, threads = self._within(within), self.threads
+        few = _ids_if_few(parts)
+        rows: list[tuple[Ids, Scores]] = []
+        for start in range(0, len(queries), QUERIES_AT_ONCE):
+            group = queries[start : start + QUERIES_AT_ONCE]
+            if few is None:
+                rows += _score_all(parts, group, tokens_of, threads)
+                continue
+            each = [group[number : number + 1] for number in range(len(group))]
+            rows += [(few, _score(parts, query, few, tokens_of, threads)) for query in each]
+        return Hits.from_rows(rows, k)
+
+    def leaders(self, queries: TokenVectors, n: int, within: Mask | None = None) -> Hits:
+        """Return the n documents that the first level of outlines gives the highest scores."""
+        parts, first = self._within(within), partial(outline_of, level=0)
+        rows: list[tuple[Ids, Scores]] = []
+        for start in range(0, len(queries), QUERIES_AT_ONCE):
+            group = condensed(queries[start : start + QUERIES_AT_ONCE], LEVELS[0].query_factor)
+            rows += _score_all(parts, group, first, self.threads)
+        return Hits.from_rows(rows, n)
+
+    def scorer(self, *, outlined: bool = False) -> Callable[[TokenVectors, Ids], Scores]:
         """Return the function that scores one query with stored documents, as they are now.
 
         It takes the query's row and the documents' numbers, rising; a number that is not stored,
         or vectors of another width, are a `ValueError`.
+
+        Args:
+            outlined: Whether it estimates the scores by the second level of outlines.
         """
         parts = self.rows.parts
 
@@ -179,7 +200,11 @@ class MaxSimIndex:
             check_tokens(query, self.dim, "queries")
             return _score(parts, query, ids, tokens_of, self.threads)
 
-        return score
+        def estimate(query: TokenVectors, ids: Ids) -> Scores:
+            fine = condensed(query, LEVELS[1].query_factor)
+            return _score(parts, fine, ids, partial(outline_of, level=1), self.threads)
+
+        return estimate if outlined else score
 
     def similarities(self, query: TokenVectors, number: int) -> Floats:
         """Return the products of one query's tokens with the stored vectors of a document.
@@ -217,26 +242,19 @@ class MaxSimIndex:
         """Return what is stored."""
         return {"": self.rows}
 
+    def _within(self, within: Mask | None) -> Parts:
+        """Return the documents that may be hits."""
+        parts = self.rows.parts
+        if within is None:
+            return parts
+        return tuple(part.only(own) for part, own in split(parts, rows_within(parts, within)))
+
 
 def _ids_if_few(parts: Parts) -> Ids | None:
     """Return the numbers of the documents left where that are so few that each is read alone."""
     if n_left(parts) * FEW_OF > sum(part.n_rows for part in parts):
         return None
     return ids_left(parts)
-
-
-def _candidates(parts: Parts, queries: TokenVectors, k: int, threads: int | None) -> list[Ids]:
-    """Return each query's candidates: by outlines of all, then by finer ones of fewer."""
-    coarse, fine = (condensed(queries, level.query_factor) for level in LEVELS)
-    n_tokens = np.diff(queries.offsets).tolist()
-    wanted = n_left_by_first(n_left(parts), k)
-    first, second = partial(outline_of, level=0), partial(outline_of, level=1)
-    chosen = []
-    for number, (ids, scores) in enumerate(_score_all(parts, coarse, first, threads)):
-        ids = np.sort(ids[best(scores, ids, wanted)])
-        scores = _score(parts, fine[number : number + 1], ids, second, threads)
-        chosen.append(ids[left_by_second(scores, k, n_tokens[number])])
-    return chosen
 
 
 def _score_all(

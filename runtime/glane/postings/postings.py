@@ -19,6 +19,7 @@ from glane.postings.statistics import (
     FORWARD,
     Derive,
     Statistics,
+    Totals,
     Weigh,
     WeighedTerm,
     Weighting,
@@ -38,6 +39,7 @@ from glane.store.segments import (
     Segments,
     join_ragged,
     join_rows,
+    locate,
     n_left,
     places,
     rows_within,
@@ -101,6 +103,7 @@ class Postings:
         self._most = most
         self.rows = Segments(partial(_join, beside=self._beside, derive=derive))
         self._snapshot: _Snapshot | None = None
+        self._totals: Totals | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -159,6 +162,19 @@ class Postings:
         check_terms(queries, "queries", self._most)
         return self._now().search(queries, k, within)
 
+    def scores_with(self, queries: SparseVectors, number: int) -> list[float]:
+        """Return each query's score with one stored document, 0 where no term is shared.
+
+        Raises:
+            ValueError: If the document is not stored.
+        """
+        locate(self.rows.parts, np.array([number]))
+        within = np.zeros(self.rows.next_id, np.bool_)
+        within[number] = True
+        hits = self.search(queries, 1, within)
+        scores = np.where(hits.ids[:, 0] == number, hits.scores[:, 0], 0)
+        return [float(score) for score in scores]
+
     def stored(self, ids: Ids) -> SparseVectors:
         """Return what was stored of some documents, in the order of their numbers.
 
@@ -198,6 +214,16 @@ class Postings:
         self._lock = Guard()
         self._snapshot = None
 
+    def among(self, totals: Totals) -> Self:
+        """Return an equal index that weighs as part of a larger collection.
+
+        Args:
+            totals: Of the collection, for each term that is numbered here.
+        """
+        made = self.snapshot()
+        made._totals, made._lock, made._snapshot = totals, Guard(), None
+        return made
+
     def renumber(self, used: Ids) -> None:
         """Give terms new numbers, 0 for the first of those that are used, and so on.
 
@@ -222,18 +248,18 @@ class Postings:
         with self._lock:
             parts = self.rows.parts
             if self._snapshot is None or self._snapshot.parts is not parts:
-                self._snapshot = _Snapshot(parts, self._weighting)
+                self._snapshot = _Snapshot(parts, self._weighting, self._totals)
             return self._snapshot
 
 
 class _Snapshot:
     """The index at one moment: nothing in it changes but what is remembered of weights."""
 
-    def __init__(self, parts: Parts, weighting: Weighting) -> None:
+    def __init__(self, parts: Parts, weighting: Weighting, totals: Totals | None) -> None:
         self.parts = parts
         self.firsts = join_lengths([part.n_rows for part in parts])
         self.n_rows = int(self.firsts[-1])
-        self.statistics = Statistics(parts)
+        self.statistics = Statistics(parts, totals)
         self.weights = Weights(weighting(self.statistics))
         self.lists = [lists_of(part) for part in parts]
         self.touched_bytes = 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
-from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -30,18 +30,52 @@ def forward(part: Segment) -> SparseVectors:
     return SparseVectors(*(part.arrays[name] for name in FORWARD))
 
 
+def exact_sum(values: Floats) -> Fraction:
+    """Return the sum of finite numbers without rounding, whatever their order.
+
+    >>> exact_sum(np.array([1e16, 0.5, -1e16]))
+    Fraction(1, 2)
+    """
+    mantissas, exponents = np.frexp(values)
+    whole = np.ldexp(mantissas, 53).astype(np.int64)  # of float64, each below 2 ** 53
+    total = Fraction(0)
+    for exponent in np.unique(exponents).tolist():
+        own = whole[exponents == exponent]
+        high, low = int((own >> 26).sum()), int((own & ((1 << 26) - 1)).sum())
+        total += Fraction((high << 26) + low) * Fraction(2) ** (exponent - 53)
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Statistics of a collection of which some documents lie here, and some elsewhere.
+
+    Attributes:
+        n_documents: Documents that are left, empty ones included.
+        length: Sum of their lengths.
+        frequencies: int64, documents left that hold each term, by the terms' numbers here.
+    """
+
+    n_documents: int
+    length: Fraction
+    frequencies: Ids
+
+
 class Statistics:
     """What a weighting may depend on, exact for the documents that are left; derived at first use.
 
     Attributes:
-        parts: The segments that hold them.
+        parts: The segments that hold them, or those of them that lie here.
+        totals: Of the collection, where some lie elsewhere; else None.
         n_documents: Documents that are left, empty ones included.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, totals: Totals | None = None) -> None:
         """Look at some segments of postings."""
         self.parts = parts
-        self.n_documents = sum(part.n_rows - part.n_deleted for part in parts)
+        self.totals = totals
+        own = sum(part.n_rows - part.n_deleted for part in parts)
+        self.n_documents = own if totals is None else totals.n_documents
 
     @cached_property
     def lengths(self) -> npt.NDArray[np.float64]:
@@ -52,16 +86,25 @@ class Statistics:
     @cached_property
     def mean_length(self) -> float:
         """Mean length of the documents that are left; 0 where there is none."""
-        lengths = [part.arrays["lengths"][part.kept] for part in self.parts]
-        if all((own == np.floor(own)).all() for own in lengths):
-            total = sum(float(own.sum()) for own in lengths)
-        else:  # boosts make fractions, whose plain sum would depend on their order
-            total = math.fsum(chain.from_iterable(own.tolist() for own in lengths))
-        return total / self.n_documents if self.n_documents else 0.0
+        return float(self.length) / self.n_documents if self.n_documents else 0.0
+
+    @cached_property
+    def length(self) -> Fraction:
+        """Sum of the lengths of the documents that are left."""
+        if self.totals is not None:
+            return self.totals.length
+        total = Fraction(0)
+        for part in self.parts:
+            own = part.arrays["lengths"][part.kept]
+            counted = bool((own == np.floor(own)).all())  # boosts make fractions
+            total += Fraction(float(own.sum())) if counted else exact_sum(own)
+        return total
 
     @cached_property
     def frequencies(self) -> Ids:
         """Shape (n_terms,), documents left that hold each term, for terms up to the highest."""
+        if self.totals is not None:
+            return self.totals.frequencies
         tops = [int(part.arrays["list_terms"][-1:].max(initial=-1)) for part in self.parts]
         frequencies = np.zeros(1 + max(tops, default=-1), np.int64)
         for part in self.parts:
@@ -71,13 +114,23 @@ class Statistics:
                 frequencies -= np.bincount(dead, minlength=len(frequencies))
         return frequencies
 
+    def frequency(self, term: int, n_here: int) -> int:
+        """Return how many documents that are left hold a term.
+
+        Args:
+            term: Its number.
+            n_here: How many of those that lie here do.
+        """
+        return n_here if self.totals is None else int(self.totals.frequencies[term])
+
     def holding(self, terms: npt.NDArray[np.integer[Any]]) -> Ids:
         """Return how many documents that are left hold each of some terms.
 
         As long as none was deleted, only these terms are looked up.
         """
         held = np.zeros(len(terms), np.int64)
-        if "frequencies" in self.__dict__ or any(part.alive is not None for part in self.parts):
+        deleted = any(part.alive is not None for part in self.parts)
+        if "frequencies" in self.__dict__ or deleted or self.totals is not None:
             known = terms < len(self.frequencies)
             held[known] = self.frequencies[terms[known]]
             return held

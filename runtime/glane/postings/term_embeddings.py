@@ -107,10 +107,19 @@ class TermEmbeddingIndex:
             ValueError: If `k` or `candidates` is below 1, or the queries are broken, as in `add`.
         """
         k = check_k(k)
-        _check(queries, self.dim, "queries")
         candidates = max(k, check_k(self.candidates, "candidates"))
-        hits = self._postings.search(queries.terms, candidates, within)
+        hits = self.chosen(queries, candidates, within)
         return rerank(queries, hits, k, self.scorer())
+
+    def chosen(self, queries: TermEmbeddings, n: int, within: Mask | None = None) -> Hits:
+        """Return the n candidates of each query, with the scores of the terms' weights.
+
+        Raises:
+            TypeError: As `search`.
+            ValueError: Likewise.
+        """
+        _check(queries, self.dim, "queries")
+        return self._postings.search(queries.terms, n, within)
 
     def scorer(self) -> Callable[[TermEmbeddings, Ids], Scores]:
         """Return the function that scores one query with stored documents, as they are now.

@@ -47,7 +47,8 @@ class Formula:
         norms = self._norms(statistics.lengths, statistics)
 
         def weigh(term: int, rows: Ids, counts: Scores) -> Floats:
-            idf = self._idf(len(rows), statistics.n_documents)
+            frequency = statistics.frequency(term, len(rows))
+            idf = self._idf(frequency, statistics.n_documents)
             return idf * self._saturated(counts.astype(np.float64), norms[rows])
 
         return weigh

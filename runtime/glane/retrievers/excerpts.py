@@ -103,7 +103,7 @@ def _best_passages(collection: Collection, query: str, numbers: Ids) -> dict[int
     if parted is None:
         return {}
     rising = np.unique(numbers)
-    spans = [parted.spans(number) for number in rising.tolist()]
+    spans = parted.spans(rising)
     places = np.zeros(len(rising), np.int64)
     if any(len(each) > 1 for each in spans):
         _, places = parted.best(parted.encode_queries([query]), rising)

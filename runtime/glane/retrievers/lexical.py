@@ -28,14 +28,11 @@ from glane.retrievers.shares import (
     Match,
     Matches,
     by_term,
-    first_scores,
     matched_text,
-    only,
     single_terms,
 )
 from glane.store.reading import open_state
 from glane.store.segments import Segments
-from glane.store.segments import locate as locate_rows
 from glane.store.stage import load_tables, record_of, save_retriever
 from glane.threads import Guard
 from glane.types import Floats, Ids, Mask
@@ -172,9 +169,29 @@ class Lexical(ABC):
 
         Both grow one vocabulary: terms are numbered in it until `compact` makes a new one.
         """
+        return self.over(self._vocabulary, self._postings.snapshot())
+
+    def over(self, vocabulary: Vocabulary, postings: Postings) -> Self:
+        """Return an equal retriever of other documents.
+
+        Args:
+            vocabulary: Of their terms.
+            postings: Their counts.
+        """
         made = copy(self)
-        made._postings = self._postings.snapshot()
+        made._vocabulary, made._postings = vocabulary, postings
         return made
+
+    @property
+    def postings(self) -> Postings:
+        """The counts that are stored."""
+        return self._postings
+
+    def vocabulary(self) -> Vocabulary:
+        """Return the terms that documents have, or had, by their numbers, ready to be saved."""
+        with self._vocabulary_lock:
+            self._vocabulary.flush()
+        return self._vocabulary
 
     def search(self, queries: SparseVectors, k: int, within: Mask | None = None) -> Hits:
         """Return the k best documents for each query.
@@ -229,11 +246,9 @@ class Lexical(ABC):
 
         See `Explaining.explain`.
         """
-        locate_rows(self._postings.rows.parts, np.array([number]))
         asked = self.weigh_queries(self.encode_queries([query]))
-        within = only(number, self._postings.rows.next_id)
-        (score,) = first_scores(self._postings.search(asked, 1, within))
-        shares = first_scores(self._postings.search(single_terms(asked), 1, within))
+        (score,) = self._postings.scores_with(asked, number)
+        shares = self._postings.scores_with(single_terms(asked), number)
         in_query = by_term(locate(self.analyzer, query))
         in_text = {} if text is None else by_term(locate(self.analyzer, text))
         matches = [
@@ -269,9 +284,7 @@ class Lexical(ABC):
 
     def tables(self) -> dict[str, Segments]:
         """Return what is stored: the counts, and the vocabulary's terms."""
-        with self._vocabulary_lock:
-            self._vocabulary.flush()
-        return {"": self._postings.rows, "terms": self._vocabulary.names.rows}
+        return {"": self._postings.rows, "terms": self.vocabulary().names.rows}
 
     @classmethod
     def from_record(

@@ -106,7 +106,7 @@ class Passages:
             ids: Numbers of stored documents, rising.
         """
         passages = self.stage.tables()[""].copy_rows(self.placement().passages(ids))
-        spans = [self.spans(number) for number in ids.tolist()]
+        spans = self.spans(ids)
         offsets = join_lengths([len(each) for each in spans])
         arrays: Arrays = {
             "offsets": offsets,
@@ -138,7 +138,7 @@ class Passages:
         """
         k = check_k(k)
         placement, n_passages = self.placement(), len(self.stage)
-        own = None if within is None else self._own(placement, within)
+        own = None if within is None else self.passages_within(within)
         width = k if n_passages == len(self) else min(2 * k, max(k, n_passages))
         while True:
             found = self.stage.search(queries, width, own)
@@ -147,15 +147,19 @@ class Passages:
                 return hits
             width = min(WIDER * width, n_passages)
 
-    def spans(self, number: int) -> Spans:
-        """Return where the passages of a document lie in its text, shape (n_passages, 2).
+    def spans(self, ids: Ids) -> list[Spans]:
+        """Return where the passages of documents lie in their texts, shape (n_passages, 2) each.
+
+        Args:
+            ids: Numbers of stored documents.
 
         Raises:
-            ValueError: If the number is not stored.
+            ValueError: If a number is not stored.
         """
-        ((segment, row),) = places(self.rows.parts, [number])
-        spans: Spans = segment.arrays["spans"][slice(*segment.arrays["offsets"][row : row + 2])]
-        return spans
+        return [
+            segment.arrays["spans"][slice(*segment.arrays["offsets"][row : row + 2])]
+            for segment, row in places(self.rows.parts, ids)
+        ]
 
     def placement(self) -> Placement:
         """Return which passages are whose, of the documents that are left.
@@ -225,7 +229,7 @@ class Passages:
             raise TypeError(f"{type(self.stage).__name__} does not explain its scores")
         passages, places = self.best(self.encode_queries([query]), np.array([number]))
         passage, place = int(passages[0]), int(places[0])
-        start, stop = self.spans(number)[place].tolist()
+        start, stop = self.spans(np.array([number]))[0][place].tolist()
         own = None if text is None else clean(text)[start:stop]
         found = self.stage.explain(query, passage, own)
         matches = [match.shifted(start) for match in found.matches]
@@ -274,8 +278,9 @@ class Passages:
         own = {name or "passages": rows for name, rows in self.stage.tables().items()}
         return {"": self.rows, **own}
 
-    def _own(self, placement: Placement, within: Mask) -> Mask:
-        """Return by the passages' numbers which may be hits."""
+    def passages_within(self, within: Mask) -> Mask:
+        """Return by the passages' numbers which may be hits, of the documents that may."""
+        placement = self.placement()
         own = np.zeros(self.stage.tables()[""].next_id, np.bool_)
         own[placement.passages(placement.ids[within[placement.ids]])] = True
         return own

@@ -9,7 +9,6 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from glane.analysis.locating import Place
-from glane.hits import NO_ID, Hits
 from glane.model.encoder import Encoder
 from glane.model.origins import origins
 from glane.model.preparation import Reading, Role
@@ -88,12 +87,6 @@ def only(number: int, n_numbers: int) -> Mask:
     within = np.zeros(n_numbers, np.bool_)
     within[number] = True
     return within
-
-
-def first_scores(hits: Hits) -> list[float]:
-    """Return the best score of each query, 0 where there is no hit."""
-    found = np.where(hits.ids[:, 0] != NO_ID, hits.scores[:, 0], 0)
-    return [float(score) for score in found]
 
 
 def by_term(places: Iterable[Place]) -> dict[str, list[Piece]]:

@@ -16,8 +16,7 @@ from glane.model.preparation import Batch, Role, TextPreparer
 from glane.postings.postings import Postings, weigh_as_it_is
 from glane.ragged import join_lengths
 from glane.retrievers.neural import Neural
-from glane.retrievers.shares import Matches, first_scores, of_terms, only, single_terms
-from glane.store.segments import locate
+from glane.retrievers.shares import Matches, of_terms, single_terms
 from glane.threads import Guard
 from glane.types import Ids, Scores
 from glane.vectors import SparseVectors
@@ -90,11 +89,9 @@ class Splade(Neural[SparseVectors, Postings]):
 
         See `Explaining.explain`.
         """
-        locate(self.index.rows.parts, np.array([number]))
         asked = self.encode_queries([query])
-        within = only(number, self.index.rows.next_id)
-        (score,) = first_scores(self.index.search(asked, 1, within))
-        shares = first_scores(self.index.search(single_terms(asked), 1, within))
+        (score,) = self.index.scores_with(asked, number)
+        shares = self.index.scores_with(single_terms(asked), number)
         return Matches(score, of_terms(self.encoder, asked, shares, query, text))
 
     def n_active_terms(self) -> int:

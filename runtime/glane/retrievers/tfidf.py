@@ -89,7 +89,7 @@ def weigh_tfidf(statistics: Statistics) -> Weigh | Bounds:
     if any(NORMS not in part.arrays for part in parts):  # written by an older glane
         idf = idf_of(statistics.n_documents, statistics.frequencies)
         return partial(weigh, idf, 1 / all_norms(parts, idf))
-    if len(parts) == 1 and parts[0].alive is None:
+    if len(parts) == 1 and parts[0].alive is None and statistics.totals is None:
         return partial(_weigh_alone, statistics.n_documents, parts[0].arrays[NORMS])
     return LengthBounds(statistics)
 

@@ -210,6 +210,14 @@ def locate(parts: Parts, ids: Ids) -> Ids:
     Raises:
         ValueError: If a number is not stored.
     """
+    rows = find_rows(parts, ids)
+    if (rows < 0).any():
+        raise ValueError(f"unknown document {ids[rows < 0][0]}; it is not stored")
+    return rows
+
+
+def find_rows(parts: Parts, ids: Ids) -> Ids:
+    """Return the place of each number as `locate` does, -1 of one that is not stored."""
     rows = np.full(len(ids), -1, np.int64)
     first = 0
     for part in parts:
@@ -220,8 +228,6 @@ def locate(parts: Parts, ids: Ids) -> Ids:
             found[found] = part.alive[places[found]]
         rows[found] = first + places[found]
         first += part.n_rows
-    if (rows < 0).any():
-        raise ValueError(f"unknown document {ids[rows < 0][0]}; it is not stored")
     return rows
 
 
