@@ -164,6 +164,7 @@ class Search(Explains):
         keys: Sequence[Key],
         texts: Sequence[str],
         *,
+        first: int | None = None,
         progress: bool = False,
     ) -> int:
         """Store documents that are read already, as `add` does.
@@ -173,6 +174,8 @@ class Search(Explains):
                 boosted.
             keys: Id of each, which need not be in it; no id twice.
             texts: What is searched of each.
+            first: Number of the first that is stored, above all that were given before; None for
+                the next.
             progress: Whether a bar runs on standard error where that is a terminal.
         """
         on, boosts = self._fields.on, self._fields.boosts
@@ -186,7 +189,8 @@ class Search(Explains):
         with self._changing:
             collection = self._now.collection.snapshot()
             contents = map(self._fields.content, records, texts)
-            n_stored = collection.store(records, keys, content_hashes(list(contents)), encode)
+            hashes = content_hashes(list(contents))
+            n_stored = collection.store(records, keys, hashes, encode, first)
             if n_stored:
                 self._now = replace(self._now, collection=collection, is_saved=False)
         return n_stored

@@ -68,6 +68,11 @@ class Answers:
     _now: Now
 
     @property
+    def collection(self) -> Collection:
+        """What it answers from, as it is now; a change of the search puts another in its place."""
+        return self._now.collection
+
+    @property
     def retriever(self) -> Retriever:
         """First stage, as it is now; a change of the search puts another in its place."""
         return self._now.collection.retriever

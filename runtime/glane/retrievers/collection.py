@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,6 +43,22 @@ HASH_BYTES = 16
 
 Encode = Callable[[Retriever, Sequence[int]], Any]
 """Makes what a stage stores of some of the documents, given by their places."""
+
+
+class Compared(NamedTuple):
+    """How documents differ from what is stored.
+
+    Attributes:
+        known: Number that each has now, -1 where it is not stored.
+        is_new: Whether another text is stored of it, or none.
+        again: Places of those that differ in what is kept or filtered by alone, by rising number.
+        columns: What they are filtered by, or None.
+    """
+
+    known: Ids
+    is_new: Mask
+    again: Ids
+    columns: Arrays | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +153,7 @@ class Collection:
         keys: Sequence[Key],
         hashes: Hashes,
         encode: Encode,
+        first: int | None = None,
     ) -> int:
         """Store documents; return how many are new or differ from what was stored.
 
@@ -148,16 +165,16 @@ class Collection:
             keys: Id of each, no id twice.
             hashes: Of what is encoded of each (`content_hashes`).
             encode: Makes what a stage stores.
+            first: Number of the first that is stored, above all that were given before; None for
+                the next.
 
         Raises:
             ValueError: If a document cannot be kept as it is, or the stages number documents
                 differently.
         """
         written = None if self.kept is None else self.kept.written(records)
-        columns = None if self.values is None else self.values.encode(self._filtered(records))
-        known = self.keys.find(keys)
-        is_new = self._is_new(known, hashes)
-        again = self._again(records, columns, known, is_new)
+        known, is_new, again, columns = self.compare(records, keys, hashes)
+        self._number_from(first)
         new = np.flatnonzero(is_new)
         rows = new.tolist()
         encoded = [encode(stage, rows) if rows else None for stage in self.stages().values()]
@@ -179,6 +196,15 @@ class Collection:
         if len({rows.next_id for rows in self._document_tables()}) > 1:
             raise ValueError("a stage numbered the documents otherwise than by 0, 1, 2, ...")
         return len(stored)
+
+    def compare(
+        self, records: Sequence[Mapping[str, Any]], keys: Sequence[Key], hashes: Hashes
+    ) -> Compared:
+        """Return how documents differ from what is stored; arguments are those of `store`."""
+        columns = None if self.values is None else self.values.encode(self._filtered(records))
+        known = self.keys.find(keys)
+        is_new = self._is_new(known, hashes)
+        return Compared(known, is_new, self._again(records, columns, known, is_new), columns)
 
     def delete(self, keys: Iterable[Key]) -> None:
         """Forget documents.
@@ -304,6 +330,11 @@ class Collection:
         stages = [stage.tables()[""] for stage in self.stages().values()]
         values = [] if self.values is None else [self.values.rows]
         return [self.keys.rows, *stages, *kept, *values]
+
+    def _number_from(self, first: int | None) -> None:
+        """Give the next document this number, in every table; None for the one that is due."""
+        for table in self._document_tables():
+            table.next_id = table.next_id if first is None else first
 
     def _forget(self, numbers: Ids) -> None:
         for stage in self.stages().values():

@@ -121,7 +121,7 @@ class Lexical(ABC):
 
         A reading of which fewer terms are unknown goes before it.
         """
-        rows = [[self._vocabulary.number(term) for term in terms] for terms in readings]
+        rows = [self.numbers(terms) for terms in readings]
         return min(rows, key=lambda row: sum(number < 0 for number in row))
 
     def add(self, vectors: SparseVectors) -> Ids:
@@ -187,6 +187,10 @@ class Lexical(ABC):
         """The counts that are stored."""
         return self._postings
 
+    def numbers(self, terms: Sequence[str]) -> list[int]:
+        """Return the numbers of terms, -1 where no document has had one."""
+        return [self._vocabulary.number(term) for term in terms]
+
     def vocabulary(self) -> Vocabulary:
         """Return the terms that documents have, or had, by their numbers, ready to be saved."""
         with self._vocabulary_lock:
@@ -236,7 +240,7 @@ class Lexical(ABC):
 
     def holding(self, terms: Sequence[str]) -> Mask:
         """Return by number which documents hold each of some terms, at least one."""
-        numbers = [self._vocabulary.number(term) for term in terms]
+        numbers = self.numbers(terms)
         if min(numbers) < 0:
             return np.zeros(self._postings.rows.next_id, np.bool_)
         return self._postings.holding(numbers)
