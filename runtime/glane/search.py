@@ -21,10 +21,10 @@ from glane.retrievers.answers import Fields, Now
 from glane.retrievers.awaiting import awaitable
 from glane.retrievers.bm25 import BM25
 from glane.retrievers.boosts import encode_boosted
+from glane.retrievers.changing import Changes
 from glane.retrievers.collection import Collection, check_stages, content_hashes
 from glane.retrievers.contract import Reranker, Retriever
 from glane.retrievers.encoding import Each, encode_documents, one_by_one
-from glane.retrievers.explaining import Explains
 from glane.retrievers.fusion import UNSAID, FusionSettings, check_reranks
 from glane.retrievers.lexical import Lexical
 from glane.retrievers.passages import in_passages
@@ -40,7 +40,7 @@ from glane.types import Ids
 LOG = logging.getLogger("glane")
 
 
-class Search(Explains):
+class Search(Changes):
     """A retriever and, where wanted, a reranker over documents given as dictionaries.
 
     It holds one state, which is made whole before it takes the place of the one before: a change

@@ -17,7 +17,7 @@ from glane.errors import CheckpointError
 from glane.hits import Key, Results
 from glane.model.progress import bar
 from glane.retrievers.answers import Now
-from glane.retrievers.explaining import Explains
+from glane.retrievers.changing import Changes
 from glane.search import Search
 from glane.store import files
 from glane.store.lock import writing
@@ -96,12 +96,16 @@ class LocalShards:
             one.result()
 
 
-class ShardedSearch(Explains):
+class ShardedSearch(Changes):
     """A search whose documents lie in several indexes; it answers as one index of them all.
 
     Scores, order and ids are those of the index that was parted, bit for bit, also after further
     changes: a document's number is its own in all of them, and words weigh as they do among all
     documents. Safe from many threads; each answer is of one state.
+
+    Attributes:
+        folder: That names the shards.
+        shards: Where they are asked.
     """
 
     def __init__(self, folder: str | Path, shards: Reached | None = None) -> None:
@@ -116,7 +120,7 @@ class ShardedSearch(Explains):
         """
         self.folder = Path(folder).resolve()
         folders = read_shards(self.folder)
-        self._shards: Reached = LocalShards(folders) if shards is None else shards
+        self.shards: Reached = LocalShards(folders) if shards is None else shards
         template = Search.load(folders[0], threads=1)
         self._fields, self._own = template._fields, template.collection
         self._known: list[Contents] = []
@@ -140,13 +144,13 @@ class ShardedSearch(Explains):
         """
         with self._changing:
             known: list[int | None] = [each.generation for each in self._known]
-            newer = self._shards.contents(known or [None] * len(self._shards))
+            newer = self.shards.contents(known or [None] * len(self.shards))
             if not any(newer):
                 return False
             pairs = zip_longest(newer, self._known)
             self._known = [each for new, old in pairs if (each := new or old) is not None]
             counted = [each.counted for each in self._known if each.counted is not None]
-            asking = Asking(self._shards, self._known, unite(counted) if counted else None)
+            asking = Asking(self.shards, self._known, unite(counted) if counted else None)
             self._now = Now(spread(self._own, asking), is_saved=True)
         return True
 
@@ -195,7 +199,7 @@ class ShardedSearch(Explains):
         again.sort(key=lambda row: int(known[owners[row], row]))
         rows = [*again, *np.flatnonzero(is_new).tolist()]
         fresh = [row for row in rows if not stored[row]]
-        owners[fresh] = np.arange(len(fresh)) * len(self._shards) // max(1, len(fresh))
+        owners[fresh] = np.arange(len(fresh)) * len(self.shards) // max(1, len(fresh))
         changes: dict[int, list[Change]] = {}
         number = asking.next_id
         for own, run in groupby(rows, key=lambda row: int(owners[row])):
@@ -208,7 +212,7 @@ class ShardedSearch(Explains):
             )
             changes.setdefault(own, []).append(change)
             number += len(some)
-        self._shards.write(changes, self._wait)
+        self.shards.write(changes, self._wait)
         self.refresh()
         return len(rows)
 
@@ -228,12 +232,12 @@ class ShardedSearch(Explains):
             shard: [key for key, each in zip(wanted, where.tolist(), strict=True) if each == shard]
             for shard in np.unique(where).tolist()
         }
-        self._shards.delete(own, self._wait)
+        self.shards.delete(own, self._wait)
         self.refresh()
 
     def compact(self) -> None:
         """Drop what is left of deleted documents in every shard, within `editing`."""
-        self._shards.compact(self._wait)
+        self.shards.compact(self._wait)
         self.refresh()
 
     def _asking(self) -> Asking:

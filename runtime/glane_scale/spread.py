@@ -322,6 +322,11 @@ class SpreadPassages(Passages):
         self._ask, self._place = ask, place
         self.rows = SpreadRows(sum(each.n_documents for each in ask.contents), ask.next_id)
 
+    @classmethod
+    def from_record(cls, *arguments: Any) -> Any:  # noqa: ANN401
+        """Make an empty retriever of the same kind, which asks nobody; see `Passages`."""
+        return Passages.from_record(*arguments)
+
     def placement(self) -> Placement:
         """Return which passages are whose."""
         return NOWHERE

@@ -12,31 +12,26 @@ from __future__ import annotations
 import json
 import logging
 import platform
-import socket
-import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
 
 from glane.model.processor import processor
 from glane.retrievers.contract import Retriever
 from glane.retrievers.encoding import encode_group, one_by_one
 from glane.retrievers.opening import stage_class
 from glane.search import Search
+from glane_scale.cluster import connected
 
 LOG = logging.getLogger("glane")
 
 AHEAD = 3
 """Groups of texts that an actor has or has had ready, at most."""
-
-LOCAL = "local"
 
 
 class Worker:
@@ -92,10 +87,7 @@ def spread(search: Search, address: str, n_workers: int | None = None) -> Iterat
         ValueError: If it has fewer cores than there are to be workers.
         OSError: If Ray gives up on a worker.
     """
-    local = address == LOCAL
-    own = None if local else address
-    # Ray prints of workers that died to standard output, which belongs to what is asked for.
-    with redirect_stdout(sys.stderr), _connected(own, n_workers if local else None):
+    with connected(address, n_workers):
         n_cores = int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
         number = n_workers or max(1, n_cores)
         if number > n_cores:
@@ -125,40 +117,6 @@ def spread(search: Search, address: str, n_workers: int | None = None) -> Iterat
             yield
         finally:
             search.encode_by(one_by_one, 1)
-
-
-@contextmanager
-def _connected(address: str | None, n_cpus: int | None) -> Iterator[None]:
-    _check_reachable(address)
-    plain = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR)
-    try:
-        if address is None:
-            plain(num_cpus=n_cpus, include_dashboard=False)
-        else:
-            plain(address)
-    except (ConnectionError, RayError) as error:
-        raise ConnectionError(f"no Ray cluster at {address!r}: {_first_line(error)}") from None
-    try:
-        yield
-    except RayError as error:
-        raise OSError(f"Ray: {_first_line(error)}") from None
-    finally:
-        ray.shutdown()
-
-
-def _check_reachable(address: str | None) -> None:
-    """Refuse an address where nothing listens: Ray itself would wait for minutes.
-
-    Raises:
-        ConnectionError: If nothing does.
-    """
-    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
-    if not host or not port.isdecimal():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except OSError as error:
-        raise ConnectionError(f"no Ray cluster at {address!r}: {error}") from None
 
 
 def _models(search: Search) -> dict[str, dict[str, bytes]]:
@@ -191,9 +149,3 @@ def _tell_mixed(found: list[list[str]]) -> None:
             "of one machine",
             "; ".join(distinct),
         )
-
-
-def _first_line(error: Exception) -> str:
-    """Return what an error says; of one in a worker, whose traceback comes first, the last line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[-1 if isinstance(error, RayTaskError) else 0]

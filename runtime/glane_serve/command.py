@@ -9,6 +9,7 @@ import resource
 import socket
 import tempfile
 from contextlib import ExitStack
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,12 @@ TOKEN = "GLANE_TOKEN"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     own = Limits()
-    parser.add_argument("index", metavar="INDEX", nargs="?", help="folder written by `glane index`")
+    parser.add_argument(
+        "index",
+        metavar="INDEX",
+        nargs="?",
+        help="folder written by `glane index`; with --ray, by `glane shard`",
+    )
     parser.add_argument(
         "--model",
         metavar="MODEL",
@@ -72,6 +78,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="site whose pages may ask, such as https://example.org; may be given again; default "
         "none",
     )
+    cluster = parser.add_argument_group("cluster")
+    cluster.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="serve the shards of INDEX by a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or "
+        "local for processes of this machine; default this process (docs/scale.md)",
+    )
+    cluster.add_argument(
+        "--replicas",
+        type=int,
+        action=Bounded,
+        least=1,
+        default=1,
+        metavar="N",
+        help="of each shard, with --ray",
+    )
     limits = parser.add_argument_group("limits")
     for name, value, metavar, told in (
         ("--max-body", own.body // MEBIBYTE, "MIB", "of a request's body"),
@@ -97,6 +119,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Load what is served, and answer until stopped."""
     settings = _settings(arguments)
+    if arguments.ray is not None:
+        return _serve_shards(arguments, settings)
     try:
         import uvicorn
     except ModuleNotFoundError as error:
@@ -122,6 +146,19 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             app = "glane_serve.app:from_environment"
             options |= {"factory": True, "workers": arguments.workers}
         uvicorn.run(app, **options)
+    return {"host": arguments.host, "port": arguments.port}
+
+
+def _serve_shards(arguments: argparse.Namespace, settings: ServeSettings) -> dict[str, Any]:
+    """Have a cluster answer until stopped."""
+    if arguments.index is None or arguments.model is not None or arguments.workers > 1:
+        raise UsageError("--ray serves an INDEX of shards; leave --model and --workers out")
+    (found,) = entry_points(group="glane.serving", name="ray")
+    try:
+        serve_shards = found.load()
+    except ModuleNotFoundError as error:
+        raise lacking("glane serve --ray", "serve,ray", error) from error
+    serve_shards(settings, arguments.ray, arguments.port, arguments.replicas)
     return {"host": arguments.host, "port": arguments.port}
 
 

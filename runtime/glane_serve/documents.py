@@ -30,7 +30,7 @@ def routes(service: Service) -> APIRouter:
     @router.get("/documents/{id:path}", responses=example(EXAMPLE), summary="Return a document")
     async def document(id: str) -> Json:
         view = service.index().view()
-        key = known(view, id)
+        key = await service.compute(known, view, id)
         if view.kept is None:
             raise Refused(404, "the index does not keep its documents")
         (found,) = await service.compute(view.documents, [key])

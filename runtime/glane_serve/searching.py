@@ -59,7 +59,7 @@ def routes(service: Service) -> APIRouter:
         )
         _check_query(query, service)
         view = service.index().view()
-        key = known(view, id)
+        key = await service.compute(known, view, id)
         return Json(await service.compute(_explained, service, view, query, key, asked_for))
 
     return router

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 from glane.collection.fields import join_fields
 from glane.errors import GlaneError
+from glane.retrievers.changing import Changes
 from glane.retrievers.contract import Retriever
 from glane.retrievers.neural import Neural
 from glane.retrievers.passages import plain
@@ -49,8 +50,12 @@ class Service:
         trouble: Why it cannot answer, or None.
     """
 
-    def __init__(self, settings: ServeSettings) -> None:
+    def __init__(self, settings: ServeSettings, search: Changes | None = None) -> None:
         """Load what is served; the models are loaded too, by a first query.
+
+        Args:
+            settings: What it is told.
+            search: Of the index, where it is open already.
 
         Raises:
             CheckpointError: If something is missing or damaged.
@@ -58,11 +63,11 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.trouble: str | None = None
-        self.search: Search | None = None
+        self.search = search
         self.writer: Writer | None = None
         self.models: dict[str, Neural[Any, Any]] = {}
         self._reranker: TextReranker | None = None
-        if settings.index is not None:
+        if settings.index is not None and search is None:
             self.search = Search.load(settings.index, threads=1)
         self._take_models()
         self._computing = ThreadPoolExecutor(settings.threads, "computing")
@@ -134,7 +139,7 @@ class Service:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._computing, call, *arguments)
 
-    def index(self) -> Search:
+    def index(self) -> Changes:
         """Return the search of the index.
 
         Raises:
@@ -154,7 +159,7 @@ class Service:
             raise Refused(424, "no model is served here that could rerank texts; pass --model")
         return self._reranker
 
-    async def _keep_fresh(self, search: Search) -> None:
+    async def _keep_fresh(self, search: Changes) -> None:
         """Take new states of the index that others commit."""
         while True:
             await asyncio.sleep(self.settings.refresh)
@@ -169,7 +174,7 @@ class Service:
                 self.trouble = None
 
 
-def texts_of(search: Search) -> list[str]:
+def texts_of(search: Changes) -> list[str]:
     """Return texts that find documents, so that all stages are used, where documents are kept."""
     if search.kept is None:
         return [WARMING]

@@ -13,14 +13,14 @@ from glane.collection.ids import as_stored
 from glane.errors import GlaneError
 from glane.hits import Key
 from glane.retrievers.answers import Answers
-from glane.search import Search
+from glane.retrievers.changing import Changes
 
 LOG = logging.getLogger("glane.serve")
 
 MOST = 512
 """Documents that are written by one commit, but for a request that has more."""
 
-Change = Callable[[Search], Any]
+Change = Callable[[Changes], Any]
 """What changes a search, and returns what is answered."""
 
 
@@ -37,7 +37,7 @@ class Writer:
     after it is on disk. One that is refused leaves the others alone.
     """
 
-    def __init__(self, search: Search, *, wait: float) -> None:
+    def __init__(self, search: Changes, *, wait: float) -> None:
         """Wait for changes.
 
         Args:
@@ -57,7 +57,7 @@ class Writer:
     def delete(self, key: str) -> Future[bool]:
         """Delete the document that a path names; the future has whether there was one."""
 
-        def change(search: Search) -> bool:
+        def change(search: Changes) -> bool:
             found = stored_key(search, key)
             if found is None:
                 return False
@@ -116,7 +116,7 @@ def _told(ran: Future[None]) -> None:
         LOG.error("a commit failed", exc_info=error)
 
 
-def _changed(asked: _Asked, writer: Search) -> list[Any]:
+def _changed(asked: _Asked, writer: Changes) -> list[Any]:
     """Make one change; return its result, or nothing where it was refused and is answered so."""
     try:
         return [asked.change(writer)]

@@ -254,7 +254,7 @@ def test_a_state_that_is_gone_is_refused_and_a_search_begun_anew(tmp_path: Path)
         writer.add(DOCUMENTS[20:])
     # Shards that are opened anew, as by a process that took the place of one that died, have the
     # newest state alone.
-    reader._shards._shards = LocalShards(read_shards(tmp_path / "shards"))._shards  # type: ignore[attr-defined]
+    reader.shards._shards = LocalShards(read_shards(tmp_path / "shards"))._shards  # type: ignore[attr-defined]
     with pytest.raises(StaleError, match="ask again"):
         view.search(QUERIES)
     single.add(DOCUMENTS[20:])

@@ -23,7 +23,7 @@ SERVES = {
     "stem": "faster stemming",
     "eval": "measures that ir-measures has",
     "lora": "glane train --lora",
-    "ray": "glane index --ray",
+    "ray": "glane index --ray, glane serve --ray",
     "qdrant": "glane push qdrant",
     "postgres": "glane push postgres",
     **{

@@ -42,6 +42,7 @@ HEAVY = {
     "serve": "answer over HTTP: search, explain, rerank, encode, write; with a page to search on",
     "mcp": "give an index to agents as tools: search, explain, rerank",
     "push": "hand an index's documents to Qdrant, PostgreSQL, Elasticsearch, OpenSearch or Vespa",
+    "shard": "part an index in shards, for machines that search it together",
     "average": "make one checkpoint of the weights of several trainings",
     "save-as": "hand a checkpoint over to PyLate, sentence-transformers or colbert-ai",
 }

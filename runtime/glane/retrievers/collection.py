@@ -332,8 +332,14 @@ class Collection:
         return [self.keys.rows, *stages, *kept, *values]
 
     def _number_from(self, first: int | None) -> None:
-        """Give the next document this number, in every table; None for the one that is due."""
+        """Give the next document this number, in every table; None for the one that is due.
+
+        Raises:
+            ValueError: If it, or one above it, was given before.
+        """
         for table in self._document_tables():
+            if first is not None and first < table.next_id:
+                raise ValueError(f"first must be at least {table.next_id}, got {first}")
             table.next_id = table.next_id if first is None else first
 
     def _forget(self, numbers: Ids) -> None:

@@ -1,0 +1,68 @@
+"""How this process reaches a Ray cluster, and leaves it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from functools import partial
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+LOCAL = "local"
+
+
+@contextmanager
+def connected(address: str, n_cpus: int | None = None) -> Iterator[None]:
+    """Be connected to a Ray cluster while the block runs.
+
+    Args:
+        address: As `ray.init` takes it: "auto", "HOST:PORT" or "ray://HOST:PORT"; "local" starts
+            Ray on this machine, and ends it.
+        n_cpus: Cores that it is to count on where it is started here; by default what there are.
+
+    Raises:
+        ConnectionError: If there is no cluster at the address.
+        OSError: If Ray gives up on something in the block.
+    """
+    _check_reachable(address)
+    plain = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR)
+    # Ray prints of workers that died to standard output, which belongs to what is asked for.
+    with redirect_stdout(sys.stderr):
+        try:
+            if address == LOCAL:
+                plain(LOCAL, num_cpus=n_cpus, include_dashboard=False)  # never one that runs here
+            else:
+                plain(address)
+        except (ConnectionError, RayError) as error:
+            raise ConnectionError(f"no Ray cluster at {address!r}: {_first_line(error)}") from None
+        try:
+            yield
+        except RayError as error:
+            raise OSError(f"Ray: {_first_line(error)}") from None
+        finally:
+            ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse an address where nothing listens: Ray itself would wait for minutes.
+
+    Raises:
+        ConnectionError: If nothing does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise ConnectionError(f"no Ray cluster at {address!r}: {error}") from None
+
+
+def _first_line(error: Exception) -> str:
+    """Return what an error says; of one in a worker, whose traceback comes first, the last line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[-1 if isinstance(error, RayTaskError) else 0]
