@@ -103,7 +103,7 @@ def test_what_is_missing_is_named_with_the_line_that_installs_it(
 
 
 def test_every_command_that_needs_an_extra_says_which() -> None:
-    assert set(installed.COMMANDS) == set(HEAVY) - {"push", "shard"}  # its engines have one each; none
+    assert set(installed.COMMANDS) == set(HEAVY) - {"push", "shard"}  # engines have one each; none
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert {*installed.SERVES, "all"} == set(project["optional-dependencies"])
 
