@@ -237,25 +237,53 @@ def test_a_row_without_its_data_is_told(tmp_path: Path) -> None:
     assert "left out: give --data" in done.stdout
 
 
-def test_an_engine_that_is_not_installed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    record = {"median": 1.5, "lowest": 1, "highest": 2, "ratio": 3.0, "memory, MB": 9.0}
-    turns.show(
-        {
-            **{
-                "machine": "M",
-                "load": 0.5,
-                "threads": 1,
-                "rounds": 2,
-                "versions": {"a": "1"},
-                "command": "c",
-            },
-            "figures": [{"figure": "f", "engine": "e", **record, "overlap": None}],
-            "missing": {"other": ["module"]},
-        }
-    )
-    told = capsys.readouterr().out
-    assert "| | e |\n|---|---|\n| f | 1.5 (1 to 2), x3 |\n| memory, MB | 9 |\n" in told
-    assert "other is missing: module not installed" in told
+def record(figure: str, engine: str, overlap: float | None = None) -> dict[str, object]:
+    """Return a figure of an engine."""
+    numbers = {"median": 1.5, "lowest": 1, "highest": 2, "ratio": 3.0, "memory, MB": 9.0}
+    return {"figure": figure, "engine": engine, **numbers, "overlap": overlap}
+
+
+def result(*figures: dict[str, object], load: float | None = 0.5) -> dict[str, object]:
+    """Return a result with some figures."""
+    return {
+        "date": "2026-01-02",
+        "command": "c",
+        "machine": "M",
+        "load": load,
+        "versions": {"a": "1"},
+        "threads": 1,
+        "rounds": 2,
+        "figures": [*figures],
+        "missing": {"other": ["module"]},
+    }
+
+
+def test_a_result_is_told_with_its_day_machine_and_versions() -> None:
+    told = turns.told(result(record("f", "e")))
+    about, command, table, missing = told.split("\n\n")
+    assert about == "2026-01-02; M, load beside it: 0.5; threads an engine: 1; rounds: 2; a 1."
+    assert command == "`c`"
+    assert table == "| | e |\n|---|---|\n| f | 1.5 (1 to 2), x3 |\n| memory, MB | 9 |"
+    assert missing == "other is missing: module not installed"
+    assert "load beside it: not noted;" in turns.told(result(record("f", "e"), load=None))
+
+
+def test_the_longer_side_of_a_table_goes_down() -> None:
+    rows = [record("f", engine, overlap=1.0) for engine in ("a", "b", "c", "d")]
+    assert turns.table(rows[:3]).startswith("| | a | b | c |\n")
+    across, _, first, *_ = turns.table([*rows, record("g", "a", overlap=1.0)]).splitlines()
+    assert across == "| | a | b | c | d |"
+    across, _, first, *_ = turns.table(rows).splitlines()
+    assert across == "| | f | memory, MB | overlap |"
+    assert first == "| a | 1.5 (1 to 2), x3 | 9 | 1.0000 |"
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_the_page_has_what_was_measured_last(name: str) -> None:
+    measured = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+    page = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    section = page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+    assert turns.told(measured) in section
 
 
 def test_figures_refer_to_the_first_engine() -> None:
