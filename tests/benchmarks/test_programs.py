@@ -1,5 +1,6 @@
 """Each program in `benchmarks/` on a tiny size: it runs, and prints its figures."""
 
+import gzip
 import json
 import os
 import random
@@ -73,6 +74,7 @@ PROGRAMS = {
     "filters": ["--documents", "300", "--queries", "3", "--rounds", "1"],
     "function": ["MODEL", "BEIR", "OUT", "--documents", "20", "--rounds", "1"],
     "fusion": ["MODEL", "OUT", "BEIR/:train", "--queries", "12", "--documents", "50"],
+    "lsr": ["--embedding", "LSR", "--output", "OUT"],
     "maxsim": ["--documents", "5", "--tokens", "7", "--ragged", "--rounds", "1"],
     "memory": ["short", "MODEL", "--documents", "50", "--threads", "1"],
     "passages facts": ["facts", "BEIR", "MODEL", "--documents", "4", "--words", "100"],
@@ -111,6 +113,7 @@ FIGURES = {
     "filters": "| Splade | 50 % | ",
     "function": "could not write: True",
     "fusion": "mean gain on test of what is written, over 1:",
+    "lsr": "4 documents indexed in ",
     "maxsim": "| glane int8 | ",
     "memory": "resident: loaded",
     "passages facts": "| ColBERT, cut | ",
@@ -155,6 +158,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
     root = tmp_path_factory.mktemp("benchmarks")
     write_beir(root / "beir")
+    write_lsr(root / "lsr")
     torch.manual_seed(3)
     config = BertConfig(
         vocab_size=320,
@@ -180,11 +184,34 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "INDEX": str(root / "index"),
         "RERANKED": str(root / "reranked"),
         "BEIR": str(root / "beir"),
+        "LSR": str(root / "lsr"),
         "BASE": str(root / "base"),
         "CHECKPOINT": str(root / "checkpoint"),
         "MODEL": str(FIXTURES / "colbert"),
         "TOKENIZER": str(FIXTURES / "colbert" / "tokenizer.json"),
     }
+
+
+LSR = {
+    "doc": {"d0": {"tea": 1.0}, "d1": {"tea": 2.0, "sea": 1.0}, "d2": {}, "d3": {"tea": 1.0}},
+    "query": {"q0": {"tea": 2.0, "snow": 9.0}, "q1": {}, "q2": {"sea": 1.0, "tea": 0.5}},
+}
+"""Weights of terms, by kind and id."""
+
+
+def write_lsr(folder: Path) -> None:
+    """Write embeddings as lsr-benchmark 0.1.1 has them, terms by their words."""
+    import numpy as np
+
+    for kind, rows in LSR.items():
+        (folder / kind).mkdir(parents=True)
+        (folder / kind / f"{kind}-ids.txt").write_text("\n".join(rows))
+        np.savez_compressed(
+            folder / kind / f"{kind}-embeddings.npz",
+            data=np.array([weight for row in rows.values() for weight in row.values()]),
+            indices=np.array([term for row in rows.values() for term in row]),
+            indptr=np.cumsum([0, *map(len, rows.values())]),
+        )
 
 
 def write_beir(folder: Path) -> None:
@@ -224,6 +251,25 @@ def test_the_program_runs(name: str, folders: dict[str, str], tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
     assert FIGURES[name] in done.stdout
+
+
+def test_the_run_of_lsr_embeddings_is_ranked_by_their_products(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lsr(tmp_path / "made")
+    argv = ["lsr.py", "--embedding", str(tmp_path / "made"), "--output", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", [*argv, "--k", "2"])
+    import_module("lsr").main()
+    with gzip.open(tmp_path / "out" / "run.txt.gz", "rt") as file:
+        rows = [line.split() for line in file]
+    assert [row[:4] for row in rows] == [
+        ["q0", "Q0", "d1", "1"],
+        ["q0", "Q0", "d0", "2"],
+        ["q2", "Q0", "d1", "1"],
+        ["q2", "Q0", "d0", "2"],
+    ]
+    assert [float(row[4]) for row in rows] == [4.0, 2.0, 2.0, 0.5]
+    assert {row[5] for row in rows} == {"glane"}
 
 
 def test_every_row_is_tried() -> None:
