@@ -28,6 +28,7 @@ NEEDED = {
     "docs/browser.md": "corpus.jsonl",
     "docs/commands-by-example.md": "triples.jsonl corpus.jsonl beir_folder before.run after.run "
     "more.jsonl splade-model",
+    "docs/cluster.md": "corpus.jsonl model",
     "docs/comparing.md": "beir_folder before after",
     "docs/edge-function.md": "corpus.jsonl model",
     "docs/embedding-service.md": "model",
