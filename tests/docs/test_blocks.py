@@ -48,6 +48,7 @@ NEEDED = {
     "docs/training-data.md": "triples.train.tsv queries.tsv collection.tsv medquad pairs.csv "
     "triples.jsonl",
     "docs/training-script.md": "triples.jsonl scored.jsonl",
+    "skills/glane/SKILL.md": "corpus.jsonl more.jsonl model triples.jsonl beir_folder",
     "docs/coming-from-sentence-transformers.md": "st-model corpus.jsonl",
 }
 """What a page expects to be there."""
