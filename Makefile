@@ -1,4 +1,4 @@
-.PHONY: test test-base check format site bench
+.PHONY: test test-base check format site bench sbom
 
 test:
 	python -m pytest -q
@@ -29,3 +29,12 @@ bench: .venv-bench
 	.venv-bench/bin/pip install -q --no-deps -r benchmarks/requirements.txt
 	.venv-bench/bin/pip install -q --no-deps -e .
 	touch .venv-bench
+
+# What the base install consists of, as CycloneDX's JSON: build/sbom.json.
+sbom:
+	rm -rf build/sbom && mkdir -p build/sbom
+	python3 -m venv build/sbom/tool && build/sbom/tool/bin/pip install -q cyclonedx-bom==7.5.0
+	python3 -m venv --without-pip build/sbom/base
+	build/sbom/tool/bin/pip --python build/sbom/base/bin/python install -q -c constraints.txt .
+	build/sbom/tool/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml \
+	    --output-file build/sbom.json build/sbom/base/bin/python

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -86,19 +87,20 @@ def compare(engines: Mapping[str, Engine], arguments: argparse.Namespace) -> dic
     }
     there = [name for name, modules in missing.items() if not modules]
     load = round(os.getloadavg()[0], 1)
-    told = ask(there, arguments)
+    turns = ask(there, arguments)
     modules = {module for name in there for module in engines[name].needs}
     result = {
+        "date": datetime.now(UTC).date().isoformat(),
         "command": shlex.join(["python", *relative(sys.argv)]),
         "machine": f"{processor()}, {os.cpu_count()} cores",
         "load": load,
         "versions": {"python": platform.python_version(), **versions(modules)},
         "threads": arguments.threads,
         "rounds": arguments.rounds,
-        "figures": figures(told),
+        "figures": figures(turns),
         "missing": {name: modules for name, modules in missing.items() if modules},
     }
-    show(result)
+    print(told(result))
     if arguments.out is not None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(result, indent=1) + "\n")
@@ -223,32 +225,56 @@ def overlap(ours: list[list[int]], theirs: list[list[int]]) -> float | None:
     return statistics.mean(shares) if shares else None
 
 
-def show(result: Mapping[str, Any]) -> None:
-    """Print a result as Markdown: a column an engine, a line a figure."""
+def told(result: Mapping[str, Any]) -> str:
+    """Return a result as Markdown: where and when, the command, and a table.
+
+    The longer of engines and lines goes down, so that tables stay narrow.
+    """
     names = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-    print(f"{result['machine']}, a load of {result['load']} beside it; {result['threads']} threads")
-    print(f"an engine, {result['rounds']} rounds; {names}\n")
-    print(f"`{result['command']}`\n")
-    rows = result["figures"]
-    engines = list(dict.fromkeys(row["engine"] for row in rows))
-    print(f"| | {' | '.join(engines)} |\n|---|{'---|' * len(engines)}")
-    for figure in dict.fromkeys(row["figure"] for row in rows):
-        cells = {row["engine"]: cell(row) for row in rows if row["figure"] == figure}
-        print(f"| {figure} | {' | '.join(cells.get(name, '') for name in engines)} |")
+    load = "not noted" if result["load"] is None else result["load"]
+    where = (
+        f"{result['date']}; {result['machine']}, load beside it: {load}; "
+        f"threads an engine: {result['threads']}; rounds: {result['rounds']}; {names}."
+    )
+    missing = [
+        f"{name} is missing: {', '.join(modules)} not installed"
+        for name, modules in result["missing"].items()
+    ]
+    return "\n\n".join([where, f"`{result['command']}`", table(result["figures"]), *missing])
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the figures of engines as a table of Markdown."""
+    grid: dict[str, dict[str, str]] = {}
+    for row in rows:
+        grid.setdefault(row["figure"], {})[row["engine"]] = cell(row)
     last = {row["engine"]: row for row in rows}
-    memory = [f"{row['memory, MB']:.0f}" for row in last.values()]
-    print(f"| memory, MB | {' | '.join(memory)} |")
-    overlaps = [f"{row['overlap']:.4f}" for row in last.values() if row["overlap"] is not None]
-    if overlaps:
-        print(f"| overlap | {' | '.join(overlaps)} |")
-    for name, modules in result["missing"].items():
-        print(f"\n{name} is missing: {', '.join(modules)} not installed")
+    grid["memory, MB"] = {name: f"{row['memory, MB']:,.0f}" for name, row in last.items()}
+    if any(row["overlap"] is not None for row in rows):
+        grid["overlap"] = {name: f"{row['overlap']:.4f}" for name, row in last.items()}
+    if len(last) > len(grid):
+        grid = {name: {line: grid[line].get(name, "") for line in grid} for name in last}
+    across = list(dict.fromkeys(name for cells in grid.values() for name in cells))
+    lines = [f"| | {' | '.join(across)} |", f"|---|{'---|' * len(across)}"]
+    for name, cells in grid.items():
+        lines.append(f"| {name} | {' | '.join(cells.get(other, '') for other in across)} |")
+    return "\n".join(lines)
 
 
 def cell(row: Mapping[str, Any]) -> str:
     """Return median, spread, and how many times the first engine's median it is."""
-    spread = f"{row['median']:.4g} ({row['lowest']:.4g} to {row['highest']:.4g})"
-    return spread if row["ratio"] == 1 else f"{spread}, x{row['ratio']:.3g}"
+    spread = f" ({short(row['lowest'])} to {short(row['highest'])})"
+    times = f", x{row['ratio']:.3g}" if row["ratio"] != 1 else ""
+    return f"{short(row['median'])}{spread if row['lowest'] < row['highest'] else ''}{times}"
+
+
+def short(number: float) -> str:
+    """Return a number with four digits, or more of a large one.
+
+    >>> short(0.085641), short(12711.6)
+    ('0.08564', '12,712')
+    """
+    return f"{number:.4g}" if number < 1000 else f"{number:,.0f}"
 
 
 def versions(modules: Iterable[str]) -> dict[str, str]:

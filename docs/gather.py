@@ -28,6 +28,12 @@ PAGES = {
 }
 """Pages from outside of `docs`, and what they are called in the site."""
 
+PICTURES = {f"docs/{file.name}": file.name for file in (ROOT / "docs").glob("*.svg")} | {
+    f"benchmarks/results/{file.name}": f"benchmarks/results/{file.name}"
+    for file in (ROOT / "benchmarks" / "results").glob("*.png")
+}
+"""Pictures of the pages, and where they are in the site."""
+
 PUBLIC = {
     "glane": "Searches, without a GPU and without torch.",
     "glane_trainer": "Fine-tunes models, in PyTorch.",
@@ -74,12 +80,12 @@ def gather(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     pages = {f"docs/{page.name}": page.name for page in sorted((ROOT / "docs").glob("*.md"))}
     pages |= PAGES
+    placed = pages | PICTURES
     for source, page in pages.items():
-        write(folder / page, relinked((ROOT / source).read_text(encoding="utf-8"), source, pages))
-    for picture in (ROOT / "benchmarks" / "results").glob("*.png"):
-        target = folder / "benchmarks" / "results" / picture.name
-        target.parent.mkdir(exist_ok=True)
-        shutil.copy(picture, target)
+        write(folder / page, relinked((ROOT / source).read_text(encoding="utf-8"), source, placed))
+    for source, picture in PICTURES.items():
+        (folder / picture).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / source, folder / picture)
     for part, about in PUBLIC.items():
         write(folder / "reference" / f"{part}.md", reference(part, about))
     write(folder / "reference" / "commands.md", commands())

@@ -1,5 +1,6 @@
 """Each program in `benchmarks/` on a tiny size: it runs, and prints its figures."""
 
+import gzip
 import json
 import os
 import random
@@ -73,6 +74,8 @@ PROGRAMS = {
     "filters": ["--documents", "300", "--queries", "3", "--rounds", "1"],
     "function": ["MODEL", "BEIR", "OUT", "--documents", "20", "--rounds", "1"],
     "fusion": ["MODEL", "OUT", "BEIR/:train", "--queries", "12", "--documents", "50"],
+    "licences": [],
+    "lsr": ["--embedding", "LSR", "--output", "OUT"],
     "maxsim": ["--documents", "5", "--tokens", "7", "--ragged", "--rounds", "1"],
     "memory": ["short", "MODEL", "--documents", "50", "--threads", "1"],
     "passages facts": ["facts", "BEIR", "MODEL", "--documents", "4", "--words", "100"],
@@ -111,6 +114,8 @@ FIGURES = {
     "filters": "| Splade | 50 % | ",
     "function": "could not write: True",
     "fusion": "mean gain on test of what is written, over 1:",
+    "licences": "| numpy | ",
+    "lsr": "4 documents indexed in ",
     "maxsim": "| glane int8 | ",
     "memory": "resident: loaded",
     "passages facts": "| ColBERT, cut | ",
@@ -155,6 +160,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
     root = tmp_path_factory.mktemp("benchmarks")
     write_beir(root / "beir")
+    write_lsr(root / "lsr")
     torch.manual_seed(3)
     config = BertConfig(
         vocab_size=320,
@@ -180,11 +186,34 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "INDEX": str(root / "index"),
         "RERANKED": str(root / "reranked"),
         "BEIR": str(root / "beir"),
+        "LSR": str(root / "lsr"),
         "BASE": str(root / "base"),
         "CHECKPOINT": str(root / "checkpoint"),
         "MODEL": str(FIXTURES / "colbert"),
         "TOKENIZER": str(FIXTURES / "colbert" / "tokenizer.json"),
     }
+
+
+LSR = {
+    "doc": {"d0": {"tea": 1.0}, "d1": {"tea": 2.0, "sea": 1.0}, "d2": {}, "d3": {"tea": 1.0}},
+    "query": {"q0": {"tea": 2.0, "snow": 9.0}, "q1": {}, "q2": {"sea": 1.0, "tea": 0.5}},
+}
+"""Weights of terms, by kind and id."""
+
+
+def write_lsr(folder: Path) -> None:
+    """Write embeddings as lsr-benchmark 0.1.1 has them, terms by their words."""
+    import numpy as np
+
+    for kind, rows in LSR.items():
+        (folder / kind).mkdir(parents=True)
+        (folder / kind / f"{kind}-ids.txt").write_text("\n".join(rows))
+        np.savez_compressed(
+            folder / kind / f"{kind}-embeddings.npz",
+            data=np.array([weight for row in rows.values() for weight in row.values()]),
+            indices=np.array([term for row in rows.values() for term in row]),
+            indptr=np.cumsum([0, *map(len, rows.values())]),
+        )
 
 
 def write_beir(folder: Path) -> None:
@@ -226,6 +255,25 @@ def test_the_program_runs(name: str, folders: dict[str, str], tmp_path: Path) ->
     assert FIGURES[name] in done.stdout
 
 
+def test_the_run_of_lsr_embeddings_is_ranked_by_their_products(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lsr(tmp_path / "made")
+    argv = ["lsr.py", "--embedding", str(tmp_path / "made"), "--output", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", [*argv, "--k", "2"])
+    import_module("lsr").main()
+    with gzip.open(tmp_path / "out" / "run.txt.gz", "rt") as file:
+        rows = [line.split() for line in file]
+    assert [row[:4] for row in rows] == [
+        ["q0", "Q0", "d1", "1"],
+        ["q0", "Q0", "d0", "2"],
+        ["q2", "Q0", "d1", "1"],
+        ["q2", "Q0", "d0", "2"],
+    ]
+    assert [float(row[4]) for row in rows] == [4.0, 2.0, 2.0, 0.5]
+    assert {row[5] for row in rows} == {"glane"}
+
+
 def test_every_row_is_tried() -> None:
     assert set(bench.ROWS) == set(COMPARED)
 
@@ -237,25 +285,53 @@ def test_a_row_without_its_data_is_told(tmp_path: Path) -> None:
     assert "left out: give --data" in done.stdout
 
 
-def test_an_engine_that_is_not_installed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    record = {"median": 1.5, "lowest": 1, "highest": 2, "ratio": 3.0, "memory, MB": 9.0}
-    turns.show(
-        {
-            **{
-                "machine": "M",
-                "load": 0.5,
-                "threads": 1,
-                "rounds": 2,
-                "versions": {"a": "1"},
-                "command": "c",
-            },
-            "figures": [{"figure": "f", "engine": "e", **record, "overlap": None}],
-            "missing": {"other": ["module"]},
-        }
-    )
-    told = capsys.readouterr().out
-    assert "| | e |\n|---|---|\n| f | 1.5 (1 to 2), x3 |\n| memory, MB | 9 |\n" in told
-    assert "other is missing: module not installed" in told
+def record(figure: str, engine: str, overlap: float | None = None) -> dict[str, object]:
+    """Return a figure of an engine."""
+    numbers = {"median": 1.5, "lowest": 1, "highest": 2, "ratio": 3.0, "memory, MB": 9.0}
+    return {"figure": figure, "engine": engine, **numbers, "overlap": overlap}
+
+
+def result(*figures: dict[str, object], load: float | None = 0.5) -> dict[str, object]:
+    """Return a result with some figures."""
+    return {
+        "date": "2026-01-02",
+        "command": "c",
+        "machine": "M",
+        "load": load,
+        "versions": {"a": "1"},
+        "threads": 1,
+        "rounds": 2,
+        "figures": [*figures],
+        "missing": {"other": ["module"]},
+    }
+
+
+def test_a_result_is_told_with_its_day_machine_and_versions() -> None:
+    told = turns.told(result(record("f", "e")))
+    about, command, table, missing = told.split("\n\n")
+    assert about == "2026-01-02; M, load beside it: 0.5; threads an engine: 1; rounds: 2; a 1."
+    assert command == "`c`"
+    assert table == "| | e |\n|---|---|\n| f | 1.5 (1 to 2), x3 |\n| memory, MB | 9 |"
+    assert missing == "other is missing: module not installed"
+    assert "load beside it: not noted;" in turns.told(result(record("f", "e"), load=None))
+
+
+def test_the_longer_side_of_a_table_goes_down() -> None:
+    rows = [record("f", engine, overlap=1.0) for engine in ("a", "b", "c", "d")]
+    assert turns.table(rows[:3]).startswith("| | a | b | c |\n")
+    across, _, first, *_ = turns.table([*rows, record("g", "a", overlap=1.0)]).splitlines()
+    assert across == "| | a | b | c | d |"
+    across, _, first, *_ = turns.table(rows).splitlines()
+    assert across == "| | f | memory, MB | overlap |"
+    assert first == "| a | 1.5 (1 to 2), x3 | 9 | 1.0000 |"
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_the_page_has_what_was_measured_last(name: str) -> None:
+    measured = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+    page = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    section = page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+    assert turns.told(measured) in section
 
 
 def test_figures_refer_to_the_first_engine() -> None:

@@ -8,7 +8,10 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 
-OTHERS = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md", "recipes/README.md")
+OTHERS = (
+    *("README.md", "CONTRIBUTING.md", "benchmarks/README.md", "recipes/README.md"),
+    "skills/glane/SKILL.md",
+)
 
 PAGES = [*OTHERS, *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
 """Pages that may have blocks of code."""

@@ -9,6 +9,8 @@ from tests.docs.pages import PAGES, ROOT, read
 
 LINKED = [*PAGES, "CHANGELOG.md", "SECURITY.md", "llms.txt"]
 
+SKILL = "skills/glane/SKILL.md"
+
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"^ *```.*?^ *```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -42,6 +44,14 @@ def broken(page: str, text: str) -> Iterator[str]:
 @pytest.mark.parametrize("page", LINKED)
 def test_links_lead_somewhere(page: str) -> None:
     assert list(broken(page, read(page))) == []
+
+
+def test_the_skill_says_what_it_is_called_and_when_to_use_it() -> None:
+    head = re.match(r"---\nname: (.+)\ndescription: (.+)\nlicense: MIT\n---\n", read(SKILL))
+    assert head
+    assert head[1] == posixpath.basename(posixpath.dirname(SKILL)) == "glane"  # as its folder
+    assert "Use when" in head[2]
+    assert len(head[2]) <= 1024
 
 
 def test_agents_are_told_of_every_page() -> None:

@@ -1,0 +1,86 @@
+"""What `docs/cluster.md` says of a cluster: its index, and a machine that is lost."""
+
+import json
+import random
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from glane.commands.main import main
+
+pytest.importorskip("ray", reason="pip install 'glane[ray]'")
+
+from ray.cluster_utils import Cluster
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+WORDS = ["tea", "sea", "snow", "bees", "bread", "iron", "granite", "stars", "birds", "yeast"]
+
+IMPATIENT = {"health_check_period_ms": 500, "health_check_failure_threshold": 3}
+"""How soon Ray takes a machine for lost that says nothing."""
+
+
+def write_corpus(file: Path, n: int) -> None:
+    """Write documents of up to 200 words."""
+    draw = random.Random(0)
+    texts = [" ".join(draw.choices(WORDS, k=draw.randrange(200))) for _ in range(n)]
+    file.write_text("".join(json.dumps({"_id": n, "text": t}) + "\n" for n, t in enumerate(texts)))
+
+
+def stages(documents: Path) -> list[str]:
+    """Return the words of a command that say what is indexed, and how."""
+    words = ["--documents", str(documents), "--retriever", "bm25"]
+    return [*words, "--reranker", str(FIXTURES / "colbert")]
+
+
+def compacted(index: Path) -> list[bytes]:
+    """Return the content of an index."""
+    assert main(["compact", str(index)]) == 0
+    return sorted(path.read_bytes() for path in (index / "segments").iterdir())
+
+
+def test_the_trial_of_the_page_gives_the_index_of_one_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_corpus(Path("corpus.jsonl"), 50)
+    Path("model").symlink_to(FIXTURES / "colbert")
+    page = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^glane (index one .*|.*--ray local)$", page, re.MULTILINE)
+    for line in lines:
+        done = subprocess.run([sys.executable, "-m", "glane", *line.split()], check=False)
+        assert done.returncode == 0, line
+    assert len(lines) == 2
+    assert compacted(Path("one")) == compacted(Path("index"))
+
+
+def test_a_run_waits_for_a_machine_in_place_of_the_one_that_was_lost(tmp_path: Path) -> None:
+    corpus, here, there = (tmp_path / name for name in ("corpus.jsonl", "here", "there"))
+    write_corpus(corpus, 2000)
+    assert main(["index", str(here), *stages(corpus), "--threads", "1"]) == 0
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "include_dashboard": False, "_system_config": IMPATIENT},
+    )
+    try:
+        lost = cluster.add_node(num_cpus=1)
+        argv = [sys.executable, "-m", "glane", "index", str(there), *stages(corpus)]
+        with subprocess.Popen(
+            [*argv, "--ray", str(cluster.address), "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            while process.poll() is None and not (there / "draft.json").exists():
+                time.sleep(0.05)
+            cluster.remove_node(lost, allow_graceful=False)
+            cluster.add_node(num_cpus=1)
+            out, error = process.communicate(timeout=150)
+    finally:
+        cluster.shutdown()  # type: ignore[no-untyped-call]
+    assert process.returncode == 0, error
+    assert json.loads(out)["n_documents"] == 2000
+    assert compacted(here) == compacted(there)
