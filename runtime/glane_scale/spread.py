@@ -8,9 +8,10 @@ of order, and the best of all are among these.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +21,7 @@ from glane.analysis.vocabulary import Vocabulary
 from glane.collection.conditions import Condition
 from glane.hits import Hits, check_k
 from glane.maxsim.index import MaxSimIndex
+from glane.model.encoder import Encoder
 from glane.model.passages import Spans
 from glane.postings.postings import Postings, weigh_as_it_is
 from glane.postings.statistics import Statistics
@@ -323,9 +325,14 @@ class SpreadPassages(Passages):
         self.rows = SpreadRows(sum(each.n_documents for each in ask.contents), ask.next_id)
 
     @classmethod
-    def from_record(cls, *arguments: Any) -> Any:  # noqa: ANN401
+    def from_record(
+        cls,
+        record: Mapping[str, Any],
+        model: str | Path | Encoder | None = None,
+        threads: int | None = None,
+    ) -> Any:  # noqa: ANN401 (one in passages, but not of this class)
         """Make an empty retriever of the same kind, which asks nobody; see `Passages`."""
-        return Passages.from_record(*arguments)
+        return Passages.from_record(record, model, threads)
 
     def placement(self) -> Placement:
         """Return which passages are whose."""

@@ -3,6 +3,7 @@
 import json
 import resource
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +24,9 @@ from glane.model.checkpoint import Checkpoint
 from glane.model.cutting import Cutter
 from glane.model.preparation import TextPreparer, clean
 
+Model = Normalizer = PreTokenizer = Trainer = Any
+"""Of tokenizers, whose stubs have no types of these."""
+
 SENTENCES = [
     "the tea leaf floats on the river",
     "a stone, a leaf: tea! rivers and leaves; don't they?",
@@ -33,15 +37,15 @@ LETTERS = pre_tokenizers.ByteLevel.alphabet()
 
 
 def trained(
-    model: models.Model,
-    normalizer: normalizers.Normalizer | None,
-    splitter: pre_tokenizers.PreTokenizer | None,
+    model: Model,
+    normalizer: Normalizer | None,
+    splitter: PreTokenizer | None,
     *added: AddedToken,
 ) -> str:
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = splitter
-    makers: dict[type[models.Model], Callable[[], trainers.Trainer]] = {
+    makers: dict[type[Model], Callable[[], Trainer]] = {
         models.BPE: lambda: trainers.BpeTrainer(
             vocab_size=400, special_tokens=MARKERS, show_progress=False, initial_alphabet=LETTERS
         ),
@@ -63,15 +67,15 @@ def trained(
     return str(tokenizer.to_str())
 
 
-def sequence(*parts: normalizers.Normalizer) -> normalizers.Normalizer:
+def sequence(*parts: Normalizer) -> Normalizer:
     return normalizers.Sequence(list(parts))
 
 
-def splits(*parts: pre_tokenizers.PreTokenizer) -> pre_tokenizers.PreTokenizer:
+def splits(*parts: PreTokenizer) -> PreTokenizer:
     return pre_tokenizers.Sequence(list(parts))
 
 
-def wordpiece() -> models.Model:
+def wordpiece() -> Model:
     return models.WordPiece(unk_token="<unk>")
 
 

@@ -108,7 +108,8 @@ def shared_out(index: Path, folder: Path, owners: list[int], n_shards: int) -> S
 
 def assert_equal(shards: Explains, single: Explains, k: int = 7) -> None:
     """Compare all that can be asked."""
-    for options in ({}, {"filter": "year >= 2002"}, {"candidates": 9}):
+    asked: list[dict[str, Any]] = [{}, {"filter": "year >= 2002"}, {"candidates": 9}]
+    for options in asked:
         assert shards.search(QUERIES, k, **options) == single.search(QUERIES, k, **options)
     assert shards.search(QUOTED, k) == single.search(QUOTED, k)
     assert shards.rankings(QUERIES, k) == single.rankings(QUERIES, k)
