@@ -82,7 +82,7 @@ def test_the_checkpoint_can_be_read_by_others(bert: Path, tmp_path: Path) -> Non
 
 
 def test_save_refuses_a_folder_that_is_there(bert: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileExistsError, match="--overwrite"):
+    with pytest.raises(FileExistsError, match=r"--overwrite \(`overwrite=True`\)"):
         ColBERT.from_base(bert).save(tmp_path)
 
 

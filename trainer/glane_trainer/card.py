@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from glane.analysis.folding import fold
-from glane.analysis.languages import candidates, evidence
+from glane.analysis.languages import CODES, candidates, evidence
 from glane.model.checkpoint import Checkpoint, Kind
 from glane_trainer.keep import Kept, Look
 from glane_trainer.report import SETTINGS
@@ -36,16 +36,8 @@ FOLDERS = re.compile(r"""(['"])(?:(?!\1).)*[/\\](?=(?:(?!\1)[^/\\])+\1)""")
 LOOKED_AT, MOST = 100, 0.8
 """Texts whose language is looked at, and how many in one must be of one language to name it."""
 
-CODES = {
-    **{"arabic": "ar", "armenian": "hy", "basque": "eu", "catalan": "ca", "czech": "cs"},
-    **{"danish": "da", "dutch": "nl", "english": "en", "esperanto": "eo", "estonian": "et"},
-    **{"finnish": "fi", "french": "fr", "german": "de", "greek": "el", "hindi": "hi"},
-    **{"hungarian": "hu", "indonesian": "id", "irish": "ga", "italian": "it", "nepali": "ne"},
-    **{"lithuanian": "lt", "norwegian": "no", "persian": "fa", "polish": "pl", "romanian": "ro"},
-    **{"portuguese": "pt", "russian": "ru", "serbian": "sr", "sesotho": "st", "spanish": "es"},
-    **{"swedish": "sv", "tamil": "ta", "turkish": "tr", "yiddish": "yi"},
-}
-"""Languages that are told apart, and their codes in ISO 639-1."""
+NAMED = {language: code for code, language in CODES.items()}
+"""The code of each language."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +82,7 @@ def language_of(texts: Sequence[str]) -> str | None:
     found = Counter(filter(None, map(_likeliest, looked_at)))
     for language, n in found.most_common(1):
         if n >= MOST * len(looked_at):
-            return CODES.get(language)
+            return NAMED.get(language)
     return None
 
 
