@@ -36,7 +36,7 @@ from glane_export.texts import CANARIES
 from glane_trainer.model import Model
 from glane_trainer.models import open_model
 from glane_trainer.sample import Sample, read_sample
-from glane_trainer.telling import stage
+from glane_trainer.telling import ending, stage
 
 FP32 = "onnx fp32 to torch"
 ALONE = "onnx fp32 in a batch to alone"
@@ -154,6 +154,7 @@ def _export(
         model, checkpoint, settings, [*measured.probes, *odd(model)], _given(model, settings)
     )
     with (
+        ending(f"{model_folder} is written: it ranks as what it was made of"),
         new_folder(model_folder, overwrite=settings.overwrite) as folder,
         tempfile.TemporaryDirectory() as scratch,
     ):

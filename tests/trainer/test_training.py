@@ -36,11 +36,12 @@ from glane_trainer import (
 )
 from glane_trainer.command import show
 from glane_trainer.evaluation import Evaluator, Measured, ndcg
+from glane_trainer.keep import Look
 from glane_trainer.many import Examples
 from glane_trainer.model import Model
-from glane_trainer.report import Result
+from glane_trainer.report import Result, picture
 from glane_trainer.settings import DIMS, Device, Loss, Precision, Regulariser
-from glane_trainer.state import FOLDER, model_folder
+from glane_trainer.state import FOLDER, Record, model_folder
 from glane_trainer.virtual import VirtualBatch, learn
 
 SETTINGS = Settings(
@@ -378,6 +379,28 @@ def test_the_last_beside_the_kept_confuses_nobody(
     assert main(["train", "colbert", "--resume", "--out", str(out), "--data", "x"]) == 1
     again = train(ColBERT.from_base(bert, dim=8), data, out, SETTINGS, mode="overwrite")
     assert (again["last"] is None) == (not (out / "last").exists())
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        (Look(step=8, start_share=0.5, values=[0.9]), "kept 0.900 with 50% of the start's weights"),
+        (Look(step=4, start_share=0.0, values=[0.7]), "kept 0.700"),
+        (Look(step=0, start_share=1.0, values=[0.6]), "kept 0.600"),
+        (None, None),
+    ],
+)
+def test_the_picture_marks_what_was_kept(kept: Look | None, told: str | None) -> None:
+    log: list[Record] = [{"step": step, "ndcg@10": 0.6 + step / 40} for step in (0, 4, 8)]
+    log += [{"step": step, "loss": step % 3, "lr": 0.1} for step in range(1, 9)]
+    losses, quality = picture(log, kept).axes
+    assert [text.get_text() for text in losses.texts] == ["mean of 2 steps"]
+    assert [text.get_text() for text in quality.texts] == [
+        *([] if told is None else [told]),
+        "start 0.600",
+    ]
+    if kept is not None:
+        assert np.asarray(quality.lines[-1].get_xydata()).tolist() == [[kept.step, kept.mean]]
 
 
 def test_how_a_checkpoint_was_made_lies_beside_it(
@@ -867,7 +890,10 @@ def test_what_does_not_fit_the_kind_is_refused(
         (["--lr", "0"], "--lr must be above 0"),
         (["--data", "nowhere.jsonl"], "'nowhere.jsonl'"),
         (["--resume"], "no interrupted training"),
-        (["--base", "nowhere/at/all"], "'nowhere/at/all' is not a folder"),
+        (
+            ["--base", "nowhere/at/all"],
+            "'nowhere/at/all' could not be had from the hub (Repo id",
+        ),
         (["--document-length", "400"], "--document-length is 400"),
         (["--precision", "fp16"], "--precision 'fp16' cannot be trained on cpu"),
     ],

@@ -13,6 +13,7 @@ from typing import Any
 from glane.analysis.folding import fold
 from glane.analysis.languages import CODES, candidates, evidence
 from glane.model.checkpoint import Checkpoint, Kind
+from glane_trainer.config import RUN
 from glane_trainer.keep import Kept, Look
 from glane_trainer.report import SETTINGS
 from glane_trainer.sample import read_sample
@@ -27,6 +28,8 @@ HEADERS: dict[Kind, tuple[str, list[str]]] = {
     "sparse-embed": ("feature-extraction", ["sparse-embed", "sparse-encoder", "sparse"]),
 }
 """What the hub calls the task of each kind, and its tags."""
+
+REPEATED = f"; `{RUN}` repeats it: `glane train --config {RUN} --out DIR`"
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
@@ -66,7 +69,7 @@ def write_card(folder: Path, made: Made) -> None:
     language = None if sample is None else language_of(sample.documents)
     parts = [_header(made.checkpoint, language), _what(made.checkpoint)]
     parts += [USE[made.checkpoint.kind], _learned(made, record["settings"])]
-    parts += [_measured(made), _settings(record)]
+    parts += [_measured(made), _settings(record, is_repeated=(folder / RUN).is_file())]
     (folder / CARD).write_text("\n".join(parts), encoding="utf-8", errors="replace")
 
 
@@ -182,11 +185,11 @@ def _step(look: Look) -> str:
     return f"{look.step}{mixed}"
 
 
-def _settings(record: Mapping[str, Any]) -> str:
+def _settings(record: Mapping[str, Any], *, is_repeated: bool) -> str:
     lines = ["## How it was made\n"]
     lines.append(
-        f"{record['steps']} steps on {record['device']} in {record['precision']}; "
-        "`run.toml`, where it is beside, repeats it: `glane train --config run.toml --out DIR`.\n"
+        f"{record['steps']} steps on {record['device']} in {record['precision']}"
+        f"{REPEATED if is_repeated else ''}.\n"
     )
     flat: dict[str, Any] = {}
     for name, value in record["settings"].items():

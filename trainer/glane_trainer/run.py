@@ -243,7 +243,7 @@ class Run:
             self._drop_log()
             return f"{where}; {self._on_disk()}"
         self.save()
-        return f"{where}; the same with {RESUME} goes on from there"
+        return f"{where}; the same command with {RESUME} goes on from there"
 
     def salvage(self) -> str:
         """Write the best there was before a step that failed, and return what to tell the user."""
@@ -284,7 +284,7 @@ class Run:
                     self._write_weights(folder / LAST, Settled(None, last, progress.step, 0.0))
                 self._write_weights(folder, settled)
                 write_model_fusion(self.measurements.fusion(self.model, settled.kept), folder)
-                write_report(folder, progress.log)
+                write_report(folder, progress.log, settled.kept)
                 self._write_looks(folder)
                 self._write_record(folder, settled.kept, told)
                 self.is_written = True
@@ -344,9 +344,9 @@ class Run:
             kept=kept,
             remark=remark,
         )
-        write_card(folder, made)
         for name, text in self.beside.items():
             (folder / name).write_text(text, encoding="utf-8")
+        write_card(folder, made)
 
     def _log(self, record: dict[str, float]) -> None:
         self.progress.log.append({"step": self.progress.step, **record})
