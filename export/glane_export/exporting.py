@@ -36,7 +36,7 @@ from glane_export.texts import CANARIES
 from glane_trainer.model import Model
 from glane_trainer.models import open_model
 from glane_trainer.sample import Sample, read_sample
-from glane_trainer.telling import stage
+from glane_trainer.telling import ending, stage
 
 FP32 = "onnx fp32 to torch"
 ALONE = "onnx fp32 in a batch to alone"
@@ -70,7 +70,7 @@ def export_model(
         ValueError: If there are too few texts.
     """
     settings = settings or ExportSettings()
-    check_new(model_folder, overwrite=settings.overwrite)
+    _check_new(model_folder, settings)
     sample = read_sample(checkpoint_folder)
     measured = _measured(settings, sample)
     with stage(f"loading {checkpoint_folder}"):
@@ -79,6 +79,11 @@ def export_model(
         checkpoint = fingerprint(checkpoint_folder, CHECKPOINT_FILES) if own else ""
         settings = replace(settings, fusion=settings.fusion.over(_stored_fusion(checkpoint_folder)))
     return _export(model, Path(model_folder), settings, measured, checkpoint)
+
+
+def _check_new(model_folder: str | Path, settings: ExportSettings) -> None:
+    argument = "ExportSettings(overwrite=True)"
+    check_new(model_folder, overwrite=settings.overwrite, argument=argument)
 
 
 def export_loaded(
@@ -104,7 +109,7 @@ def export_loaded(
         ValueError: If there are too few texts.
     """
     settings = settings or ExportSettings()
-    check_new(model_folder, overwrite=settings.overwrite)
+    _check_new(model_folder, settings)
     return _export(model, Path(model_folder), settings, _measured(settings, None), checkpoint or "")
 
 
@@ -149,6 +154,7 @@ def _export(
         model, checkpoint, settings, [*measured.probes, *odd(model)], _given(model, settings)
     )
     with (
+        ending(f"{model_folder} is written: it ranks as what it was made of"),
         new_folder(model_folder, overwrite=settings.overwrite) as folder,
         tempfile.TemporaryDirectory() as scratch,
     ):

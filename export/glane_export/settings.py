@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
+from glane.errors import check_choice
 from glane.retrievers.fusion import UNSAID, FusionSettings
+
+Quantize = Literal["int8", "fp16", "none"]
+Range = Literal["8bit", "7bit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +34,8 @@ class ExportSettings:
             its index says; what is None in it is left to the default.
     """
 
-    quantize: Literal["int8", "fp16", "none"] = "int8"
-    range: Literal["8bit", "7bit"] = "8bit"
+    quantize: Quantize = "int8"
+    range: Range = "8bit"
     texts: Sequence[str] | None = None
     dataset: str | Path | None = None
     split: str = "dev"
@@ -44,8 +48,10 @@ class ExportSettings:
         """Refuse what does not fit together.
 
         Raises:
-            ValueError: The message names both.
+            ValueError: The message names them.
         """
+        check_choice("quantize", self.quantize, get_args(Quantize))
+        check_choice("range", self.range, get_args(Range))
         if self.dataset is not None and self.quantize == "none":
             raise ValueError("a dataset measures what int8 costs; an fp32 export has no use for it")
         if self.range == "7bit" and self.quantize != "int8":

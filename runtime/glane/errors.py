@@ -10,6 +10,11 @@ A wrong argument raises Python's own `ValueError` or `TypeError`, a missing file
 `FileNotFoundError`.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
 
 class GlaneError(Exception):
     """Something about a file, a folder or a model that glane was given."""
@@ -29,3 +34,29 @@ class LockedError(GlaneError, OSError):
 
 class ParityError(GlaneError, ValueError):
     """An exported model that does not rank as its checkpoint does."""
+
+
+def option(name: str, argument: str | None = None) -> str:
+    """Return how a message names an option of the command, and the library's argument of it.
+
+    >>> option("lora"), option("overwrite", "overwrite=True")
+    ('--lora (`lora`)', '--overwrite (`overwrite=True`)')
+    """
+    return f"--{name} (`{argument or name}`)"
+
+
+def no_folder(path: str | Path) -> str:
+    """Return what a message says of a path that was to be a folder."""
+    if Path(path).exists():
+        return f"{str(path)!r} is a file; expected a folder"
+    return f"there is no folder {str(path)!r}"
+
+
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """Refuse a value that is none of those that can be chosen.
+
+    Raises:
+        ValueError: The message names them.
+    """
+    if value not in (known := list(choices)):
+        raise ValueError(f"{name} must be one of {known}, got {value!r}")

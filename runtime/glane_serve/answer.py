@@ -1,51 +1,108 @@
-"""The answer to a search, as JSON has it: of the server, and of the function."""
+"""A search over HTTP, from what is asked to the answer: of the server, and of the function."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from glane.commands.hits import shown_hits
 from glane.retrievers.explaining import Explains
 from glane.retrievers.timing import Timings
+from glane_serve.refusals import Refused, asked
+from glane_serve.settings import Limits
 
 
-class Wanted(NamedTuple):
-    """What an answer holds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the body of a search says, its values of the right types; see `bodies.SearchBody`."""
 
-    Attributes:
-        k: Hits of each query.
-        offset: Best hits that are passed over.
-        options: How it is searched, as `Search.search` takes it.
-        explain: Whether each hit tells what its score is made of.
-        documents: Whether hits hold the documents, where they are kept.
-    """
+    query: str | None = None
+    queries: list[str] | None = None
+    k: int = 10
+    offset: int = 0
+    filter: str | Mapping[str, Any] | None = None
+    fuse: Any = None
+    fuse_weight: float | None = None
+    candidates: int | None = None
+    prune: int | None = None
+    explain: bool = False
+    timings: bool = False
+    documents: bool = True
 
-    k: int
-    offset: int
-    options: Mapping[str, Any]
-    explain: bool
-    documents: bool
+    def texts(self) -> list[str]:
+        """Return the queries, one or several.
+
+        Raises:
+            Refused: If there are none, or they are given in both ways.
+        """
+        if self.query is not None and self.queries is not None:
+            raise Refused(422, "pass either query or queries, not both")
+        if self.queries is not None:
+            return self.queries
+        if self.query is None:
+            raise Refused(422, "query is missing: pass query or queries")
+        return [self.query]
+
+    def options(self) -> dict[str, Any]:
+        """Return what a search is asked for besides queries and number."""
+        names = ("candidates", "fuse", "fuse_weight", "prune", "filter")
+        return {name: getattr(self, name) for name in names}
 
 
-def answered(
-    view: Explains, queries: Sequence[str], wanted: Wanted
-) -> tuple[list[dict[str, Any]], Timings]:
-    """Search; return the answer to each query, and what each stage took.
+def check(wanted: Asked, limits: Limits) -> None:
+    """Refuse what is beyond a limit, before anything is done for it.
 
     Raises:
-        TypeError: As `Search.search`.
-        ValueError: Likewise.
+        Refused: With 413 where a text is too long, else with 422; the message names the limit.
     """
+    texts, n_each = wanted.texts(), wanted.k + wanted.offset
+    if len(texts) > limits.queries:
+        raise Refused(413, f"got {len(texts)} queries; at most {limits.queries} are taken")
+    with asked():
+        said = wanted.filter
+        written = said if isinstance(said, str) else json.dumps(said or "")
+    for what, length, most in (
+        ("query", max(map(len, texts), default=0), limits.query),
+        ("filter", len(written), limits.filter),
+    ):
+        if length > most:
+            raise Refused(413, f"the {what} has {length} characters; at most {most} are taken")
+    n_hits = len(texts) * n_each
+    if n_hits > limits.k:
+        raise Refused(422, f"{n_hits} hits of all queries; at most {limits.k} may be asked for")
+    if wanted.explain and n_hits > limits.explained:
+        most = limits.explained
+        raise Refused(422, f"{n_hits} hits of all queries; at most {most} may be explained")
+    for name, number in (("k and offset", n_each), ("candidates", wanted.candidates)):
+        if number is not None and number > limits.k:
+            raise Refused(422, f"{name} may be {limits.k} at most, got {number}")
+
+
+def answer(view: Explains, wanted: Asked) -> tuple[dict[str, Any], Timings]:
+    """Search; return the answer, and what each stage took.
+
+    Raises:
+        Refused: As `refusals.asked`.
+    """
+    texts, options = wanted.texts(), wanted.options()
     k = wanted.k + wanted.offset
-    results = view.search(queries, k, **wanted.options, timings=True)
-    explained = {"k": k, **wanted.options} if wanted.explain else None
     answers = []
-    for query, keys, scores in zip(queries, results.ids, results.scores, strict=True):
-        left = keys[wanted.offset :], scores[wanted.offset :]
-        hits = shown_hits(view, query, *left, explained, documents=wanted.documents)
-        answers.append({"query": query, "hits": hits})
-    return answers, results.timings or {}
+    with asked():
+        results = view.search(texts, k, **options, timings=True)
+        explained = {"k": k, **options} if wanted.explain else None
+        for query, keys, scores in zip(texts, results.ids, results.scores, strict=True):
+            left = keys[wanted.offset :], scores[wanted.offset :]
+            hits = shown_hits(view, query, *left, explained, documents=wanted.documents)
+            answers.append({"query": query, "hits": hits})
+    timings = results.timings or {}
+    told = {
+        **({"queries": answers} if wanted.query is None else answers[0]),
+        **of_index(view),
+        **({"timings": timings} if wanted.timings else {}),
+    }
+    return told, timings
 
 
 def of_index(view: Explains) -> dict[str, Any]:

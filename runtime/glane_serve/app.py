@@ -22,7 +22,8 @@ from glane_serve import documents, embed, rerank, searching
 from glane_serve.connections import LIMITS
 from glane_serve.gate import Gate
 from glane_serve.logs import log_to_stderr
-from glane_serve.refusals import Json, Refused
+from glane_serve.refusals import Refused
+from glane_serve.responses import Json, refusal
 from glane_serve.service import Service
 from glane_serve.settings import Limits, ServeSettings
 
@@ -54,7 +55,7 @@ def application(service: Service) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    _answer_errors(app)
+    _answer_errors(app, service)
     _add_state(app, service)
     if service.search is not None:
         _add_page(app)
@@ -75,36 +76,48 @@ def application(service: Service) -> FastAPI:
     return app
 
 
-def _answer_errors(app: FastAPI) -> None:
+def _answer_errors(app: FastAPI, service: Service) -> None:
     def request_id(request: Request) -> str | None:
         return getattr(request.state, "request_id", None)
 
     @app.exception_handler(Refused)
     async def refused(request: Request, error: Refused) -> Response:
-        return error.response(request_id(request))
+        return refusal(error, request_id(request))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        return Refused(422, f"{place}: {first['msg']}").response(request_id(request))
+        return refusal(Refused(422, f"{place}: {first['msg']}"), request_id(request))
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> Response:
-        message = f"{request.method} {request.url.path:.200}: {error.detail}"
-        if error.status_code == 400:
-            message = str(error.detail)
-        return Refused(error.status_code, message, error.headers).response(request_id(request))
+        message = _told(app, service, request, error)
+        refused = Refused(error.status_code, message, error.headers)
+        return refusal(refused, request_id(request))
 
     @app.exception_handler(500)
     async def unforeseen(request: Request, _: Exception) -> Response:
-        return Refused(500, "an error of the server's own").response(request_id(request))
+        return refusal(Refused(500, "an error of the server's own"), request_id(request))
 
     @app.exception_handler(GlaneError)
     @app.exception_handler(OSError)
     async def broken(request: Request, error: GlaneError | OSError) -> Response:
         LOG.error("request %s failed: %s", request_id(request), error)
-        return Refused(503, str(error)).response(request_id(request))
+        return refusal(Refused(503, str(error)), request_id(request))
+
+
+def _told(app: FastAPI, service: Service, request: Request, error: HTTPException) -> str:
+    """Return what is told of an error of HTTP; of a path that is not there, which ones are."""
+    if error.status_code == 400:
+        return str(error.detail)
+    message = f"{request.method} {request.url.path:.200}: {error.detail}"
+    if error.status_code != 404:
+        return message
+    message += f"; there is {', '.join(app.openapi()['paths'])}"
+    if service.search is not None:
+        return message
+    return f"{message}; a model alone is served here, and no index: `glane serve INDEX` serves one"
 
 
 def _add_state(app: FastAPI, service: Service) -> None:

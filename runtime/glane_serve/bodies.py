@@ -13,9 +13,11 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Ranked(Body):
-    """How a search ranks."""
+class SearchBody(Body):
+    """A search, of one query or several."""
 
+    query: str | None = Field(None, examples=["vitamin d and bone density"])
+    queries: list[str] | None = None
     k: int = Field(10, ge=1, description="Hits wanted.")
     offset: int = Field(0, ge=0, description="Best hits that are passed over, for a next page.")
     filter: str | dict[str, Any] | None = Field(
@@ -31,13 +33,6 @@ class Ranked(Body):
     prune: int | None = Field(
         None, ge=1, description="Candidates reranked at a time, until some leave the answer as is."
     )
-
-
-class SearchBody(Ranked):
-    """A search, of one query or several."""
-
-    query: str | None = Field(None, examples=["vitamin d and bone density"])
-    queries: list[str] | None = None
     explain: bool = Field(False, description="Whether each hit tells what its score is made of.")
     timings: bool = Field(False, description="Whether the answer tells what each stage took.")
     documents: bool = Field(True, description="Whether hits hold the documents, where kept.")

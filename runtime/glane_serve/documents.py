@@ -10,7 +10,8 @@ from fastapi import APIRouter
 from glane.hits import Key
 from glane.retrievers.explaining import Explains
 from glane_serve.bodies import DocumentsBody
-from glane_serve.refusals import Json, Refused, asked
+from glane_serve.refusals import Refused, asked
+from glane_serve.responses import Json
 from glane_serve.service import Service
 from glane_serve.strict import StrictRoute
 from glane_serve.writing import Writer, stored_key

@@ -13,7 +13,8 @@ from glane.retrievers.passages import plain
 from glane.vectors import SparseVectors, TermEmbeddings, TokenVectors
 from glane_serve.bodies import EmbedBody
 from glane_serve.documents import example
-from glane_serve.refusals import Json, Refused, asked
+from glane_serve.refusals import Refused, asked
+from glane_serve.responses import Json
 from glane_serve.service import Service
 from glane_serve.strict import StrictRoute
 

@@ -9,25 +9,31 @@ from __future__ import annotations
 import base64
 import json
 import os
+import uuid
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
 from glane.errors import GlaneError
 from glane.search import Search
-from glane_serve.answer import Wanted, answered, of_index
+from glane_serve.answer import Asked, answer, check, of_index
+from glane_serve.parsing import parse
+from glane_serve.refusals import Refused, asked
+from glane_serve.settings import Limits
 
 INDEX = "GLANE_INDEX"
 """Of the environment: the folder of the index; "index" beside where it runs by default."""
 
-MOST = 1000
-"""Hits that may be asked for, those that are passed over included."""
+LIMITS = Limits()
+"""Those of the server where it is told of no others."""
 
-LONGEST = 10_000
-"""Characters of a query, and of a filter."""
+KNOWN = tuple(field.name for field in fields(Asked))
 
-OPTIONS = ("filter", "fuse", "fuse_weight", "candidates", "prune")
-KNOWN = {"query", "k", "offset", "explain", "documents", *OPTIONS}
+LEAST = {"k": 1, "offset": 0, "candidates": 1, "prune": 1}
+FLAGS = ("explain", "timings", "documents")
+ALWAYS = ("k", "offset", *FLAGS)
+"""What cannot be null."""
 
 
 @cache
@@ -46,80 +52,70 @@ def handler(event: Mapping[str, Any], _: object = None) -> dict[str, Any]:
     """Answer one event: POST /search with the server's body, or GET /health.
 
     Returns:
-        Status, headers and body, as the gateway has them; 4xx tells in `error` what was wrong.
+        Status, headers and body, as the gateway has them; of 4xx and 503 the body is that of the
+        server's errors.
     """
-    http = (event.get("requestContext") or {}).get("http") or {}
+    context = event.get("requestContext") or {}
+    try:
+        return _answer(200, _found(event, context.get("http") or {}))
+    except GlaneError as error:
+        refused = Refused(503, str(error))
+    except Refused as error:
+        refused = error
+    return _answer(refused.status, refused.told(context.get("requestId") or uuid.uuid4().hex))
+
+
+def _found(event: Mapping[str, Any], http: Mapping[str, Any]) -> dict[str, Any]:
     method = event.get("httpMethod") or http.get("method")
     path = "/" + str(event.get("path") or event.get("rawPath") or "").strip("/").rpartition("/")[2]
-    if (method, path) not in (("POST", "/search"), ("GET", "/health")):
-        return _answer(404, {"error": f"{method} {path}: expected POST /search or GET /health"})
-    try:
-        if method == "GET":
-            return _answer(200, {"status": "ok", **of_index(_loaded().view())})
-        return _answer(200, _found(_body(event)))
-    except GlaneError as error:
-        return _answer(503, {"error": str(error)})
-    except RecursionError:
-        return _answer(422, {"error": "what was asked is nested too deeply"})
-    except (TypeError, ValueError) as error:
-        return _answer(422, {"error": " ".join(str(error).split())})
+    if (method, path) == ("GET", "/health"):
+        return {"status": "ok", **of_index(_loaded().view())}
+    if (method, path) != ("POST", "/search"):
+        raise Refused(404, f"{method} {path}: expected POST /search or GET /health")
+    wanted = _asked(event)
+    check(wanted, LIMITS)
+    told, _ = answer(_loaded().view(), wanted)
+    return told
 
 
-def _body(event: Mapping[str, Any]) -> dict[str, Any]:
+def _asked(event: Mapping[str, Any]) -> Asked:
     """Return what the event's body says.
 
     Raises:
-        ValueError: If it is no JSON object, or has names that are not known.
+        Refused: If it is no JSON object, or has a name or a type that is not expected.
     """
     text = event.get("body") or ""
-    content = base64.b64decode(text) if event.get("isBase64Encoded") else text
-    try:
-        body = json.loads(content)
-    except RecursionError:
-        raise ValueError("the body is nested too deeply") from None
+    with asked():
+        content = base64.b64decode(text) if event.get("isBase64Encoded") else text.encode()
+    if not content:
+        raise Refused(422, "the body is missing")
+    body = parse(content)
     if not isinstance(body, dict):
-        raise ValueError(f"the body must be a JSON object, got {type(body).__name__}")
-    if unknown := sorted(body.keys() - KNOWN):
-        raise ValueError(f"unknown names {unknown}; known are {sorted(KNOWN)}")
-    if not isinstance(query := body.get("query"), str) or len(query) > LONGEST:
-        raise ValueError(f"query must be a string of at most {LONGEST} characters")
-    if len(json.dumps(body.get("filter"))) > LONGEST:
-        raise ValueError(f"filter must have at most {LONGEST} characters")
-    return body
+        raise Refused(422, f"the body must be a JSON object, got {type(body).__name__}")
+    if unknown := sorted(body.keys() - {*KNOWN}):
+        raise Refused(422, f"unknown names {unknown}; known are {sorted(KNOWN)}")
+    for name, value in body.items():
+        if (value is not None or name in ALWAYS) and (expected := _lacking(name, value)):
+            raise Refused(422, f"{name} must be {expected}, got {value!r:.100}")
+    return Asked(**body)
 
 
-def _found(body: dict[str, Any]) -> dict[str, Any]:
-    k, offset, width = (_number(body, name, least, given) for name, least, given in _NUMBERS)
-    for name, number in (("k and offset", k + offset), ("candidates", width)):
-        if number > MOST:
-            raise ValueError(f"{name} may be {MOST} at most, got {number}")
-    options = {name: body[name] for name in OPTIONS if name in body}
-    wanted = Wanted(
-        k, offset, options, _flag(body, "explain", False), _flag(body, "documents", True)
-    )
-    view = _loaded().view()
-    (answer,), _ = answered(view, [body["query"]], wanted)
-    return {**answer, **of_index(view)}
+def _lacking(name: str, value: object) -> str:
+    """Return what a value of the body had to be, and is not; "" where it is."""
+    if name in LEAST:
+        fits = type(value) is int and value >= LEAST[name]
+        return "" if fits else f"an integer, at least {LEAST[name]}"
+    if name in FLAGS:
+        return "" if type(value) is bool else "true or false"
+    if name == "query":
+        return "" if isinstance(value, str) else "a string"
+    if name == "queries":
+        fits = isinstance(value, list) and all(isinstance(each, str) for each in value)
+        return "" if fits else "a list of strings"
+    return ""  # the library tells
 
 
-_NUMBERS = (("k", 1, 10), ("offset", 0, 0), ("candidates", 1, 1))
-
-
-def _number(body: dict[str, Any], name: str, least: int, default: int) -> int:
-    value = body.get(name, default)
-    if type(value) is not int or value < least:
-        raise ValueError(f"{name} must be an integer, at least {least}, got {value!r:.100}")
-    return value
-
-
-def _flag(body: dict[str, Any], name: str, default: bool) -> bool:
-    value = body.get(name, default)
-    if type(value) is not bool:
-        raise ValueError(f"{name} must be true or false, got {value!r:.100}")
-    return value
-
-
-def _answer(status: int, content: dict[str, Any]) -> dict[str, Any]:
+def _answer(status: int, content: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "statusCode": status,
         "headers": {"content-type": "application/json"},

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from glane_serve.logs import REQUEST
 from glane_serve.metrics import Metrics
 from glane_serve.refusals import Refused
+from glane_serve.responses import refusal
 from glane_serve.settings import ServeSettings
 
 LOG = logging.getLogger("glane.serve")
@@ -43,7 +44,7 @@ class Gate:
         self.app = app
         self.limits = settings.limits
         self.token = None if settings.token is None else settings.token.encode()
-        self.hosts = (*LOCAL, settings.host.lower())
+        self.hosts = tuple(dict.fromkeys((*LOCAL, settings.host.lower())))
         self.metrics = metrics
         self.n_at_work = 0
         self.n_bytes = 0
@@ -177,7 +178,7 @@ class _Passing:
     async def refuse(self, refused: Refused, scope: Scope, receive: Receive) -> None:
         """Answer with a refusal, where nothing was answered yet."""
         if not self._status:
-            await refused.response(self.id)(scope, receive, self.send)
+            await refusal(refused, self.id)(scope, receive, self.send)
 
     def failed(self) -> None:
         """Count it as an error of the server's own, where nothing was answered yet."""

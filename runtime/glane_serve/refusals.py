@@ -1,13 +1,9 @@
-"""What is answered where a request is refused: one shape, which the clients of others know too."""
+"""What is told where a request is refused: one shape, which the clients of others know too."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
-
-from fastapi.responses import Response
 
 from glane.errors import GlaneError, LockedError
 
@@ -52,28 +48,17 @@ class Refused(Exception):
         self.headers = dict(headers or {})
         self.kind = kind or KINDS.get(status, "Error")
 
-    def response(self, request_id: str | None = None) -> Json:
-        """Return the answer, with the request's id.
+    def told(self, request_id: str | None = None) -> dict[str, str]:
+        """Return the body of the answer, with the request's id.
 
         TEI's clients read `error` and `error_type` of it, Cohere's `message`.
         """
-        content = {
+        return {
             "error": self.message,
             "error_type": self.kind,
             "message": self.message,
             **({} if request_id is None else {"request_id": request_id}),
         }
-        return Json(content, self.status, self.headers)
-
-
-class Json(Response):
-    """JSON in ASCII, so that any string can be in it."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:  # noqa: ANN401 (anything that JSON holds)
-        """Return the bytes."""
-        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 @contextmanager

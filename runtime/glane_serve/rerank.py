@@ -12,7 +12,8 @@ from fastapi import APIRouter
 from glane.model.encoder import Encoder
 from glane_serve.bodies import RerankBody
 from glane_serve.documents import example
-from glane_serve.refusals import Json, Refused, asked
+from glane_serve.refusals import Refused, asked
+from glane_serve.responses import Json
 from glane_serve.service import Service
 from glane_serve.strict import StrictRoute
 

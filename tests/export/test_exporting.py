@@ -194,7 +194,7 @@ def test_a_tokenizer_that_cuts_nothing_stays_to_the_byte(checkpoint: Path, tmp_p
 
 def test_an_existing_folder_is_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    with pytest.raises(FileExistsError, match="--overwrite"):
+    with pytest.raises(FileExistsError, match=r"`ExportSettings\(overwrite=True\)`"):
         export_model(tmp_path / "no checkpoint", tmp_path / "model")
 
 
@@ -306,6 +306,8 @@ def test_texts_of_ones_own_are_measured(checkpoint: Path, tmp_path: Path) -> Non
     [
         ({"texts": ["one"]}, "texts must be at least 20, got 1"),
         ({"quantize": "none", "dataset": "x"}, "has no use for it"),
+        ({"quantize": "int4"}, "quantize must be one of .*'fp16'.*, got 'int4'"),
+        ({"range": "9bit"}, "range must be one of .*'7bit'.*, got '9bit'"),
         ({"quantize": "fp16", "range": "7bit"}, "a range of 7bit is of int8"),
     ],
 )

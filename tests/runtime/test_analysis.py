@@ -2,6 +2,7 @@ import json
 import pickle
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ from hypothesis import strategies as st
 from glane import BM25, CheckpointError, Search, TfIdf
 from glane.analysis import analyzer as analysis
 from glane.analysis import fingerprint
-from glane.analysis.analyzer import KNOWN_WORDS, Analyzer, Kind, WordCache
+from glane.analysis.analyzer import KNOWN_WORDS, LANGUAGES, Analyzer, Kind, WordCache
 from glane.analysis.fingerprint import check_noted, noted
 from glane.analysis.folding import fold
-from glane.analysis.languages import stemmed_languages
+from glane.analysis.languages import CODES, stemmed_languages
 from glane.analysis.samples import SAMPLE_WORDS
 from glane.analysis.stopwords import STOP_WORDS
 
@@ -139,6 +140,13 @@ def test_any_text_gives_terms_that_are_normalised(text: str, kind: str, language
 def test_unknown_settings_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Analyzer(**settings)  # type: ignore[arg-type]
+
+
+def test_a_code_is_its_language_and_the_name_is_stored() -> None:
+    assert set(CODES.values()) == set(LANGUAGES) - {"auto", "none", "porter", "dutch_porter"}
+    for code, language in CODES.items():
+        assert Analyzer(language=code) == Analyzer(language=language)
+        assert asdict(Analyzer(language=code))["language"] == language
 
 
 def test_settings_from_json_are_equal() -> None:

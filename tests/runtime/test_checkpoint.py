@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from glane.errors import CheckpointError
+from glane import ColBERT, Search, TextReranker
+from glane.errors import CheckpointError, IndexDamaged
 from glane.model.checkpoint import (
     CHECKPOINT_FILES,
     MODEL_FILES,
@@ -190,12 +191,22 @@ def test_what_is_not_json_is_refused(content: bytes, tmp_path: Path) -> None:
 
 
 def test_a_missing_file_names_the_folder(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for folder in (tmp_path, tmp_path / "gone", tmp_path / "file"):
-        with pytest.raises(CheckpointError, match=f"'{folder}' has no glane.json"):
-            Checkpoint.read(folder)
+    with pytest.raises(CheckpointError, match=f"'{tmp_path}' has no glane.json"):
+        Checkpoint.read(tmp_path)
     with pytest.raises(CheckpointError, match=r"has no model\.json"):
         ModelInfo.read(tmp_path)
+
+
+def test_a_missing_folder_is_no_missing_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    gone, file = tmp_path / "gone", tmp_path / "file"
+    for read in (Checkpoint.read, ModelInfo.read, ColBERT.load, TextReranker.load):
+        with pytest.raises(CheckpointError, match=f"there is no folder '{gone}'; `glane export "):
+            read(gone)
+        with pytest.raises(CheckpointError, match=f"'{file}' is a file; expected a folder"):
+            read(file)
+    with pytest.raises(IndexDamaged, match=f"there is no folder '{gone}'; `glane index`"):
+        Search.load(gone)
 
 
 def test_a_wrong_model_json_is_refused_by_name(tmp_path: Path) -> None:

@@ -345,7 +345,7 @@ def bad_calls(index: str, corpus: str, beir: str) -> list[tuple[list[str], str, 
     new = f"{index}-new"
     bm25 = ["--retriever", "bm25"]
     return [
-        (["search", f"{index}-none", "x"], "has no manifest.json", 1),
+        (["search", f"{index}-none", "x"], "there is no folder", 1),
         (["search", index, "x", "-k", "0"], "k must be at least 1, got 0", 2),
         (["search", index, "x", "--fuse", "rrf"], "needs a reranker", 2),
         (["search", index, "x", "--model", str(MODEL)], "takes no model", 2),
@@ -361,18 +361,27 @@ def bad_calls(index: str, corpus: str, beir: str) -> list[tuple[list[str], str, 
         (["index", new, "--documents", corpus, "--retriever", "colbert"], "needs --model", 2),
         (["index", new, "--documents", corpus, *bm25, "--reranker", index], "has no glane.json", 1),
         (
+            ["index", new, "--documents", corpus, *bm25, "--reranker", "model"],
+            "there is no folder 'model'; `glane export CHECKPOINT model` makes one",
+            1,
+        ),
+        (
             ["index", new, "--documents", corpus, *bm25, "--on", "body"],
             "no document has the field",
             1,
         ),
         (["index", new, "--documents", corpus, *bm25, "--language", "klingon"], "klingon", 2),
-        (["index", new, "--documents", corpus, *bm25, "--pool", "2"], "need a ColBERT model", 2),
+        (
+            ["index", new, "--documents", corpus, *bm25, "--pool", "2"],
+            "or pass --reranker MODEL",
+            2,
+        ),
         (
             ["index", new, "--documents", corpus, *bm25, "--reranker", str(MODEL), "--pool", "0"],
             "pool must be at least 1, got 0",
             2,
         ),
-        (["info", corpus], "is no folder", 1),
+        (["info", corpus], "is a file; expected a folder", 1),
         (["info", beir], "is no checkpoint, model or index", 1),
         (["evaluate", "--dataset", beir, *bm25, "--split", "dev"], "there are ['test']", 1),
         (
@@ -384,7 +393,7 @@ def bad_calls(index: str, corpus: str, beir: str) -> list[tuple[list[str], str, 
     ]
 
 
-@pytest.mark.parametrize("number", range(20))
+@pytest.mark.parametrize("number", range(21))
 def test_a_wrong_call_is_one_line(
     number: int, index: str, corpus: str, beir: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,8 +24,8 @@ from glane.model.checkpoint import Checkpoint
 from glane.model.cutting import Cutter
 from glane.model.preparation import TextPreparer, clean
 
-Model = Normalizer = PreTokenizer = Trainer = Any
-"""Of tokenizers, whose stubs have no types of these."""
+Part = Any
+"""Of a tokenizer; the library's stubs have no types of them."""
 
 SENTENCES = [
     "the tea leaf floats on the river",
@@ -37,15 +37,15 @@ LETTERS = pre_tokenizers.ByteLevel.alphabet()
 
 
 def trained(
-    model: Model,
-    normalizer: Normalizer | None,
-    splitter: PreTokenizer | None,
+    model: Part,
+    normalizer: Part,
+    splitter: Part,
     *added: AddedToken,
 ) -> str:
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = splitter
-    makers: dict[type[Model], Callable[[], Trainer]] = {
+    makers: dict[type[Part], Callable[[], Part]] = {
         models.BPE: lambda: trainers.BpeTrainer(
             vocab_size=400, special_tokens=MARKERS, show_progress=False, initial_alphabet=LETTERS
         ),
@@ -67,15 +67,15 @@ def trained(
     return str(tokenizer.to_str())
 
 
-def sequence(*parts: Normalizer) -> Normalizer:
+def sequence(*parts: Part) -> Part:
     return normalizers.Sequence(list(parts))
 
 
-def splits(*parts: PreTokenizer) -> PreTokenizer:
+def splits(*parts: Part) -> Part:
     return pre_tokenizers.Sequence(list(parts))
 
 
-def wordpiece() -> Model:
+def wordpiece() -> Part:
     return models.WordPiece(unk_token="<unk>")
 
 

@@ -71,7 +71,9 @@ def test_a_file_is_never_replaced(overwrite: bool, tmp_path: Path) -> None:
 
 def test_an_existing_folder_is_refused_before_the_block_runs(tmp_path: Path) -> None:
     with (
-        pytest.raises(FileExistsError, match="exists already; pass --overwrite"),
+        pytest.raises(
+            FileExistsError, match=r"exists already; pass --overwrite \(`overwrite=True`\) to"
+        ),
         new_folder(tmp_path),
     ):
         pytest.fail("the block must not run")

@@ -415,7 +415,7 @@ def test_wrong_calls_are_one_line(
         assert told in error
         assert error.count("\n") == 1
     assert migrate(tmp_path / "nothing", "--reranker", str(model)) == 1
-    assert "is it an index?" in capsys.readouterr().err
+    assert "`glane index` makes indexes" in capsys.readouterr().err
     assert not (tmp_path / "nothing").exists()
     BM25().save(tmp_path / "alone")
     assert migrate(tmp_path / "alone", "--reranker", str(model)) == 1

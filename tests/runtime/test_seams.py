@@ -527,7 +527,10 @@ def test_an_index_stays_until_the_one_in_its_place_is_whole(tmp_path: Path) -> N
     old = Search(BM25())
     old.add(DOCUMENTS)
     old.save(folder)
-    with pytest.raises(FileExistsError, match="pass --overwrite"), Search(BM25()).building(folder):
+    with (
+        pytest.raises(FileExistsError, match=r"pass --overwrite \(`overwrite=True`\)"),
+        Search(BM25()).building(folder),
+    ):
         pass
     search = Search(BM25())
     with search.building(folder, overwrite=True):

@@ -197,6 +197,7 @@ def test_a_token_is_asked_for(index: str) -> None:
 def test_without_a_token_only_this_machines_names_are_answered(served: Served, host: str) -> None:
     answer = served.client.get("/info", headers={"host": host})
     assert answer.status_code == 403
+    assert answer.json()["error"].count("localhost,") == 1
     for own in ("localhost", "LOCALHOST:80", "127.0.0.1:8080", "[::1]:9"):
         assert served.client.get("/info", headers={"host": own}).status_code == 200
 
@@ -234,6 +235,8 @@ def test_unknown_paths_are_told_in_the_same_shape(served: Served, path: str) -> 
     answer = served.client.get(path)
     assert answer.status_code == 404
     assert answer.json()["error_type"] == "NotFound"
+    assert "; there is /health, " in answer.json()["error"]
+    assert "glane serve" not in answer.json()["error"]
     assert served.client.put("/search").status_code == 405
 
 

@@ -143,8 +143,12 @@ def test_without_a_model_nothing_is_reranked_or_encoded(tmp_path: Path) -> None:
 
 
 def test_a_model_alone_has_no_index(model: Served) -> None:
-    assert model.client.post("/search", json={"query": "a"}).status_code == 404
-    assert model.client.get("/").status_code == 404
+    answers = [model.client.post("/search", json={"query": "a"}), model.client.get("/")]
+    for answer in [*answers, model.client.post("/embed", json={"inputs": "a"})]:
+        assert answer.status_code == 404
+        told = answer.json()["error"]
+        assert "/embed_all" in told
+        assert "`glane serve INDEX`" in told
     info = model.client.get("/info").json()
     assert info["model_id"] == MODEL
     assert "index" not in info

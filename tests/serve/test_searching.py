@@ -118,7 +118,7 @@ def test_tricks_in_paths_find_nothing(served: Served, path: str) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({}, "pass either query or queries"),
+        ({}, "query is missing: pass query or queries"),
         ({"query": "a", "queries": ["b"]}, "pass either query or queries"),
         ({"query": 5}, "body.query"),
         ({"query": "a", "k": 0}, "body.k"),

@@ -197,8 +197,21 @@ def test_steps_are_told_of_now_and_then_where_there_is_no_terminal(
             clock += 4.0
             steps.advance({"loss": 0.5, "lr": 1e-5, "examples_per_second": 9.0})
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "step 11 of 100: loss 0.5, lr 1e-05, 6 min left"
+    assert lines[0] == "step 11 of 100: loss 0.5, lr 1e-05"
+    assert lines[1] == "step 19 of 100: loss 0.5, lr 1e-05, 5 min left"
     assert [line.split()[1] for line in lines] == ["11", "19", "27", "35"]
+
+
+def test_an_end_is_told_of_what_took_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    monkeypatch.setattr(telling, "DELAY", 1.0)
+    for seconds, told in ((0.5, ""), (2.0, "tea is made\n")):
+        with telling.ending("tea is made"):
+            clock += seconds
+        assert capsys.readouterr().err == told
 
 
 @pytest.mark.parametrize("n_columns", [0, 60])

@@ -240,7 +240,9 @@ def test_a_training_of_any_decoder_is_resumed(
     model = Splade.from_base(base, query_length=8, document_length=16)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "learn", interrupted)
-        with pytest.raises(KeyboardInterrupt, match="--resume goes on from there"):
+        with pytest.raises(
+            KeyboardInterrupt, match=r'--resume \(`mode="resume"`\) goes on from there'
+        ):
             train(model, data, parts, settings)
     train(load_model(model_folder(parts)), data, parts, settings, mode="resume")
     train(Splade.from_base(base, query_length=8, document_length=16), data, whole, settings)

@@ -191,7 +191,7 @@ def test_fields_are_named_also_inside_of_others(triples: Callable[..., Path]) ->
         ({"query": "a", "Query": "b", "pos": ["p"]}, {}, "needs one of `query` and `Query`"),
         ({"Frage": "a", "Antwort": "p"}, {}, "among the fields ['Frage', 'Antwort']"),
         ({"Frage": "a", "Antwort": "p"}, {}, "none of ['anchor', 'query', 'question']"),
-        ({"Frage": "a", "Antwort": "p"}, {}, "name it with --anchor"),
+        ({"Frage": "a", "Antwort": "p"}, {}, "name it with --anchor (`fields=Fields(anchor=...)`)"),
         ({"query": "a", "Antwort": "p"}, {"anchor": "Frage"}, "`positive` is missing"),
         ({"query": "a", "pos": ["p"]}, {"anchor": "Frage"}, "`Frage` is missing"),
         ({"query": "a", "pos": ["p"]}, {"positive": "a.b"}, "['query', 'pos']"),

@@ -145,6 +145,7 @@ def test_the_card_of_a_training(
     assert f"| torch | {made['versions']['torch']} |" in card
     assert "glane export THIS_FOLDER model" in card
     assert result["remark"] in card
+    assert "`run.toml` repeats it" in card
 
 
 def test_the_card_says_that_nothing_was_held_out(
@@ -197,6 +198,7 @@ def test_a_card_by_hand(kind: Kind, task: str, used: str, tmp_path: Path) -> Non
     assert "| 5, with 25% of the start's weights | 0.4000 |" in card
     assert "+0.2500 over the start (95 % interval over the queries: +0.2000 to +0.3000)" in card
     assert "| loss | kl |" in card
+    assert "run.toml" not in card, "a script leaves none"
     assert ("Its queries need no model" in card) == (kind == "splade")
     assert ("99 of a document at most" in card) == (kind != "colbert")
 

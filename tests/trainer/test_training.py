@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -36,11 +36,12 @@ from glane_trainer import (
 )
 from glane_trainer.command import show
 from glane_trainer.evaluation import Evaluator, Measured, ndcg
+from glane_trainer.keep import Look
 from glane_trainer.many import Examples
 from glane_trainer.model import Model
-from glane_trainer.report import Result
-from glane_trainer.settings import DIMS
-from glane_trainer.state import FOLDER, model_folder
+from glane_trainer.report import Result, picture
+from glane_trainer.settings import DIMS, Device, Loss, Precision, Regulariser
+from glane_trainer.state import FOLDER, Record, model_folder
 from glane_trainer.virtual import VirtualBatch, learn
 
 SETTINGS = Settings(
@@ -380,6 +381,28 @@ def test_the_last_beside_the_kept_confuses_nobody(
     assert (again["last"] is None) == (not (out / "last").exists())
 
 
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        (Look(step=8, start_share=0.5, values=[0.9]), "kept 0.900 with 50% of the start's weights"),
+        (Look(step=4, start_share=0.0, values=[0.7]), "kept 0.700"),
+        (Look(step=0, start_share=1.0, values=[0.6]), "kept 0.600"),
+        (None, None),
+    ],
+)
+def test_the_picture_marks_what_was_kept(kept: Look | None, told: str | None) -> None:
+    log: list[Record] = [{"step": step, "ndcg@10": 0.6 + step / 40} for step in (0, 4, 8)]
+    log += [{"step": step, "loss": step % 3, "lr": 0.1} for step in range(1, 9)]
+    losses, quality = picture(log, kept).axes
+    assert [text.get_text() for text in losses.texts] == ["mean of 2 steps"]
+    assert [text.get_text() for text in quality.texts] == [
+        *([] if told is None else [told]),
+        "start 0.600",
+    ]
+    if kept is not None:
+        assert np.asarray(quality.lines[-1].get_xydata()).tolist() == [[kept.step, kept.mean]]
+
+
 def test_how_a_checkpoint_was_made_lies_beside_it(
     model: ColBERT, data: TrainingData, tmp_path: Path
 ) -> None:
@@ -393,6 +416,36 @@ def test_how_a_checkpoint_was_made_lies_beside_it(
     assert record["settings"]["held_out"] == data.held_out_fingerprint()
     assert record["versions"]["torch"] == torch.__version__
     assert record["kind"] == "colbert"
+
+
+def test_a_wrong_choice_is_refused_at_once(
+    model: ColBERT, data: TrainingData, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"mode must be one of \['new', .*\], got 'again'"):
+        train(model, data, tmp_path / "out", SETTINGS, mode="again")  # type: ignore[arg-type]
+    wrong: Any = "klx"
+    for settings, name, choices in (
+        (Objective, "loss", Loss),
+        (Sparsity, "query_regulariser", Regulariser),
+        (Settings, "device", Device),
+        (Settings, "precision", Precision),
+    ):
+        with pytest.raises(ValueError, match=f"{name} must be one of .*, got 'klx'") as refused:
+            settings(**{name: wrong})
+        assert str(list(get_args(choices))) in str(refused.value)
+
+
+def test_what_is_there_is_replaced_by_the_mode_that_is_told(
+    model: ColBERT, data: TrainingData, tmp_path: Path
+) -> None:
+    with pytest.raises(FileExistsError, match=r'pass --overwrite \(`mode="overwrite"`\)'):
+        train(model, data, tmp_path, SETTINGS)
+
+
+def test_a_checkpoint_without_a_folder_is_told(tmp_path: Path) -> None:
+    for load in (load_model, ColBERT.load):
+        with pytest.raises(CheckpointError, match=r"there is no folder .*nope'; `glane train`"):
+            load(tmp_path / "nope")
 
 
 def test_nothing_held_out_keeps_the_end_and_says_so(
@@ -442,7 +495,7 @@ def test_a_resumed_run_gives_the_bits_of_an_uninterrupted_one(
     settings = replace(SETTINGS, batch_size=2, accumulation=2, eval_steps=3, sparsity=sparsity)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(new_of_any_kind(), data, whole, settings)
-    with pytest.raises(KeyboardInterrupt, match="--resume goes on from there"):
+    with pytest.raises(KeyboardInterrupt, match=r'--resume \(`mode="resume"`\) goes on from there'):
         train_with(interrupted_at(stop), new_of_any_kind(), data, parts, settings)
     assert [path.name for path in parts.iterdir()] == [FOLDER]
     torch.manual_seed(99)  # what another session may have done to the generator
@@ -837,7 +890,10 @@ def test_what_does_not_fit_the_kind_is_refused(
         (["--lr", "0"], "--lr must be above 0"),
         (["--data", "nowhere.jsonl"], "'nowhere.jsonl'"),
         (["--resume"], "no interrupted training"),
-        (["--base", "nowhere/at/all"], "'nowhere/at/all' is not a folder"),
+        (
+            ["--base", "nowhere/at/all"],
+            "'nowhere/at/all' could not be had from the hub (Repo id",
+        ),
         (["--document-length", "400"], "--document-length is 400"),
         (["--precision", "fp16"], "--precision 'fp16' cannot be trained on cpu"),
     ],
@@ -884,7 +940,7 @@ def test_ctrl_c_and_sigterm_leave_a_training_that_resumes(
     process.send_signal(number)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == code, errors
-    assert "--resume goes on from there" in errors
+    assert '--resume (`mode="resume"`) goes on from there' in errors
     assert errors.count("Traceback") == 0
     step = json.loads((out / FOLDER / "progress.json").read_text())["step"]
     assert 0 < step < 2500

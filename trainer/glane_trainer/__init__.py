@@ -16,6 +16,7 @@ for _name in ("torch", "transformers"):
         )
 
 if TYPE_CHECKING:
+    from glane.collection.pairs import Fields
     from glane_trainer.data import TrainingData
     from glane_trainer.examples import Example
     from glane_trainer.models import ColBERT, SparseEmbed, Splade, load_model
@@ -30,7 +31,7 @@ _HOMES = {
     "data": ("TrainingData",),
     "examples": ("Example",),
     "models": ("ColBERT", "SparseEmbed", "Splade", "load_model"),
-    "reading": ("read_data",),
+    "reading": ("Fields", "read_data"),
     "settings": ("DEFAULTS", "Objective", "Settings", "Sparsity"),
     "splade": ("idf_weights",),
     "starts": ("principal_projection",),
@@ -43,6 +44,7 @@ __all__ = [
     "DEFAULTS",
     "ColBERT",
     "Example",
+    "Fields",
     "Objective",
     "Settings",
     "SparseEmbed",

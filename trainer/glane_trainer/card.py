@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from glane.analysis.folding import fold
-from glane.analysis.languages import candidates, evidence
+from glane.analysis.languages import CODES, candidates, evidence
 from glane.model.checkpoint import Checkpoint, Kind
+from glane_trainer.config import RUN
 from glane_trainer.keep import Kept, Look
 from glane_trainer.report import SETTINGS
 from glane_trainer.sample import read_sample
@@ -28,6 +29,8 @@ HEADERS: dict[Kind, tuple[str, list[str]]] = {
 }
 """What the hub calls the task of each kind, and its tags."""
 
+REPEATED = f"; `{RUN}` repeats it: `glane train --config {RUN} --out DIR`"
+
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
 FOLDERS = re.compile(r"""(['"])(?:(?!\1).)*[/\\](?=(?:(?!\1)[^/\\])+\1)""")
@@ -36,16 +39,8 @@ FOLDERS = re.compile(r"""(['"])(?:(?!\1).)*[/\\](?=(?:(?!\1)[^/\\])+\1)""")
 LOOKED_AT, MOST = 100, 0.8
 """Texts whose language is looked at, and how many in one must be of one language to name it."""
 
-CODES = {
-    **{"arabic": "ar", "armenian": "hy", "basque": "eu", "catalan": "ca", "czech": "cs"},
-    **{"danish": "da", "dutch": "nl", "english": "en", "esperanto": "eo", "estonian": "et"},
-    **{"finnish": "fi", "french": "fr", "german": "de", "greek": "el", "hindi": "hi"},
-    **{"hungarian": "hu", "indonesian": "id", "irish": "ga", "italian": "it", "nepali": "ne"},
-    **{"lithuanian": "lt", "norwegian": "no", "persian": "fa", "polish": "pl", "romanian": "ro"},
-    **{"portuguese": "pt", "russian": "ru", "serbian": "sr", "sesotho": "st", "spanish": "es"},
-    **{"swedish": "sv", "tamil": "ta", "turkish": "tr", "yiddish": "yi"},
-}
-"""Languages that are told apart, and their codes in ISO 639-1."""
+NAMED = {language: code for code, language in CODES.items()}
+"""The code of each language."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +69,7 @@ def write_card(folder: Path, made: Made) -> None:
     language = None if sample is None else language_of(sample.documents)
     parts = [_header(made.checkpoint, language), _what(made.checkpoint)]
     parts += [USE[made.checkpoint.kind], _learned(made, record["settings"])]
-    parts += [_measured(made), _settings(record)]
+    parts += [_measured(made), _settings(record, is_repeated=(folder / RUN).is_file())]
     (folder / CARD).write_text("\n".join(parts), encoding="utf-8", errors="replace")
 
 
@@ -90,7 +85,7 @@ def language_of(texts: Sequence[str]) -> str | None:
     found = Counter(filter(None, map(_likeliest, looked_at)))
     for language, n in found.most_common(1):
         if n >= MOST * len(looked_at):
-            return CODES.get(language)
+            return NAMED.get(language)
     return None
 
 
@@ -190,11 +185,11 @@ def _step(look: Look) -> str:
     return f"{look.step}{mixed}"
 
 
-def _settings(record: Mapping[str, Any]) -> str:
+def _settings(record: Mapping[str, Any], *, is_repeated: bool) -> str:
     lines = ["## How it was made\n"]
     lines.append(
-        f"{record['steps']} steps on {record['device']} in {record['precision']}; "
-        "`run.toml`, where it is beside, repeats it: `glane train --config run.toml --out DIR`.\n"
+        f"{record['steps']} steps on {record['device']} in {record['precision']}"
+        f"{REPEATED if is_repeated else ''}.\n"
     )
     flat: dict[str, Any] = {}
     for name, value in record["settings"].items():

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from glane.errors import CheckpointError
+from glane.errors import CheckpointError, no_folder
 from glane.model.checkpoint import Checkpoint, Kind
 from glane.model.preparation import Batch, Role, TextPreparer
 from glane.model.progress import bar
@@ -67,6 +67,7 @@ class Model(nn.Module, Generic[Vectors]):
         Raises:
             CheckpointError: If a file is missing or damaged, or this is another kind of model.
         """
+        check_there(folder)
         preparer = TextPreparer.load(folder)
         kind = preparer.checkpoint.kind
         if kind != cls.kind:
@@ -265,3 +266,13 @@ def length_batches(rows: Sequence[Ids], batch_tokens: int = BATCH_TOKENS) -> Ite
         n_rows = max(1, batch_tokens // max(1, int(lengths[order[start]])))
         yield order[start : start + n_rows]
         start += n_rows
+
+
+def check_there(folder: str | Path) -> None:
+    """Refuse a checkpoint of which there is no folder.
+
+    Raises:
+        CheckpointError: If there is none.
+    """
+    if not Path(folder).is_dir():
+        raise CheckpointError(f"{no_folder(folder)}; `glane train` makes checkpoints")

@@ -11,7 +11,7 @@ from glane.model.checkpoint import Checkpoint, Kind
 from glane_trainer.bases.finding import find_base
 from glane_trainer.bases.found import Found
 from glane_trainer.colbert import ColBERT
-from glane_trainer.model import Model
+from glane_trainer.model import Model, check_there
 from glane_trainer.sparse_embed import SparseEmbed
 from glane_trainer.splade import Splade
 
@@ -36,6 +36,7 @@ def load_model(folder: str | Path) -> Model[Any]:
     Raises:
         CheckpointError: If a file is missing or damaged.
     """
+    check_there(folder)
     return MODELS[Checkpoint.read(folder).kind].load(folder)
 
 

@@ -133,19 +133,20 @@ def write_looks(folder: Path, ids: Sequence[str], looks: Sequence[Look]) -> None
     (folder / "evaluations.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
-def write_report(folder: Path, log: Sequence[Record]) -> None:
+def write_report(folder: Path, log: Sequence[Record], kept: Kept | None) -> None:
     """Write `training.jsonl` and `training.png`.
 
     Args:
         folder: That is there.
         log: Records with `step` and either `loss` and `lr`, or `ndcg@10`.
+        kept: What was kept; None where nothing was measured.
     """
     write_log(folder, log)
-    figure = _picture(log)
+    figure = picture(log, None if kept is None else kept.look)
     figure.savefig(folder / "training.png", dpi=150, facecolor="white")
 
 
-def _picture(log: Sequence[Record]) -> Figure:
+def picture(log: Sequence[Record], kept: Look | None) -> Figure:
     """Return the loss above the quality; a run without evaluations has the loss alone."""
     losses = _series(log, "loss")
     quality = _series(log, "ndcg@10")
@@ -155,8 +156,8 @@ def _picture(log: Sequence[Record]) -> Figure:
     panels = np.atleast_1d(figure.subplots(n_panels, 1, sharex=True))
     _draw_loss(panels[0], *losses)
     if n_panels == 2:
-        _draw_quality(panels[1], *quality)
-    panels[-1].set_xlabel("optimizer steps")
+        _draw_quality(panels[1], *quality, kept)
+    panels[-1].set_xlabel("optimizer steps", color=INK, fontsize=9)
     return figure
 
 
@@ -168,7 +169,7 @@ def _series(log: Sequence[Record], name: str) -> tuple[list[float], list[float]]
 
 def _draw_loss(axes: Axes, steps: list[float], losses: list[float]) -> None:
     axes.plot(steps, losses, color=LOSS, linewidth=0.8, alpha=0.7)
-    width = max(1, len(losses) // 20)
+    width = max(1, min(5, len(losses) // 3), len(losses) // 20)
     if width > 1:
         smooth = np.convolve(losses, np.ones(width) / width, "valid")
         axes.plot(steps[width - 1 :], smooth, color=INK, linewidth=1.8)
@@ -178,19 +179,11 @@ def _draw_loss(axes: Axes, steps: list[float], losses: list[float]) -> None:
     _style(axes, "training loss")
 
 
-def _draw_quality(axes: Axes, steps: list[float], values: list[float]) -> None:
+def _draw_quality(axes: Axes, steps: list[float], values: list[float], kept: Look | None) -> None:
     axes.axhline(values[0], color=LOSS, linewidth=1, linestyle="--")
     axes.plot(steps, values, color=QUALITY, linewidth=1.8, marker="o", markersize=5)
-    best = int(np.argmax(values))
-    axes.annotate(
-        f"{values[best]:.3f}",
-        (steps[best], values[best]),
-        xytext=(0, 7),
-        textcoords="offset points",
-        ha="center",
-        color=QUALITY,
-        fontweight="bold",
-    )
+    if kept is not None:
+        _mark_kept(axes, kept, at_end=kept.step >= steps[-1])
     axes.annotate(
         f"start {values[0]:.3f}",
         (steps[-1], values[0]),
@@ -201,6 +194,23 @@ def _draw_quality(axes: Axes, steps: list[float], values: list[float]) -> None:
     )
     axes.margins(y=0.3)
     _style(axes, "held-out NDCG@10")
+
+
+def _mark_kept(axes: Axes, kept: Look, *, at_end: bool) -> None:
+    """Mark what was kept: one of the measured points, or a mixture with the start's weights."""
+    is_mixed = 0 < kept.start_share < 1
+    told = f"kept {kept.mean:.3f}"
+    told += f" with {kept.start_share:.0%} of the start's weights" if is_mixed else ""
+    axes.plot(kept.step, kept.mean, color=QUALITY, marker="D" if is_mixed else "o", markersize=8)
+    axes.annotate(
+        told,
+        (kept.step, kept.mean),
+        xytext=(0, -17 if kept.step == 0 else 9),
+        textcoords="offset points",
+        ha="right" if at_end else "left" if kept.step == 0 else "center",
+        color=QUALITY,
+        fontweight="bold",
+    )
 
 
 def _style(axes: Axes, title: str) -> None:

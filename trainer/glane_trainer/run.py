@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from glane.errors import option
 from glane.model.preparation import TextPreparer
 from glane.retrievers.fusion import write_model_fusion
 from glane.store.folders import new_folder
@@ -47,6 +48,8 @@ from glane_trainer.sparsity import complaint
 from glane_trainer.telling import Steps, stage, tell
 from glane_trainer.trackers import Trackers
 from glane_trainer.virtual import StepOptions, VirtualBatch, learn, virtual_batch
+
+RESUME = option("resume", 'mode="resume"')
 
 LAST = "last"
 """Folder, inside the finished one, of the weights of the last step where others are kept."""
@@ -240,7 +243,7 @@ class Run:
             self._drop_log()
             return f"{where}; {self._on_disk()}"
         self.save()
-        return f"{where}; the same command with --resume goes on from there"
+        return f"{where}; the same command with {RESUME} goes on from there"
 
     def salvage(self) -> str:
         """Write the best there was before a step that failed, and return what to tell the user."""
@@ -281,7 +284,7 @@ class Run:
                     self._write_weights(folder / LAST, Settled(None, last, progress.step, 0.0))
                 self._write_weights(folder, settled)
                 write_model_fusion(self.measurements.fusion(self.model, settled.kept), folder)
-                write_report(folder, progress.log)
+                write_report(folder, progress.log, settled.kept)
                 self._write_looks(folder)
                 self._write_record(folder, settled.kept, told)
                 self.is_written = True
@@ -341,9 +344,9 @@ class Run:
             kept=kept,
             remark=remark,
         )
-        write_card(folder, made)
         for name, text in self.beside.items():
             (folder / name).write_text(text, encoding="utf-8")
+        write_card(folder, made)
 
     def _log(self, record: dict[str, float]) -> None:
         self.progress.log.append({"step": self.progress.step, **record})
@@ -359,7 +362,7 @@ class Run:
     def _on_disk(self) -> str:
         """Return what a run that ends here leaves."""
         saved = (self.out / state.FOLDER / "model").is_dir()
-        return "--resume goes on from the last checkpoint" if saved else "nothing was saved"
+        return f"{RESUME} goes on from the last checkpoint" if saved else "nothing was saved"
 
     def _warn(self, record: dict[str, float]) -> None:
         """Tell of too many or no active terms, once for each change."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
+from glane.errors import check_choice
 from glane.model.checkpoint import Kind
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -35,6 +36,7 @@ class Objective:
         Raises:
             ValueError: The message names the setting.
         """
+        check_choice("loss", self.loss, get_args(Loss))
         for name in ("temperature", "teacher_temperature"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
@@ -66,6 +68,7 @@ class Sparsity:
         Raises:
             ValueError: The message names the setting.
         """
+        check_choice("query_regulariser", self.query_regulariser, get_args(Regulariser))
         for name in ("query_weight", "document_weight"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
@@ -167,6 +170,8 @@ class Settings:
         Raises:
             ValueError: The message names the setting.
         """
+        check_choice("device", self.device, get_args(Device))
+        check_choice("precision", self.precision, get_args(Precision))
         least = {"epochs": 1, "batch_size": 1, "accumulation": 1, "document_length": 4}
         for name in ("max_steps", "n_negatives", "freeze_layers", "save_steps", "seed"):
             least[name] = 0

@@ -144,13 +144,13 @@ def _line(record: Record) -> str:
     return json.dumps(record) + "\n"
 
 
-def model_folder(out: Path) -> Path:
+def model_folder(out: str | Path) -> Path:
     """Return where the model of a run's checkpoint lies.
 
     Raises:
         CheckpointError: If there is no checkpoint.
     """
-    folder = out / FOLDER / "model"
+    folder = Path(out) / FOLDER / "model"
     if not folder.is_dir():
         raise CheckpointError(f"{str(out)!r} has no interrupted training to resume")
     return folder

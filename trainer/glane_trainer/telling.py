@@ -18,6 +18,9 @@ DELAY = 1.0
 EVERY = 30.0
 """Seconds between lines of progress where standard error is not a terminal."""
 
+ENOUGH = 5
+"""Steps after which it is told how long the others will take: the first ones take longer."""
+
 SHOWN = ("loss", "lr", "query_terms", "document_terms")
 """What is told of a step, where it was logged."""
 
@@ -56,6 +59,19 @@ def stage(doing: str) -> Iterator[None]:
     finally:
         timer.cancel()
         timer.join()
+
+
+@contextmanager
+def ending(done: str) -> Iterator[None]:
+    """Tell that the block has ended, if it took so long that its stages were told of.
+
+    Args:
+        done: What was done, without a full stop.
+    """
+    began = time.monotonic()
+    yield
+    if time.monotonic() - began > DELAY:
+        tell(done)
 
 
 class Steps:
@@ -99,9 +115,11 @@ class Steps:
         if not self._bar.disable or now < self._next:
             return
         self._next = now + EVERY
-        left = (now - self._began) / (self.done - self._first) * (self.total - self.done)
-        told = ", ".join(f"{name} {figure}" for name, figure in figures.items())
-        tell(f"step {self.done} of {self.total}: {told}, {duration(left)} left")
+        told = [f"{name} {figure}" for name, figure in figures.items()]
+        if (n_done := self.done - self._first) >= ENOUGH:
+            left = (now - self._began) / n_done * (self.total - self.done)
+            told.append(f"{duration(left)} left")
+        tell(f"step {self.done} of {self.total}: {', '.join(told)}")
 
 
 def duration(seconds: float) -> str:

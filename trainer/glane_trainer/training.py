@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from glane.errors import check_choice
 from glane.store.folders import check_new
 from glane_trainer import state
 from glane_trainer.data import TrainingData
@@ -40,14 +41,16 @@ def train(
 
     Raises:
         FileExistsError: If `out` exists, in mode "new".
-        ValueError: If a setting does not fit the model, the device or the run to resume, or the
-            loss is no longer finite; what was good until then has been written.
+        ValueError: If `mode` is unknown, a setting does not fit the model, the device or the run
+            to resume, or the loss is no longer finite; what was good until then has been written.
         CheckpointError: If there is nothing to resume, in mode "resume".
         KeyboardInterrupt: After Ctrl-C, or `interrupt.Terminated` after SIGTERM where that is
             handled; what a resume needs has been written.
     """
+    check_choice("mode", mode, get_args(Mode))
     if mode != "resume":
-        check_new(out, overwrite=mode == "overwrite" or state.is_log_alone(Path(out)))
+        may_replace = mode == "overwrite" or state.is_log_alone(Path(out))
+        check_new(out, overwrite=may_replace, argument='mode="overwrite"')
     run = Run(model, data, Path(out), settings or DEFAULTS[model.checkpoint.kind])
     run.beside = beside
     if mode == "resume":

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import snowballstemmer
 
 from glane.analysis.folding import FOLDED_APART, fold
-from glane.analysis.languages import USUAL, candidates, evidence, script, stemmed_languages
+from glane.analysis.languages import CODES, USUAL, candidates, evidence, script, stemmed_languages
 from glane.analysis.stopwords import STOP_WORDS
 from glane.analysis.words import (
     APOSTROPHE,
@@ -25,6 +25,7 @@ from glane.analysis.words import (
     runs,
     unspaced,
 )
+from glane.errors import check_choice
 
 Kind = Literal["words", "char_wb", "char", "bigrams"]
 
@@ -64,7 +65,7 @@ class Analyzer:
             but without punctuation: on scifact's train queries NDCG@10 of `TfIdf` with "char_wb" is
             .626 instead of .614. "bigrams" is overlapping pairs of characters of every run.
         language: Of the Snowball stemmer and the stop words; "auto" tells it of each text by its
-            small words, "none" is without either. Only for "words".
+            small words, "none" is without either. A code ("de") is its language. Only for "words".
         ngrams: Shortest and longest n-gram in characters, 1 <= low <= high. Only for "char" and
             "char_wb".
         rules: Version of the rules; older ones are for indexes that were written by them.
@@ -99,12 +100,10 @@ class Analyzer:
         Raises:
             ValueError: If `kind`, `language`, `ngrams` or `rules` is not one of those described.
         """
-        if self.kind not in get_args(Kind):
-            raise ValueError(f"kind must be one of {list(get_args(Kind))}, got {self.kind!r}")
-        if self.language not in LANGUAGES:
-            raise ValueError(f"language must be one of {LANGUAGES}, got {self.language!r}")
-        if self.rules not in RULES:
-            raise ValueError(f"rules must be one of {list(RULES)}, got {self.rules!r}")
+        check_choice("kind", self.kind, get_args(Kind))
+        object.__setattr__(self, "language", CODES.get(self.language, self.language))
+        check_choice("language", self.language, LANGUAGES)
+        check_choice("rules", self.rules, RULES)
         object.__setattr__(self, "ngrams", _checked_ngrams(self.ngrams))
 
     def __call__(self, text: str) -> list[str]:

@@ -27,6 +27,18 @@ SCRIPTS: dict[str, tuple[tuple[int, int], ...]] = {
 """Scripts by their code points, from the first to before the last; all others are taken for Latin,
 which a word of digits is, too."""
 
+CODES = {
+    **{"ar": "arabic", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german"},
+    **{"el": "greek", "en": "english", "eo": "esperanto", "es": "spanish", "et": "estonian"},
+    **{"eu": "basque", "fa": "persian", "fi": "finnish", "fr": "french", "ga": "irish"},
+    **{"hi": "hindi", "hu": "hungarian", "hy": "armenian", "id": "indonesian"},
+    **{"it": "italian", "lt": "lithuanian", "ne": "nepali", "nl": "dutch"},
+    **{"no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian"},
+    **{"ru": "russian", "sr": "serbian", "st": "sesotho", "sv": "swedish", "ta": "tamil"},
+    **{"tr": "turkish", "yi": "yiddish"},
+}
+"""Codes in ISO 639-1 of languages that have a stemmer."""
+
 USUAL = {
     **{"latin": "english", "cyrillic": "russian", "arabic": "arabic", "devanagari": "hindi"},
     **{"greek": "greek", "armenian": "armenian", "tamil": "tamil", "hebrew": "none"},

@@ -13,6 +13,7 @@ from glane.collection.layouts import suffix_of
 from glane.collection.messages import listed
 from glane.collection.records import as_key, present
 from glane.collection.rows import Rows
+from glane.errors import option
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ def _corpus(
     if not there:
         raise ValueError(
             f"{rows.name}: no document has one of the fields {list(on)}: they have "
-            f"{listed(sorted(fields))} (--on names the fields)"
+            f"{listed(sorted(fields))}; {option('on')} names the fields"
         )
     return texts, titles
 
@@ -215,9 +216,8 @@ def _add(
     id = as_key(given)
     if id is None:
         what = f"got {given!r}" if has_field(record, key) else f"it has {listed(record)}"
-        raise ValueError(
-            f"{place}: needs `{key}`, a string or an integer; {what} (--key names the field)"
-        )
+        how = f"{option('key')} names the field"
+        raise ValueError(f"{place}: needs `{key}`, a string or an integer; {what}; {how}")
     if str(id) in texts:
         raise ValueError(f"{place}: `{key}` {id!r} appears twice")
     try:

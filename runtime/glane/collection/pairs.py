@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from glane.collection.fields import join_fields, look_up
 from glane.collection.rows import Rows
+from glane.errors import option
 
 NAMES = {
     "anchor": ("anchor", "query", "question"),
@@ -128,12 +129,12 @@ class Reader:
         if self._last and self._numbers:
             raise ValueError(
                 f"{self._name}: every {min(self._numbers)} is a number; expected texts, and not "
-                "their ids, unless --queries and --documents name the files of the texts"
+                "their ids, unless --queries and --documents (`texts`) name the files of the texts"
             )
         if self._fields.negatives and self._last and not self._n_negatives:
             raise ValueError(
                 f"{self._name}: no record has negatives in the field {self._fields.negatives!r} "
-                f"that --negatives names; the last has the fields {list(self._last)}"
+                f"that {_option('negatives')} names; the last has the fields {list(self._last)}"
             )
 
 
@@ -199,9 +200,13 @@ def _one(role: str, names: tuple[str, ...]) -> str:
     if not found:
         raise ValueError(
             f"`{role}` is missing: none of {list(NAMES[role])} is among the fields {list(names)}; "
-            f"name it with --{role}"
+            f"name it with {_option(role)}"
         )
     return found[0]
+
+
+def _option(role: str) -> str:
+    return option(role, f"fields=Fields({role}=...)")
 
 
 def _named(role: str, names: tuple[str, ...]) -> list[str]:
@@ -209,7 +214,7 @@ def _named(role: str, names: tuple[str, ...]) -> list[str]:
     found = [name for name in names if name.strip().casefold() in NAMES[role]]
     if len(found) > 1:
         listed = " and ".join(f"`{name}`" for name in found)
-        raise ValueError(f"needs one of {listed}; say which with --{role}")
+        raise ValueError(f"needs one of {listed}; say which with {_option(role)}")
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from glane.commands.fusing import told_ranking
 from glane.commands.streams import visible
-from glane.errors import CheckpointError
+from glane.errors import CheckpointError, no_folder
 from glane.model.checkpoint import CHECKPOINT_FILES, Checkpoint, ModelInfo, fingerprint
 from glane.model.foreign import advice
 from glane.model.model_files import FUSION, PROOF, ModelFiles
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Read the folder's JSON files."""
     folder = Path(arguments.folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"{str(folder)!r} is no folder")
+        raise FileNotFoundError(no_folder(folder))
     with telling("reading the folder"):
         if (folder / MANIFEST).exists():
             return _index(folder, verify=arguments.verify)

@@ -27,6 +27,9 @@ ANALYSIS = {"analyzer": "kind", "language": "language", "ngrams": "ngrams"}
 STORAGE = {"token_vectors": "kind", "pool": "pool"}
 """Options that say how token vectors are stored, and the settings of `TokenStorage`."""
 
+WITHOUT = "leave it out, or pass --reranker MODEL"
+"""What to do with an option that is of models, where there is none."""
+
 
 @runtime_checkable
 class _StoringTokens(Protocol):
@@ -88,8 +91,8 @@ def add_stage_arguments(parser: argparse.ArgumentParser, *, required: bool = Tru
         "--language",
         metavar="NAME",
         help=(
-            "stemmer and stop words: auto (told of each text by itself), none, or one of "
-            f"{', '.join(LANGUAGES[2:])}; default english"
+            "stemmer and stop words: auto (told of each text by itself), none, a code such as de, "
+            f"or one of {', '.join(LANGUAGES[2:])}; default english"
         ),
     )
     group.add_argument(
@@ -145,11 +148,13 @@ def check_stages(arguments: argparse.Namespace) -> None:
         _check_analysis(arguments)
     kinds = {name} | ({Checkpoint.read(arguments.reranker).kind} if arguments.reranker else set())
     if arguments.passages is False and kinds <= {*LEXICAL}:
-        raise UsageError("--no-passages needs a model; words are read whatever the length")
+        raise UsageError(
+            f"--no-passages needs a model: words are read whatever the length; {WITHOUT}"
+        )
     if _given(arguments, STORAGE) and kinds <= {*LEXICAL, "splade", "sparse-embed"}:
-        raise UsageError("--token-vectors and --pool need a ColBERT model")
+        raise UsageError(f"--token-vectors and --pool need a ColBERT model; {WITHOUT}")
     if arguments.fuse not in (None, "none") and not arguments.reranker:
-        raise UsageError(f"--fuse {arguments.fuse} needs a reranker")
+        raise UsageError(f"--fuse {arguments.fuse} needs a reranker; {WITHOUT}")
 
 
 def _check_analysis(arguments: argparse.Namespace) -> None:
@@ -251,7 +256,7 @@ def _store_token_vectors(
                 stage.store_as(TokenStorage(outlines=stage is retriever, **settings))
             n_told += 1
     if settings and not n_told:
-        raise UsageError("--token-vectors and --pool need a ColBERT model")
+        raise UsageError(f"--token-vectors and --pool need a ColBERT model; {WITHOUT}")
 
 
 def _given(arguments: argparse.Namespace, options: Mapping[str, str]) -> dict[str, Any]:

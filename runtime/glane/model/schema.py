@@ -8,7 +8,7 @@ from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
-from glane.errors import CheckpointError
+from glane.errors import CheckpointError, no_folder
 from glane.model.foreign import advice
 
 FORMAT_VERSION = 1
@@ -71,6 +71,9 @@ def read_small(folder: str | Path, name: str) -> bytes:
         CheckpointError: If it is missing, or is not a file.
     """
     path = Path(folder) / name
+    if not path.parent.is_dir():
+        made = f"`glane export CHECKPOINT {folder}` makes one"
+        raise CheckpointError(f"{no_folder(folder)}; {made}")
     if not path.is_file():  # a named pipe would be waited for
         raise CheckpointError(f"{str(folder)!r} has no {name}{advice(folder, name)}")
     return path.read_bytes()

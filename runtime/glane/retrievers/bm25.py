@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 
 from glane.analysis.analyzer import Analyzer
+from glane.errors import check_choice
 from glane.postings.postings import Statistics, Weigh
 from glane.postings.statistics import row_sums
 from glane.retrievers.lexical import Lexical
@@ -32,10 +33,7 @@ class Formula:
     delta: float
 
     def __post_init__(self) -> None:
-        if self.variant not in get_args(Variant):
-            raise ValueError(
-                f"variant must be one of {list(get_args(Variant))}, got {self.variant!r}"
-            )
+        check_choice("variant", self.variant, get_args(Variant))
         for name, high in (("k1", math.inf), ("b", 1), ("delta", math.inf)):
             value = getattr(self, name)
             if not (0 <= value <= high and math.isfinite(value)):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from glane.errors import CheckpointError
+from glane.errors import CheckpointError, option
 from glane.model.model_files import CANARY
 from glane.model.preparation import Role
 from glane.model.saturation import saturates
@@ -115,9 +115,10 @@ def _different(model: Neural[Any, Any], lowest: float) -> str:
     where = f"{str(model.encoder.folder)!r} gives other vectors here than where it was exported"
     found = f"{where}: the lowest cosine of its canary texts is {lowest:.4f}, at least "
     if saturates() and model.encoder.info.precision == "int8":
+        how = option("range 7bit", 'range="7bit"')
         return (
             f"{found}{LEAST_COSINE} was expected; this CPU adds products of uint8 and int8 in 16 "
-            "bits (it has no VNNI): export the model with `--range 7bit`, or on such a CPU"
+            f"bits (it has no VNNI): export the model with {how}, or on such a CPU"
         )
     return f"{found}{LEAST_COSINE} was expected; export it again, on a machine of this kind"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from glane.collection.boosts import check_boosts
-from glane.errors import CheckpointError, IndexDamaged
+from glane.errors import CheckpointError, IndexDamaged, option
 from glane.model.checkpoint import fingerprint
 from glane.model.encoder import Encoder
 from glane.retrievers.answers import Fields
@@ -219,7 +219,7 @@ class Draft:
             if not overwrite:
                 raise FileExistsError(
                     f"{str(folder)!r} holds what another command left when it was stopped; pass "
-                    "--overwrite to begin anew"
+                    f"{option('overwrite', 'overwrite=True')} to begin anew"
                 )
             return collection
         self.state = reopen(folder, None, DRAFT)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from glane.errors import option
 from glane.store import files
 
 
@@ -52,14 +53,27 @@ def _sync_all(folder: Path) -> None:
         files.sync_folder(Path(below))
 
 
-def check_new(path: str | Path, *, overwrite: bool = False) -> None:
+def check_new(
+    path: str | Path, *, overwrite: bool = False, argument: str = "overwrite=True"
+) -> None:
     """Refuse a path where something is already.
+
+    Args:
+        path: Where a folder is to be.
+        overwrite: Whether a folder that is there may be replaced.
+        argument: What a caller of the library passes for that, for the message.
 
     Raises:
         FileExistsError: If `path` exists, unless it is a folder and may be replaced.
     """
     if Path(path).exists() and not (overwrite and Path(path).is_dir()):
-        raise FileExistsError(f"{str(path)!r} exists already; pass --overwrite to replace it")
+        raise FileExistsError(is_there(path, argument))
+
+
+def is_there(path: str | Path, argument: str = "overwrite=True") -> str:
+    """Return the message of a path that is there and may not be replaced."""
+    how = option("overwrite", argument)
+    return f"{str(path)!r} exists already; pass {how} to replace it"
 
 
 def _umask() -> int:

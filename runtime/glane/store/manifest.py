@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from glane.errors import IndexDamaged
+from glane.errors import IndexDamaged, no_folder
 
 MANIFEST = "manifest.json"
 DRAFT = "draft.json"
@@ -163,6 +163,8 @@ def _content(path: Path, folder: Path) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except (FileNotFoundError, NotADirectoryError):
+        if not folder.is_dir():
+            raise IndexDamaged(f"{no_folder(folder)}; `glane index` makes indexes") from None
         hint = "is it an index?"
         if path.name == MANIFEST and (folder / DRAFT).is_file():
             hint = "indexing was stopped before its end; the same command goes on from there"

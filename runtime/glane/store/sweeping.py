@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from glane.store import files
+from glane.store.folders import is_there
 from glane.store.lock import LOCK, Lock
 from glane.store.manifest import DRAFT, MANIFEST, Manifest, read_manifest
 
@@ -129,7 +130,7 @@ def check_replaceable(folder: Path, *, overwrite: bool) -> None:
     """
     check_is_index(folder)
     if (folder / MANIFEST).exists() and not overwrite:
-        raise FileExistsError(f"{str(folder)!r} exists already; pass --overwrite to replace it")
+        raise FileExistsError(is_there(folder))
 
 
 def _is_ours(folder: Path) -> bool:

@@ -67,8 +67,16 @@ def fetched(name: str | Path) -> Path:
             both = [*WANTED, *PICKLES]
             snapshot_download(str(name), allow_patterns=both, ignore_patterns=UNWANTED)
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
         raise FileNotFoundError(
-            f"{str(name)!r} is not a folder, and could not be had from the hub: {reason}"
+            f"{str(name)!r} could not be had from the hub ({_reason(error)}), and there is no "
+            "folder of that name"
         ) from None
     return folder
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first of the reasons that an error gives, in one line."""
+    while (first := error.__cause__ or error.__context__) is not None:
+        error = first
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return line.partition(". ")[0].rstrip(".") or type(error).__name__

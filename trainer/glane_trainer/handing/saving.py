@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from glane.errors import CheckpointError
+from glane.errors import CheckpointError, check_choice
 from glane.store.folders import check_new, new_folder
 from glane_trainer.handing.pylate import hand_to_pylate
 from glane_trainer.handing.sentence_transformers import hand_to_sentence_transformers
@@ -43,8 +43,7 @@ def save_as(
             format cannot hold; the message names all of that, and nothing is written.
         FileExistsError: If the folder exists and may not be replaced.
     """
-    if format not in FORMATS:
-        raise ValueError(f"format must be one of {list(FORMATS)}, got {format!r}")
+    check_choice("format", format, FORMATS)
     check_new(folder, overwrite=overwrite)
     handed = FORMATS[format](load_model(checkpoint))
     if handed.lacking:

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from glane.errors import check_choice
 from glane.model.scoring import NO_TOKENS_SCORE
 from glane.types import Floats, Ids, Mask
 
@@ -58,8 +59,7 @@ class Choice:
         if self.seed < 0:
             raise ValueError(f"seed must be at least 0, got {self.seed}")
         for name, known in (("sampling", get_args(Sampling)), ("scale", get_args(Scale))):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {list(known)}, got {getattr(self, name)}")
+            check_choice(name, getattr(self, name), known)
 
 
 def too_close(scores: Floats, answer: float, choice: Choice) -> Mask:
