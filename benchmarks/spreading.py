@@ -1,11 +1,11 @@
 """Indexing by Ray against one process: the same index, and what it takes.
 
-Usage: python benchmarks/spreading.py BEIR [--model KIND=FOLDER ...] [--workers 2] [--rounds 1]
-           [--kill] [--limit N]
+Usage: python benchmarks/spreading.py BEIR [--splade MODEL] [--sparse-embed MODEL]
+           [--colbert MODEL] [--workers 2] [--rounds 1] [--kill] [--limit N]
 
-For BM25 and TfIdf, and each kind of model that is named (splade, sparse-embed, colbert), the
-collection is indexed by `glane index --threads WORKERS` and by `glane index --ray local
-in turns; with words, the ColBERT as reranker. Told are the seconds of each, whether all test
+For BM25 and TfIdf, and each kind of which a model is named, the collection is indexed by `glane
+index --threads WORKERS` and by `glane index --ray local --ray-workers WORKERS`, in turns; BM25 and
+TfIdf with the ColBERT as reranker, if there is one. Told are the seconds of each, whether all test
 queries get the same ids and scores of both, and whether both, compacted, are the same files. With
 --kill a worker is killed while it works.
 """
@@ -29,18 +29,22 @@ from glane.collection.dataset import read_beir
 
 K = 100
 
+KINDS = ("splade", "sparse-embed", "colbert")
+
 
 def main() -> None:
     """Index by both, compare, tell."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("beir", help="folder of the collection")
-    parser.add_argument("--model", action="append", default=[], metavar="KIND=FOLDER")
+    for kind in KINDS:
+        parser.add_argument(f"--{kind}", metavar="MODEL", help="exported model of this kind")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--limit", type=int, default=None, help="documents; default all")
     parser.add_argument("--kill", action="store_true", help="kill a worker while it works")
     arguments = parser.parse_args()
-    models = dict(each.split("=", 1) for each in arguments.model)
+    named = {kind: getattr(arguments, kind.replace("-", "_")) for kind in KINDS}
+    models = {kind: model for kind, model in named.items() if model is not None}
     queries = list(read_beir(arguments.beir, "test").queries.values())
     print("| retriever | one process, s | Ray, s | of it | same answers | same files |")
     print("|---|---|---|---|---|---|")
@@ -49,7 +53,7 @@ def main() -> None:
         with (Path(arguments.beir) / "corpus.jsonl").open("rb") as source:
             lines = source.readlines()[: arguments.limit]
         documents.write_bytes(b"".join(lines))
-        for kind in ("bm25", "tfidf", *(kind for kind in models if kind != "words")):
+        for kind in ("bm25", "tfidf", *models):
             row(kind, stages(kind, models), documents, queries, arguments)
 
 

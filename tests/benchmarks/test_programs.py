@@ -94,6 +94,7 @@ PROGRAMS = {
     "serving idle": ["idle", "INDEX", "--connections", "20"],
     "serving load": ["load", "INDEX", "BEIR", "--seconds", "2", "--connections", "2"],
     "serving rerank": ["rerank", "MODEL", "BEIR", "--texts", "3", "--rounds", "1"],
+    "spreading": ["BEIR", "--colbert", "MODEL", "--limit", "20"],
     "store": ["BEIR", "OUT", "--n-documents", "300", "--n-new", "20", "--rounds", "1"],
     "training_data": ["--triples", "300", "600", "--base", "BASE"],
     "training_speed": [
@@ -129,6 +130,7 @@ FIGURES = {
     "serving idle": "closed by the server",
     "serving load": "private memory: first minute",
     "serving rerank": "| glane, the same texts again |",
+    "spreading": "| True | True |",
     "store": "bytes of a document",
     "training_data": "10,000,000 triples until the first batch, by the growth",
     "training_speed": "| glane, as usual |",
