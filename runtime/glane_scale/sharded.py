@@ -21,14 +21,12 @@ from glane.retrievers.changing import Changes
 from glane.search import Search
 from glane.store import files
 from glane.store.lock import writing
+from glane.store.manifest import SHARDS
 from glane.threads import Guard
 from glane.types import Ids
 from glane_scale.exchange import unite
 from glane_scale.shard import Change, Contents, Reply, Request, Shard, StaleError
 from glane_scale.spread import Asking, Shards, SpreadCollection, spread
-
-SHARDS = "shards.json"
-"""Names the shards of a folder, and is written last."""
 
 VERSION = 1
 
@@ -125,6 +123,7 @@ class ShardedSearch(Changes):
         self._fields, self._own = template._fields, template.collection
         self._known: list[Contents] = []
         self._changing = Guard()
+        self._wait: float | None = None
         self.refresh()
 
     def search(self, queries: Sequence[str], k: int = 10, **options: Any) -> Results:  # noqa: ANN401
@@ -167,7 +166,10 @@ class ShardedSearch(Changes):
         with writing(self.folder, wait):
             self.refresh()
             self._wait = wait
-            yield self
+            try:
+                yield self
+            finally:
+                self._wait = None
 
     def add(self, documents: Iterable[Mapping[str, Any]]) -> int:
         """Store documents, within `editing`; one whose id is stored already replaces it.
@@ -187,7 +189,9 @@ class ShardedSearch(Changes):
         """
         if isinstance(documents, Mapping):
             raise TypeError("documents must be a list of dictionaries, got one dictionary")
-        records, asking = list(documents), self._asking()
+        wait, records, asking = self._editing(), list(documents), self._asking()
+        if self.kept is not None:
+            self.kept.written(records)  # what no shard could keep is refused before one does
         keys, texts = read_records(records, self.key, self._fields.on, first=not asking.next_id)
         content = [self._fields.content(*pair) for pair in zip(records, texts, strict=True)]
         compared = asking("compared", records, keys, content)
@@ -212,7 +216,7 @@ class ShardedSearch(Changes):
             )
             changes.setdefault(own, []).append(change)
             number += len(some)
-        self.shards.write(changes, self._wait)
+        self.shards.write(changes, wait)
         self.refresh()
         return len(rows)
 
@@ -223,7 +227,7 @@ class ShardedSearch(Changes):
             TypeError: As `Search.delete`.
             ValueError: Likewise; nothing is deleted then.
         """
-        wanted = list(keys) if not isinstance(keys, str) else keys
+        wait, wanted = self._editing(), keys if isinstance(keys, str) else list(keys)
         numbers = self._now.collection.numbers(wanted)
         if len(np.unique(numbers)) < len(numbers):
             raise ValueError("an id appears twice among those to delete")
@@ -232,13 +236,23 @@ class ShardedSearch(Changes):
             shard: [key for key, each in zip(wanted, where.tolist(), strict=True) if each == shard]
             for shard in np.unique(where).tolist()
         }
-        self.shards.delete(own, self._wait)
+        self.shards.delete(own, wait)
         self.refresh()
 
     def compact(self) -> None:
         """Drop what is left of deleted documents in every shard, within `editing`."""
-        self.shards.compact(self._wait)
+        self.shards.compact(self._editing())
         self.refresh()
+
+    def _editing(self) -> float:
+        """Return how long to wait for the writers of shards.
+
+        Raises:
+            ValueError: If this is not the only writer.
+        """
+        if self._wait is None:
+            raise ValueError("shards are changed within `with search.editing() as writer:`")
+        return self._wait
 
     def _asking(self) -> Asking:
         collection = self._now.collection

@@ -286,11 +286,34 @@ def test_unknown_documents_are_refused(tmp_path: Path) -> None:
     assert len(shards) == len(DOCUMENTS)
 
 
+def test_what_cannot_be_stored_is_stored_in_no_shard(tmp_path: Path) -> None:
+    make("bm25").save(tmp_path / "index")
+    part_index(tmp_path / "index", tmp_path / "shards", 2)
+    shards = ShardedSearch(tmp_path / "shards")
+    good = [{"id": n, "text": "tea", "year": 1} for n in range(4)]
+    with pytest.raises(ValueError, match="within"):
+        shards.add(good)
+    with shards.editing() as writer:
+        for bad in ({"other": float("nan")}, {"year": "x"}, {"text": 1}):
+            with pytest.raises((ValueError, TypeError)):
+                writer.add([*good, {**good[0], "id": "bad", **bad}])
+    assert len(ShardedSearch(tmp_path / "shards")) == 0
+    with pytest.raises(ValueError, match="within"):
+        shards.compact()
+
+
 @pytest.mark.parametrize("said", ["", "[]", "{}", '{"version": 2, "shards": ["a"]}', "{"])
 def test_a_folder_that_says_nothing_of_shards_is_refused(said: str, tmp_path: Path) -> None:
     (tmp_path / "shards.json").write_text(said)
     with pytest.raises(CheckpointError, match=r"shards\.json"):
         ShardedSearch(tmp_path)
+
+
+def test_shards_are_not_taken_for_an_index(tmp_path: Path) -> None:
+    make("bm25").save(tmp_path / "index")
+    part_index(tmp_path / "index", tmp_path / "shards", 2)
+    with pytest.raises(CheckpointError, match="serve FOLDER --ray"):
+        Search.load(tmp_path / "shards")
 
 
 def test_a_folder_without_shards_names_the_command(tmp_path: Path) -> None:

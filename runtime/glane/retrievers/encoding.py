@@ -21,6 +21,12 @@ AT_ONCE = 512
 CHARACTERS = 1 << 13
 """... but not many more than have so many characters together: float32 is twice as large."""
 
+WORDS_AT_ONCE = 1 << 14
+"""The same of documents whose words are counted, ..."""
+
+WORDS_CHARACTERS = 1 << 20
+"""... and of their characters."""
+
 
 Each = Callable[[Retriever, list[Sequence[str]]], Iterator[Any]]
 """Yields `encode_group` of each group of texts, in order; here, or by other processes."""
@@ -50,7 +56,9 @@ def encode_documents(
         each: Who encodes.
     """
     parts, began = [], time.perf_counter()
-    groups = [texts[start:stop] for start, stop in _groups(texts)]
+    counted = stage.encoder is None
+    most = (WORDS_AT_ONCE, WORDS_CHARACTERS) if counted else (AT_ONCE, CHARACTERS)
+    groups = [texts[start:stop] for start, stop in _groups(texts, *most)]
     with bar(len(texts), f"{type(plain(stage)).__name__} documents", progress) as shown:
         for group, vectors in zip(groups, each(stage, groups), strict=True):
             parts.append(vectors)
@@ -60,11 +68,17 @@ def encode_documents(
     return parts[0] if len(parts) == 1 else type(parts[0]).concatenate(parts)
 
 
-def _groups(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield where the texts begin and end that are encoded at once."""
+def _groups(texts: Sequence[str], at_once: int, characters: int) -> Iterator[tuple[int, int]]:
+    """Yield where the texts begin and end that are encoded at once.
+
+    Args:
+        texts: At least one.
+        at_once: Texts of a group at most.
+        characters: Of a group, but for its last text.
+    """
     start = n_characters = 0
     for stop, text in enumerate(texts, 1):
         n_characters += len(text)
-        if n_characters > CHARACTERS or stop - start == AT_ONCE or stop == len(texts):
+        if n_characters > characters or stop - start == at_once or stop == len(texts):
             yield start, stop
             start, n_characters = stop, 0

@@ -15,6 +15,9 @@ from typing import Any, NamedTuple, TypeVar
 from glane.errors import IndexDamaged, no_folder
 
 MANIFEST = "manifest.json"
+SHARDS = "shards.json"
+"""Names the shards of a folder that holds several indexes of one collection."""
+
 DRAFT = "draft.json"
 """The manifest of an index that is still being made; readers do not look at it."""
 
@@ -168,6 +171,8 @@ def _content(path: Path, folder: Path) -> bytes:
         hint = "is it an index?"
         if path.name == MANIFEST and (folder / DRAFT).is_file():
             hint = "indexing was stopped before its end; the same command goes on from there"
+        if (folder / SHARDS).is_file():
+            hint = "it holds the shards of an index: `glane serve FOLDER --ray ADDRESS` serves them"
         raise IndexDamaged(f"{str(folder)!r} has no {path.name}; {hint}") from None
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
