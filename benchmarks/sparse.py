@@ -1,7 +1,10 @@
 """The exact best of SPLADE-like vectors: glane, a product of scipy's, and Seismic at its recall.
 
 Usage: python benchmarks/sparse.py [--documents 50000] [--queries 50] [--rounds 5]
+       python benchmarks/sparse.py --index INDEX --data BEIR [--queries 50] [--rounds 5]
 
+The second way takes the vectors of an index that `glane index --retriever splade` has made, and
+queries of a collection's test split; the first draws random ones.
 Documents have 111 of 30,522 terms on average, queries 29 (120 and 30 drawn, by frequencies after
 Zipf), with weights as SPLADE's are: ln(1 + x) of an exponential x, a quarter for frequent terms.
 Queries are asked one by one for the best 100. Seismic is told twice, as its guide has it for
@@ -19,8 +22,12 @@ import numpy as np
 from bm25 import K, asked, ours_asked, rows_of, synthetic
 from turns import Engine, Turn, add_arguments, compare, seconds
 
+from glane import Search, Splade
+from glane.collection.dataset import read_beir
 from glane.hits import best
 from glane.postings.postings import Postings, weigh_as_it_is
+from glane.retrievers.passages import plain
+from glane.store.segments import ids_left
 from glane.vectors import SparseVectors
 
 N_TERMS = 30_522
@@ -37,6 +44,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--documents", type=int, default=50_000)
     parser.add_argument("--queries", type=int, default=50)
+    parser.add_argument("--index", help="folder of an index with a SPLADE model")
+    parser.add_argument("--data", help="folder of a collection, for its queries")
     add_arguments(parser, rounds=5)
     compare(
         {
@@ -110,6 +119,12 @@ def by_seismic(settings: Settings) -> Callable[[argparse.Namespace], Callable[[]
 
 def data(arguments: argparse.Namespace) -> tuple[SparseVectors, SparseVectors]:
     """Return documents and queries, the same in each process."""
+    if arguments.index is not None:
+        stage = plain(Search.load(arguments.index, threads=1).retriever)
+        assert isinstance(stage, Splade), "its usage says so"
+        asked = list(read_beir(arguments.data, "test").queries.values())[: arguments.queries]
+        rows = stage.index.rows.parts
+        return stage.index.stored(ids_left(rows)), stage.encode_queries(asked)
     return weighed(arguments.documents, 120, seed=0), weighed(arguments.queries, 30, seed=1)
 
 

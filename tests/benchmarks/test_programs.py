@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from glane import BM25, Search
+from glane import BM25, Search, Splade
 from glane import ColBERT as GivenColBERT
 from glane.commands.main import main
 
@@ -94,6 +94,7 @@ PROGRAMS = {
     "serving idle": ["idle", "INDEX", "--connections", "20"],
     "serving load": ["load", "INDEX", "BEIR", "--seconds", "2", "--connections", "2"],
     "serving rerank": ["rerank", "MODEL", "BEIR", "--texts", "3", "--rounds", "1"],
+    "sparse": ["--index", "SPLADE", "--data", "BEIR", "--queries", "3", "--rounds", "1"],
     "spreading": ["BEIR", "--colbert", "MODEL", "--limit", "20"],
     "store": ["BEIR", "OUT", "--n-documents", "300", "--n-new", "20", "--rounds", "1"],
     "training_data": ["--triples", "300", "600", "--base", "BASE"],
@@ -130,6 +131,7 @@ FIGURES = {
     "serving idle": "closed by the server",
     "serving load": "private memory: first minute",
     "serving rerank": "| glane, the same texts again |",
+    "sparse": "| overlap | 1.0000 | 1.0000 |",
     "spreading": "| True | True |",
     "store": "bytes of a document",
     "training_data": "10,000,000 triples until the first batch, by the growth",
@@ -182,10 +184,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     reranked = Search(BM25(), reranker=GivenColBERT.load(FIXTURES / "colbert", threads=1))
     reranked.add([{"id": f"d{n}", "text": " ".join(WORDS[: 1 + n])} for n in range(len(WORDS))])
     reranked.save(root / "reranked")
+    sparse = Search(Splade.load(FIXTURES / "splade", threads=1))
+    sparse.add([{"id": f"d{n}", "text": f"tea river {n}"} for n in range(N_DOCUMENTS)])
+    sparse.save(root / "splade")
     assert main(["export", "--web", str(root / "index"), str(root / "web")]) == 0
     return {
         "WEB": str(root / "web"),
         "INDEX": str(root / "index"),
+        "SPLADE": str(root / "splade"),
         "RERANKED": str(root / "reranked"),
         "BEIR": str(root / "beir"),
         "LSR": str(root / "lsr"),
