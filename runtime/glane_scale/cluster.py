@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
+from pathlib import Path
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 LOCAL = "local"
+
+TOKEN = Path.home() / ".ray" / "auth_token"
+"""Where Ray leaves the token of a cluster."""
 
 
 @contextmanager
@@ -38,7 +43,8 @@ def connected(address: str, n_cpus: int | None = None) -> Iterator[None]:
             else:
                 plain(address)
         except (ConnectionError, RayError) as error:
-            raise ConnectionError(f"no Ray cluster at {address!r}: {_first_line(error)}") from None
+            told = f"no Ray cluster at {address!r}: {_first_line(error)}{_token_hint()}"
+            raise ConnectionError(told) from None
         try:
             yield
         except RayError as error:
@@ -60,6 +66,13 @@ def _check_reachable(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
     except OSError as error:
         raise ConnectionError(f"no Ray cluster at {address!r}: {error}") from None
+
+
+def _token_hint() -> str:
+    """Return what to do where a token lies that Ray does not send by itself."""
+    if not TOKEN.is_file() or os.environ.get("RAY_AUTH_MODE") == "token":
+        return ""
+    return f"; if it asks for the token in {TOKEN}, set RAY_AUTH_MODE=token"
 
 
 def _first_line(error: Exception) -> str:

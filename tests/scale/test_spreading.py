@@ -127,3 +127,15 @@ def test_what_cannot_be_is_refused_in_a_line_and_leaves_nothing(
     assert code in (1, 2)
     assert message in capsys.readouterr().err
     assert not (tmp_path / "index").exists()
+
+
+def test_a_token_that_is_not_sent_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from glane_scale import cluster
+
+    monkeypatch.setattr(cluster, "TOKEN", tmp_path / "token")
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    assert cluster._token_hint() == ""
+    (tmp_path / "token").touch()
+    assert cluster._token_hint().endswith("set RAY_AUTH_MODE=token")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    assert cluster._token_hint() == ""
