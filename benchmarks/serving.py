@@ -1,12 +1,13 @@
 """A server under load, and what reranking costs: requests a second, milliseconds, memory.
 
 Usage: python benchmarks/serving.py load INDEX BEIR [--seconds 100] [--connections 1 8 64]
+           [--workers 1]
        python benchmarks/serving.py rerank MODEL BEIR [--texts 100] [--rounds 5]
        python benchmarks/serving.py idle INDEX [--connections 10000]
 
 `load` serves a copy of INDEX and asks the test queries of BEIR over so many connections, one number
 of them after the other, while ten texts a second of at most 64 tokens replace documents. Memory is
-what is the process's own (`Anonymous` of `smaps_rollup`: pages of mapped files belong to the
+what is the processes' own (`Anonymous` of `smaps_rollup`: pages of mapped files belong to the
 system), in the first and the last minute; the processor time of the load itself is told. `rerank`
 sends texts never seen before to a server of one thread, in turns with a cross-encoder of MiniLM's
 size on torch, whose weights are random: its time alone counts. `idle` opens connections that send
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("data", nargs="?", metavar="BEIR")
     parser.add_argument("--seconds", type=float, default=100)
     parser.add_argument("--connections", type=int, nargs="+")
+    parser.add_argument("--workers", type=int, default=1, help="processes that serve")
     parser.add_argument("--texts", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
@@ -64,15 +66,21 @@ class Server(NamedTuple):
     port: int
     pid: int
 
+    def pids(self) -> list[int]:
+        """Return its process, and those of its workers."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [self.pid, *map(int, children.split())]
+
     def private(self) -> float:
-        """Return the MB of memory that are the process's own, and not pages of mapped files."""
-        told = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        """Return the MB of memory that are the processes' own, and not pages of mapped files."""
+        told = "".join(Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.pids())
         return sum(int(kb) for kb in re.findall(r"Anonymous:\s+(\d+)", told)) / 1e3
 
     def seconds(self) -> float:
         """Return the processor time that it took so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        rows = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2] for pid in self.pids()]
+        ticks = [int(row.split()[place]) for row in rows for place in (11, 12)]
+        return sum(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -183,7 +191,7 @@ def load(arguments: argparse.Namespace) -> None:
     queries, texts = list(dataset.queries.values()), short_texts(arguments.served, dataset.corpus)
     with tempfile.TemporaryDirectory() as folder:
         index = shutil.copytree(arguments.served, Path(folder) / "index")
-        with server(str(index)) as running:
+        with server(str(index), "--workers", str(arguments.workers)) as running:
             rows, private = [], []
             for n in arguments.connections or [1, 8, 64]:
                 parts = max(1, round(arguments.seconds / 5))
