@@ -4,6 +4,7 @@
     ├── CheckpointError (ValueError)   a checkpoint or model folder that cannot be used
     │   └── IndexDamaged               an index that is missing, damaged, or of another version
     ├── LockedError (OSError)          somebody else is writing to the index
+    ├── StaleError                     a state of a collection that is no longer at hand
     └── ParityError (ValueError)       an exported model that does not rank as its checkpoint does
 
 A wrong argument raises Python's own `ValueError` or `TypeError`, a missing file
@@ -30,6 +31,10 @@ class IndexDamaged(CheckpointError):
 
 class LockedError(GlaneError, OSError):
     """Somebody else is writing to the index."""
+
+
+class StaleError(GlaneError):
+    """The state that an answer is to be of is no longer at hand; the newest one is to be taken."""
 
 
 class ParityError(GlaneError, ValueError):

@@ -164,7 +164,7 @@ class Search(Changes):
         keys: Sequence[Key],
         texts: Sequence[str],
         *,
-        first: int | None = None,
+        numbers: Ids | None = None,
         progress: bool = False,
     ) -> int:
         """Store documents that are read already, as `add` does.
@@ -174,8 +174,7 @@ class Search(Changes):
                 boosted.
             keys: Id of each, which need not be in it; no id twice.
             texts: What is searched of each.
-            first: Number of the first that is stored, above all that were given before; None for
-                the next.
+            numbers: Of those that will be stored, see `Collection.store`; None for the next.
             progress: Whether a bar runs on standard error where that is a terminal.
         """
         on, boosts = self._fields.on, self._fields.boosts
@@ -190,7 +189,7 @@ class Search(Changes):
             collection = self._now.collection.snapshot()
             contents = map(self._fields.content, records, texts)
             hashes = content_hashes(list(contents))
-            n_stored = collection.store(records, keys, hashes, encode, first)
+            n_stored = collection.store(records, keys, hashes, encode, numbers)
             if n_stored:
                 self._now = replace(self._now, collection=collection, is_saved=False)
         return n_stored
@@ -255,6 +254,18 @@ class Search(Changes):
         others = np.setdiff1d(self._now.collection.stored(), numbers)
         if len(others):
             self.delete(self.keys.names(others))
+
+    def part(self, numbers: Ids) -> Self:
+        """Return a search of some of its documents, under the same numbers, in memory alone.
+
+        Args:
+            numbers: Of stored documents.
+        """
+        made = type(self).__new__(type(self))
+        collection = self._now.collection.snapshot()
+        collection.forget(np.setdiff1d(collection.stored(), numbers))
+        made._begin(self._fields, Now(collection), self._threads)
+        return made
 
     def save(self, folder: str | Path, *, link: bool = False) -> None:
         """Write into a folder: what is new where this was loaded from there, else everything.

@@ -48,10 +48,11 @@ class United(NamedTuple):
 
 def count(retriever: Lexical) -> Counted:
     """Return what a retriever counts of its own documents."""
-    vocabulary, statistics = retriever.vocabulary(), retriever.postings.statistics()
-    frequencies = np.zeros(len(vocabulary), np.int64)
-    frequencies[: len(statistics.frequencies)] = statistics.frequencies
-    terms = vocabulary.terms(list(range(len(vocabulary))))
+    statistics = retriever.postings.statistics()
+    held = statistics.frequencies
+    terms = retriever.terms()  # afterwards: a vocabulary only grows
+    frequencies = np.zeros(len(terms), np.int64)
+    frequencies[: len(held)] = held
     return Counted(terms, frequencies, statistics.n_documents, statistics.length)
 
 

@@ -19,14 +19,14 @@ from typing import Any
 import ray
 from fastapi import FastAPI
 from ray import serve
-from ray.exceptions import RayActorError, RayTaskError
-from ray.serve.exceptions import DeploymentUnavailableError
+from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.serve.exceptions import DeploymentUnavailableError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from glane.errors import GlaneError
-from glane.hits import Key
+from glane.search import Search
 from glane_scale.cluster import connected
-from glane_scale.shard import Change, Contents, Reply, Request, Shard
+from glane_scale.shard import Change, Contents, Generation, Reply, Request, Shard
 from glane_scale.sharded import ShardedSearch, read_shards
 from glane_serve.app import application
 from glane_serve.logs import log_to_stderr
@@ -41,7 +41,7 @@ AT_ONCE = 16
 """Questions that a replica of a shard works on or has waiting, beyond which others are asked."""
 
 SECONDS = 30.0
-"""For one answer, and for a replica to take the place of one that died."""
+"""For one answer to a question, and for a replica to take the place of one that died."""
 
 PAUSE = 0.2
 
@@ -57,17 +57,13 @@ class ShardReplica:
         """Answer a question."""
         return await asyncio.to_thread(self._shard.ask, request)
 
-    async def contents(self, known: int | None) -> Contents | None:
+    async def contents(self, known: Generation | None) -> Contents | None:
         """Return what it holds that is not known."""
         return await asyncio.to_thread(self._shard.contents, known)
 
-    async def write(self, changes: Sequence[Change], wait: float) -> None:
-        """Store documents."""
-        await asyncio.to_thread(self._shard.write, changes, wait)
-
-    async def delete(self, keys: Sequence[Key], wait: float) -> None:
-        """Forget documents."""
-        await asyncio.to_thread(self._shard.delete, keys, wait)
+    async def change(self, change: Change, wait: float) -> None:
+        """Store documents, or forget them."""
+        await asyncio.to_thread(self._shard.change, change, wait)
 
     async def compact(self, wait: float) -> None:
         """Drop what is left of deleted documents."""
@@ -88,17 +84,13 @@ class ServedShards:
         """Ask some shards, all at once; where a replica dies, another is asked."""
         return self._read([(each.own, "ask", each) for each in requests])
 
-    def contents(self, known: Sequence[int | None]) -> list[Contents | None]:
+    def contents(self, known: Sequence[Generation | None]) -> list[Contents | None]:
         """Return what each holds that is not known."""
         return self._read([(own, "contents", each) for own, each in enumerate(known)])
 
-    def write(self, changes: Mapping[int, Sequence[Change]], wait: float) -> None:
-        """Store documents in some shards."""
-        self._change([(own, "write", (each, wait)) for own, each in changes.items()])
-
-    def delete(self, keys: Mapping[int, Sequence[Key]], wait: float) -> None:
-        """Delete documents of some shards."""
-        self._change([(own, "delete", (each, wait)) for own, each in keys.items()])
+    def change(self, changes: Mapping[int, Change], wait: float) -> None:
+        """Change some shards."""
+        self._change([(own, "change", (each, wait)) for own, each in changes.items()])
 
     def compact(self, wait: float) -> None:
         """Compact every shard."""
@@ -116,41 +108,54 @@ class ServedShards:
         deadline = time.monotonic() + SECONDS
         while True:
             try:
-                return _result(own, response)
-            except (RayActorError, DeploymentUnavailableError) as error:
+                return _result(own, response, SECONDS)
+            except _DiedError:
                 if time.monotonic() >= deadline:
-                    raise GlaneError(f"shard {own} does not answer: {error}") from None
+                    raise
             time.sleep(PAUSE)
             response = self._send(own, name, given)
 
     def _change(self, calls: Sequence[tuple[int, str, tuple[Any, ...]]]) -> None:
-        """Call all at once, each once: whether one that died had committed is not known."""
+        """Call all at once, each once: whether one that died had committed is not known.
+
+        However long it takes: who gave up would not know what was written.
+        """
         sent = [(own, self._send(own, name, *given)) for own, name, given in calls]
+        errors: list[Exception] = []
         for own, response in sent:
             try:
                 _result(own, response)
-            except (RayActorError, DeploymentUnavailableError) as error:
-                raise GlaneError(
-                    f"shard {own} died while it was written to; send the same documents again: "
-                    f"{error}"
-                ) from None
+            except (GlaneError, OSError, ValueError) as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def _send(self, own: int, name: str, *given: Any) -> Any:  # noqa: ANN401
         return getattr(self._handles[own], name).remote(*given)
 
 
-def _result(own: int, response: Any) -> Any:  # noqa: ANN401 (whatever was asked)
-    """Return an answer.
+class _DiedError(GlaneError):
+    """A replica that is no longer there."""
+
+
+def _result(own: int, response: Any, seconds: float | None = None) -> Any:  # noqa: ANN401
+    """Return an answer, whatever was asked.
 
     Raises:
-        GlaneError: If it takes too long.
+        GlaneError: If it takes longer than so many seconds, or Ray gives up on it.
     """
     try:
-        return response.result(timeout_s=SECONDS)
+        return response.result(timeout_s=seconds)
     except TimeoutError:
-        raise GlaneError(f"shard {own} has not answered within {SECONDS:g} s") from None
+        raise GlaneError(f"shard {own} has not answered within {seconds} s") from None
     except RayTaskError as error:  # what the shard itself refused
         raise error.cause from None
+    except (RayActorError, DeploymentUnavailableError) as error:
+        raise _DiedError(
+            f"shard {own} died; what was being written is to be sent again: {error}"
+        ) from None
+    except (RayError, RayServeException) as error:
+        raise GlaneError(f"shard {own}: {error}") from None
 
 
 def deployed(
@@ -213,7 +218,10 @@ def serve_shards(settings: ServeSettings, address: str, port: int, replicas: int
     """
     log_to_stderr()
     application = deployed(settings, {"num_replicas": replicas})
-    n_shards = len(ShardedSearch(str(settings.index)).shards)  # what cannot be opened is told once
+    folders = read_shards(Path(str(settings.index)).resolve())
+    for folder in folders:
+        Search.load(folder, threads=1)  # what cannot be opened is told here, once
+    n_shards = len(folders)
     n_cores = n_shards * replicas + 1
     with connected(address, n_cores):
         found = int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]

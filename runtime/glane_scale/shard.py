@@ -7,6 +7,7 @@ is kept as long as it is among the newest few.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from glane.collection.conditions import Condition
-from glane.errors import GlaneError
+from glane.errors import StaleError
 from glane.hits import NO_ID, Hits, Key
 from glane.model.passages import Spans
 from glane.postings.statistics import Totals
+from glane.retrievers.answers import Now, damage_named
 from glane.retrievers.collection import Collection, content_hashes
 from glane.retrievers.contract import Reranker
+from glane.retrievers.explaining import Explains
 from glane.retrievers.lexical import Lexical
 from glane.retrievers.passages import Passages
 from glane.search import Search
@@ -36,7 +39,10 @@ PLACES = 1 << 20
 
 KEPT_STATES = 4
 
-Generations = tuple[int, ...]
+Generation = tuple[int, int]
+"""A state of a shard's index: its number, and the checksum of what it holds."""
+
+Generations = tuple[Generation, ...]
 """Of all shards: the name of a state of the collection."""
 
 
@@ -47,22 +53,18 @@ Queries = Any
 """What a stage makes of queries."""
 
 
-class StaleError(GlaneError):
-    """The state that was asked for is no longer at hand; the newest one is to be taken."""
-
-
 class Contents(NamedTuple):
     """What a shard holds in its newest state.
 
     Attributes:
-        generation: Of its index.
+        generation: Its state.
         next_id: Above all numbers of documents that it has ever held.
         n_documents: That it holds.
         n_rows: How many rows the model of each stage has there: of documents, or of passages.
         counted: Of its terms, where its retriever counts words.
     """
 
-    generation: int
+    generation: Generation
     next_id: int
     n_documents: int
     n_rows: dict[str, int]
@@ -100,16 +102,18 @@ class Reply(NamedTuple):
 
 
 class Change(NamedTuple):
-    """Documents to store.
+    """Documents to store, or to forget, in a state that was looked at.
 
     Attributes:
-        first: Number of the first; the others' follow.
+        generation: The state; another is refused.
+        numbers: Of the documents to store, see `Collection.store`.
         records: The documents.
-        keys: Id of each.
+        keys: Id of each; of the documents to forget where there are no records.
         texts: What is searched of each.
     """
 
-    first: int
+    generation: Generation
+    numbers: Ids
     records: list[Mapping[str, Any]]
     keys: list[Key]
     texts: list[str]
@@ -126,87 +130,118 @@ class Shard:
             threads: Threads to compute with; by default what the process may use.
         """
         self._search = Search.load(folder, threads=threads)
-        self._states: dict[Generations, Collection] = {}
-        self._opened: dict[int, Collection] = {}
+        self._states: dict[Generations, Now] = {}
+        self._opened: dict[Generation, Now] = {}
         self._guard = Guard()
+        self._remember()
 
-    def contents(self, known: int | None = None) -> Contents | None:
-        """Return what the newest state holds; None where that is of a known generation."""
-        self._search.refresh()
-        generation, collection = self._newest()
+    def contents(self, known: Generation | None = None) -> Contents | None:
+        """Return what the newest state holds; None where that is the known one."""
+        generation, now = self._newest()
         if generation == known:
             return None
-        stages = collection.stages()
+        collection = now.collection
         own = collection.retriever
         return Contents(
             generation,
             collection.keys.rows.next_id,
             len(collection.keys),
-            {place: len(_index(stage)) for place, stage in stages.items()},
+            {place: len(_index(stage)) for place, stage in collection.stages().items()},
             count(own) if isinstance(own, Lexical) else None,
         )
 
     def ask(self, request: Request) -> Reply:
         """Answer a question from the state that it names."""
-        with self._guard:
-            collection = self._states.get(request.state) or self._opened_of(request)
-        if isinstance(collection, Reply):
-            return collection
-        return Reply(ASKED[request.name](collection, *request.arguments))
+        now = self._state(request)
+        if isinstance(now, Reply):
+            return now
+        with damage_named(now):
+            return Reply(ASKED[request.name](now.collection, *request.arguments))
 
-    def write(self, changes: Sequence[Change], wait: float = 0) -> None:
-        """Store documents, and commit that once."""
-        with self._search.editing(wait=wait) as writer:
-            for first, records, keys, texts in changes:
-                writer.store(records, keys, texts, first=first)
+    def change(self, change: Change, wait: float = 0) -> None:
+        """Store documents, or forget them, and commit that once.
 
-    def delete(self, keys: Sequence[Key], wait: float = 0) -> None:
-        """Forget documents, and commit that."""
+        Raises:
+            StaleError: If the index is in another state than the one that was looked at.
+            LockedError: If somebody else writes to it.
+        """
+        self._remember()
         with self._search.editing(wait=wait) as writer:
-            writer.delete(keys)
+            if _generation(writer) != change.generation:
+                raise StaleError("a shard was written to by somebody else; send it again")
+            if change.records:
+                writer.store(change.records, change.keys, change.texts, numbers=change.numbers)
+            else:
+                writer.delete(change.keys)
+        self._remember()
 
     def compact(self, wait: float = 0) -> None:
-        """Drop what is left of deleted documents."""
+        """Drop what is left of deleted documents.
+
+        Raises:
+            LockedError: If somebody else writes to it.
+        """
+        self._remember()
         with self._search.editing(wait=wait) as writer:
             writer.compact()
+        self._remember()
 
-    def _newest(self) -> tuple[int, Collection]:
+    def _newest(self) -> tuple[Generation, Now]:
+        self._remember()  # what was opened before
+        self._search.refresh()
+        return self._remember()
+
+    def _remember(self) -> tuple[Generation, Now]:
+        """Keep what is open, so that it can be asked as long as it is among the newest few."""
         view = self._search.view()
-        assert view.origin is not None, "it was loaded"
-        generation = view.origin.manifest.generation
+        generation = _generation(view)
         with self._guard:
-            self._opened.setdefault(generation, view.collection)
+            now = self._opened.setdefault(generation, view.now)
             _forget_oldest(self._opened)
-        return generation, view.collection
+        return generation, now
 
-    def _opened_of(self, request: Request) -> Collection | Reply:
-        """Return the collection of a state that is not remembered, or what is lacking for it."""
-        generation = request.state[request.own]
-        if generation not in self._opened:
-            self._search.refresh()
-            self._newest()
-        collection = self._opened.get(generation)
-        if collection is None:
-            return Reply(None, "state")
-        retriever = collection.retriever
+    def _state(self, request: Request) -> Now | Reply:
+        """Return the state that is asked, or what is lacking for it."""
+        with self._guard:
+            found = self._states.get(request.state)
+            now = self._opened.get(request.state[request.own])
+        if found is not None:
+            return found
+        if now is None:
+            generation, newest = self._newest()
+            if generation != request.state[request.own]:
+                return Reply(None, "state")
+            now = newest
+        retriever = now.collection.retriever
         if isinstance(retriever, Lexical):
             if request.totals is None:
                 return Reply(None, "totals")
-            among = retriever.postings.among(request.totals)
-            own = retriever.over(retriever.vocabulary(), among)
-            collection = replace(collection, retriever=own)
-        self._states[request.state] = collection
-        _forget_oldest(self._states)
-        return collection
+            among = replace(now.collection, retriever=retriever.among(request.totals))
+            now = replace(now, collection=among)
+        with self._guard:
+            self._states[request.state] = now
+            _forget_oldest(self._states)
+        return now
 
 
-def _forget_oldest(states: dict[Any, Collection]) -> None:
+def _generation(view: Explains) -> Generation:
+    """Return the name of the state that a search was opened in."""
+    assert view.origin is not None, "it was loaded"
+    manifest = view.origin.manifest
+    return manifest.generation, zlib.crc32(manifest.to_bytes())
+
+
+def _forget_oldest(states: dict[Any, Now]) -> None:
     while len(states) > KEPT_STATES:
         del states[next(iter(states))]
 
 
 def _find(collection: Collection, keys: Sequence[Key]) -> Ids:
     return collection.keys.find(keys)
+
+
+def _stored(collection: Collection) -> Ids:
+    return collection.stored()
 
 
 def _names(collection: Collection, numbers: Ids) -> tuple[Mask, list[Key]]:
@@ -235,7 +270,8 @@ def _compared(
     keys: list[Key],
     content: list[str],
 ) -> tuple[Ids, Mask, Ids]:
-    return collection.compare(records, keys, content_hashes(content))[:3]
+    own = collection.snapshot()  # comparing enters words to filter by
+    return own.compare(records, keys, content_hashes(content))[:3]
 
 
 def _postings(
@@ -349,6 +385,7 @@ ASKED: Mapping[str, Callable[..., Any]] = {
     "scores with": _scores_with,
     "similarities": _similarities,
     "spans": _spans,
+    "stored": _stored,
     "within": _within,
 }
 """What a shard can be asked, by name: functions of a state of it."""

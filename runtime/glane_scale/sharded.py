@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
-from itertools import groupby, zip_longest
+from copy import copy
+from functools import wraps
+from hashlib import blake2b
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import numpy as np
 
-from glane.collection.records import read_records
-from glane.errors import CheckpointError
-from glane.hits import Key, Results
+from glane.collection.records import check_keys, read_records
+from glane.errors import CheckpointError, StaleError
+from glane.hits import NO_ID, Key
 from glane.model.progress import bar
 from glane.retrievers.answers import Now
 from glane.retrievers.changing import Changes
+from glane.retrievers.explaining import Explains
 from glane.search import Search
 from glane.store import files
 from glane.store.lock import writing
@@ -25,32 +31,29 @@ from glane.store.manifest import SHARDS
 from glane.threads import Guard
 from glane.types import Ids
 from glane_scale.exchange import unite
-from glane_scale.shard import Change, Contents, Reply, Request, Shard, StaleError
+from glane_scale.shard import Change, Contents, Generation, Reply, Request, Shard
 from glane_scale.spread import Asking, Shards, SpreadCollection, spread
 
 VERSION = 1
 
 TURNS = 3
-"""How often a search is begun anew where the documents change under it."""
-
-T = TypeVar("T")
+"""How often something is read where the documents change under it."""
 
 
 class Reached(Shards, Protocol):
     """Shards that can be asked what they hold, and changed."""
 
-    def contents(self, known: Sequence[int | None]) -> list[Contents | None]:
-        """Return what each shard holds; None of one whose generation is the known one."""
+    def contents(self, known: Sequence[Generation | None]) -> list[Contents | None]:
+        """Return what each shard holds; None of one whose state is the known one."""
         ...
 
-    def write(self, changes: Mapping[int, Sequence[Change]], wait: float) -> None:
-        """Store documents in some shards, all at once."""
-
-    def delete(self, keys: Mapping[int, Sequence[Key]], wait: float) -> None:
-        """Delete documents of some shards, all at once."""
+    def change(self, changes: Mapping[int, Change], wait: float) -> None:
+        """Change some shards, all at once, and wait for each."""
+        ...
 
     def compact(self, wait: float) -> None:
-        """Compact every shard."""
+        """Compact every shard, and wait for each."""
+        ...
 
 
 class LocalShards:
@@ -72,26 +75,43 @@ class LocalShards:
         """Ask some shards, all at once."""
         return list(self._threads.map(lambda each: self._shards[each.own].ask(each), requests))
 
-    def contents(self, known: Sequence[int | None]) -> list[Contents | None]:
+    def contents(self, known: Sequence[Generation | None]) -> list[Contents | None]:
         """Return what each holds that is not known."""
         return list(self._threads.map(Shard.contents, self._shards, known))
 
-    def write(self, changes: Mapping[int, Sequence[Change]], wait: float) -> None:
-        """Store documents in some shards."""
-        self._each(changes, lambda shard, own: shard.write(own, wait))
-
-    def delete(self, keys: Mapping[int, Sequence[Key]], wait: float) -> None:
-        """Delete documents of some shards."""
-        self._each(keys, lambda shard, own: shard.delete(own, wait))
+    def change(self, changes: Mapping[int, Change], wait: float) -> None:
+        """Change some shards."""
+        self._each((self._shards[own].change, each, wait) for own, each in changes.items())
 
     def compact(self, wait: float) -> None:
         """Compact every shard."""
-        list(self._threads.map(lambda shard: shard.compact(wait), self._shards))
+        self._each((shard.compact, wait) for shard in self._shards)
 
-    def _each(self, given: Mapping[int, T], call: Callable[[Shard, T], None]) -> None:
-        done = [self._threads.submit(call, self._shards[own], each) for own, each in given.items()]
-        for one in done:
+    def _each(self, calls: Iterable[tuple[Any, ...]]) -> None:
+        """Make calls, all at once; wait for each before an error is raised."""
+        started = [self._threads.submit(*call) for call in calls]
+        wait_for(started)
+        for one in started:
             one.result()
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def again(read: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+    """Return what reads anew, from the newest state, where the one that it was of is gone."""
+
+    @wraps(read)
+    def reads(search: Any, /, *arguments: P.args, **options: P.kwargs) -> T:  # noqa: ANN401
+        for _ in range(TURNS - 1):
+            try:
+                return read(search, *arguments, **options)
+            except StaleError:
+                search.refresh()
+        return read(search, *arguments, **options)
+
+    return reads
 
 
 class ShardedSearch(Changes):
@@ -120,20 +140,21 @@ class ShardedSearch(Changes):
         folders = read_shards(self.folder)
         self.shards: Reached = LocalShards(folders) if shards is None else shards
         template = Search.load(folders[0], threads=1)
-        self._fields, self._own = template._fields, template.collection
+        self._fields, self._own = template.fields, template.collection
         self._known: list[Contents] = []
         self._changing = Guard()
         self._wait: float | None = None
         self.refresh()
 
-    def search(self, queries: Sequence[str], k: int = 10, **options: Any) -> Results:  # noqa: ANN401
-        """Return the k best documents for each query; see `Search.search`."""
-        for _ in range(TURNS - 1):
-            try:
-                return super().search(queries, k, **options)
-            except StaleError:
-                self.refresh()
-        return super().search(queries, k, **options)
+    search = again(Explains.search)
+    rankings = again(Explains.rankings)
+    explain = again(Explains.explain)
+    explanations = again(Explains.explanations)
+    excerpts = again(Explains.excerpts)
+    documents = again(Explains.documents)
+    numbers = again(Explains.numbers)
+    select = again(Explains.select)
+    __contains__ = again(Explains.__contains__)
 
     def refresh(self) -> bool:
         """Take the newest state of the shards.
@@ -142,7 +163,7 @@ class ShardedSearch(Changes):
             Whether there was a newer one.
         """
         with self._changing:
-            known: list[int | None] = [each.generation for each in self._known]
+            known: list[Generation | None] = [each.generation for each in self._known]
             newer = self.shards.contents(known or [None] * len(self.shards))
             if not any(newer):
                 return False
@@ -160,22 +181,28 @@ class ShardedSearch(Changes):
         Args:
             wait: Seconds to wait for another writer, at least 0.
 
+        Yields:
+            Another search, of the newest state, which can be changed.
+
         Raises:
             LockedError: If somebody else is still writing.
         """
         with writing(self.folder, wait):
-            self.refresh()
-            self._wait = wait
+            writer = copy(self)
+            writer._wait = wait
+            writer.refresh()
             try:
-                yield self
+                yield writer
             finally:
-                self._wait = None
+                writer._wait = None
+                self.refresh()
 
     def add(self, documents: Iterable[Mapping[str, Any]]) -> int:
         """Store documents, within `editing`; one whose id is stored already replaces it.
 
-        A document that is there stays in its shard; new ones are shared out. What one shard takes
-        is there whole or not at all: where another fails, the same call again mends it.
+        A document that is there stays in its shard, and a new one goes to the shard that its id
+        says. What one shard takes is there whole or not at all: where another fails, the same call
+        again mends it.
 
         Args:
             documents: As `Search.add` takes them.
@@ -185,39 +212,39 @@ class ShardedSearch(Changes):
 
         Raises:
             TypeError: As `Search.add`.
-            ValueError: Likewise.
+            ValueError: Likewise, or if this is not within `editing`.
+            LockedError: If somebody else writes to a shard.
+            StaleError: If somebody else has written to one.
         """
         if isinstance(documents, Mapping):
             raise TypeError("documents must be a list of dictionaries, got one dictionary")
-        wait, records, asking = self._editing(), list(documents), self._asking()
+        self._check_editing()
+        records, asking = list(documents), self._asking()
         if self.kept is not None:
             self.kept.written(records)  # what no shard could keep is refused before one does
         keys, texts = read_records(records, self.key, self._fields.on, first=not asking.next_id)
         content = [self._fields.content(*pair) for pair in zip(records, texts, strict=True)]
         compared = asking("compared", records, keys, content)
         known = np.array([each[0] for each in compared])
-        owners = known.argmax(axis=0)
-        stored = known.max(axis=0, initial=-1) >= 0
+        found = known.max(axis=0, initial=NO_ID)
+        named = np.array([_shard_of(key, len(self.shards)) for key in keys], np.int64)
+        owners = np.where(found >= 0, known.argmax(axis=0), named)
+        again = np.array([row for each in compared for row in each[2]], np.int64)
+        again = again[np.argsort(found[again])]
         is_new = np.min([each[1] for each in compared], axis=0)  # where it is not in any
-        again = [int(row) for each in compared for row in each[2]]
-        again.sort(key=lambda row: int(known[owners[row], row]))
-        rows = [*again, *np.flatnonzero(is_new).tolist()]
-        fresh = [row for row in rows if not stored[row]]
-        owners[fresh] = np.arange(len(fresh)) * len(self.shards) // max(1, len(fresh))
-        changes: dict[int, list[Change]] = {}
-        number = asking.next_id
-        for own, run in groupby(rows, key=lambda row: int(owners[row])):
-            some = list(run)
-            change = Change(
-                number,
-                [records[row] for row in some],
-                [keys[row] for row in some],
-                [texts[row] for row in some],
+        rows = np.concatenate([again, np.flatnonzero(is_new)])
+        numbers = asking.next_id + np.arange(len(rows))
+        changes = {}
+        for own in np.unique(owners[rows]).tolist():
+            mine = rows[owners[rows] == own].tolist()
+            changes[own] = Change(
+                asking.state[own],
+                numbers[owners[rows] == own],
+                [records[row] for row in mine],
+                [keys[row] for row in mine],
+                [texts[row] for row in mine],
             )
-            changes.setdefault(own, []).append(change)
-            number += len(some)
-        self.shards.write(changes, wait)
-        self.refresh()
+        self._change(changes)
         return len(rows)
 
     def delete(self, keys: Iterable[Key]) -> None:
@@ -225,26 +252,43 @@ class ShardedSearch(Changes):
 
         Raises:
             TypeError: As `Search.delete`.
-            ValueError: Likewise; nothing is deleted then.
+            ValueError: Likewise, and nothing is deleted then; or if this is not within `editing`.
+            LockedError: If somebody else writes to a shard.
+            StaleError: If somebody else has written to one.
         """
-        wait, wanted = self._editing(), keys if isinstance(keys, str) else list(keys)
+        self._check_editing()
+        wanted, asking = check_keys(keys), self._asking()
         numbers = self._now.collection.numbers(wanted)
         if len(np.unique(numbers)) < len(numbers):
             raise ValueError("an id appears twice among those to delete")
-        where = np.array(self._asking()("find", list(wanted))).argmax(axis=0)
-        own = {
-            shard: [key for key, each in zip(wanted, where.tolist(), strict=True) if each == shard]
-            for shard in np.unique(where).tolist()
+        where = np.array(asking("find", wanted)).argmax(axis=0)
+        changes = {
+            own: Change(
+                asking.state[own],
+                numbers[:0],
+                [],
+                [wanted[place] for place in np.flatnonzero(where == own)],
+                [],
+            )
+            for own in np.unique(where).tolist()
         }
-        self.shards.delete(own, wait)
-        self.refresh()
+        self._change(changes)
 
     def compact(self) -> None:
         """Drop what is left of deleted documents in every shard, within `editing`."""
-        self.shards.compact(self._editing())
-        self.refresh()
+        wait = self._check_editing()
+        try:
+            self.shards.compact(wait)
+        finally:
+            self.refresh()
 
-    def _editing(self) -> float:
+    def _change(self, changes: Mapping[int, Change]) -> None:
+        try:
+            self.shards.change(changes, self._check_editing())
+        finally:
+            self.refresh()
+
+    def _check_editing(self) -> float:
         """Return how long to wait for the writers of shards.
 
         Raises:
@@ -258,6 +302,12 @@ class ShardedSearch(Changes):
         collection = self._now.collection
         assert isinstance(collection, SpreadCollection), "`refresh` makes it"
         return collection.asking()
+
+
+def _shard_of(key: Key, n_shards: int) -> int:
+    """Return where a new document goes: always to the same shard, so that no two have its id."""
+    written = f"{type(key).__name__} {key}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(written, digest_size=8).digest()) % n_shards
 
 
 def part_index(index: str | Path, folder: str | Path, n_shards: int) -> list[int]:
@@ -281,24 +331,23 @@ def part_index(index: str | Path, folder: str | Path, n_shards: int) -> list[int
     if n_shards < 1:
         raise ValueError(f"n_shards must be at least 1, got {n_shards}")
     target = Path(folder).resolve()
-    numbers = Search.load(index, threads=1).collection.stored()
-    if target.exists() and any(target.iterdir()):
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise FileExistsError(f"{str(target)!r} holds something; name a new folder")
+    whole = Search.load(index, threads=1)
     target.mkdir(parents=True, exist_ok=True)
     names = [f"shard-{own:0{len(str(n_shards - 1))}d}" for own in range(n_shards)]
-    blocks = np.array_split(numbers, n_shards)
+    blocks = np.array_split(whole.collection.stored(), n_shards)
     with bar(n_shards, "parting") as parted:
         for name, block in zip(names, blocks, strict=True):
-            write_shard(index, target / name, block)
+            write_shard(whole, target / name, block)
             parted.update()
     write_shards(target, names)
     return [len(block) for block in blocks]
 
 
-def write_shard(index: str | Path, folder: Path, numbers: Ids) -> None:
+def write_shard(whole: Search, folder: Path, numbers: Ids) -> None:
     """Write an index of some documents of another, under the same numbers."""
-    part = Search.load(index, threads=1)
-    part.keep_only(numbers)
+    part = whole.part(numbers)
     part.compact()
     part.save(folder)
 
@@ -329,7 +378,8 @@ def read_shards(folder: Path) -> list[Path]:
         raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from None
     names = said.get("shards") if isinstance(said, dict) else None
     texts = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-    if not texts or texts != names or said.get("version") != VERSION:
+    own = {name for name in texts if re.fullmatch(r"[\w-]+", name)}
+    if not texts or texts != names or len(own) < len(texts) or said.get("version") != VERSION:
         raise CheckpointError(
             f"{str(path)!r} must name the shards of version {VERSION}, got {str(said)[:200]}"
         )

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from glane.analysis.vocabulary import Vocabulary
 from glane.collection.conditions import Condition
+from glane.errors import StaleError
 from glane.hits import Hits, check_k
 from glane.maxsim.index import MaxSimIndex
 from glane.model.encoder import Encoder
@@ -41,7 +42,7 @@ from glane.store.values import Values
 from glane.types import Floats, Ids, Mask, Scores
 from glane.vectors import SparseVectors, TermEmbeddings, TokenVectors
 from glane_scale.exchange import United
-from glane_scale.shard import PLACES, Contents, Generations, Reply, Request, StaleError
+from glane_scale.shard import PLACES, Contents, Generations, Reply, Request
 
 
 class Shards(Protocol):
@@ -372,6 +373,10 @@ class SpreadCollection(Collection):
         if self.values is None:
             return Collection.within(self, condition)
         return self.asking().mask("within", condition)
+
+    def stored(self) -> Ids:
+        """Return the numbers of all documents, rising."""
+        return np.sort(np.concatenate(self.asking()("stored")))
 
     def is_of(self, number: int, content: str) -> bool:
         """Return whether what was encoded of a stored document is this."""

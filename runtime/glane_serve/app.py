@@ -39,7 +39,8 @@ def from_environment() -> FastAPI:
 
 
 def application(service: Service) -> FastAPI:
-    """Return the application of a service that is loaded."""
+    """Return the application of a service, which is warm then."""
+    service.warm()
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[dict[str, Limits]]:

@@ -30,12 +30,7 @@ def routes(service: Service) -> APIRouter:
 
     @router.get("/documents/{id:path}", responses=example(EXAMPLE), summary="Return a document")
     async def document(id: str) -> Json:
-        view = service.index().view()
-        key = await service.compute(known, view, id)
-        if view.kept is None:
-            raise Refused(404, "the index does not keep its documents")
-        (found,) = await service.compute(view.documents, [key])
-        return Json(found)
+        return Json(await service.read(lambda view: _document(view, id)))
 
     @router.post(
         "/documents",
@@ -62,6 +57,14 @@ def routes(service: Service) -> APIRouter:
         return Json({"deleted": True})
 
     return router
+
+
+def _document(view: Explains, id: str) -> Any:  # noqa: ANN401 (JSON)
+    key = known(view, id)
+    if view.kept is None:
+        raise Refused(404, "the index does not keep its documents")
+    (found,) = view.documents([key])
+    return found
 
 
 def known(view: Explains, id: str) -> Key:

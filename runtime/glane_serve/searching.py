@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
-from glane.hits import Key
 from glane.retrievers.explaining import Explains
 from glane_serve.answer import Asked, answer, check
 from glane_serve.bodies import SearchBody
@@ -35,8 +34,7 @@ def routes(service: Service) -> APIRouter:
     async def search(body: SearchBody) -> Json:
         wanted = Asked(**dict(body))
         check(wanted, service.settings.limits)
-        view = service.index().view()
-        return Json(await service.compute(_found, service, view, wanted))
+        return Json(await service.read(lambda view: _found(service, view, wanted)))
 
     @router.get("/explain", responses=example({}), summary="Why a document stands where it does")
     async def explain(
@@ -60,9 +58,7 @@ def routes(service: Service) -> APIRouter:
             prune=prune,
         )
         check(wanted, service.settings.limits)
-        view = service.index().view()
-        key = await service.compute(known, view, id)
-        return Json(await service.compute(_explained, view, wanted, key))
+        return Json(await service.read(lambda view: _explained(view, wanted, id)))
 
     return router
 
@@ -74,7 +70,8 @@ def _found(service: Service, view: Explains, wanted: Asked) -> Any:  # noqa: ANN
     return told
 
 
-def _explained(view: Explains, wanted: Asked, key: Key) -> Any:  # noqa: ANN401 (JSON)
+def _explained(view: Explains, wanted: Asked, id: str) -> Any:  # noqa: ANN401 (JSON)
+    key = known(view, id)
     with asked():
         (query,) = wanted.texts()
         return view.explain(query, key, k=wanted.k, **wanted.options()).to_dict()

@@ -11,14 +11,14 @@ from threading import Barrier
 from typing import Any, Self, TypeVar
 
 from glane.collection.fields import join_fields
-from glane.errors import GlaneError
+from glane.errors import GlaneError, StaleError
 from glane.retrievers.changing import Changes
 from glane.retrievers.contract import Retriever
+from glane.retrievers.explaining import Explains
 from glane.retrievers.neural import Neural
 from glane.retrievers.passages import plain
 from glane.retrievers.text_reranker import TextReranker
 from glane.search import Search
-from glane.store.segments import ids_left
 from glane_serve.metrics import Metrics
 from glane_serve.refusals import Refused
 from glane_serve.settings import ServeSettings
@@ -34,6 +34,9 @@ READ, CHARACTERS = 16, 200
 
 STOPPING = 25
 """Seconds that the writer has to end when the server stops."""
+
+TURNS = 3
+"""How often an answer is begun where the index changes under it."""
 
 T = TypeVar("T")
 
@@ -51,7 +54,7 @@ class Service:
     """
 
     def __init__(self, settings: ServeSettings, search: Changes | None = None) -> None:
-        """Load what is served; the models are loaded too, by a first query.
+        """Load what is served, as far as that tells whether it can be; see `warm`.
 
         Args:
             settings: What it is told.
@@ -71,7 +74,6 @@ class Service:
             self.search = Search.load(settings.index, threads=1)
         self._take_models()
         self._computing = ThreadPoolExecutor(settings.threads, "computing")
-        self._warm(settings.threads)
         self._refreshing: asyncio.Task[None] | None = None
 
     def _take_models(self) -> None:
@@ -94,8 +96,9 @@ class Service:
         """Return whether texts are not reranked by the model of a stage yet."""
         return self._reranker is None or self._reranker.stage.encoder is not stage.encoder
 
-    def _warm(self, n_threads: int) -> None:
+    def warm(self) -> None:
         """Load models and caches now, and what each thread needs, not at the first requests."""
+        n_threads = self.settings.threads
         together = Barrier(n_threads)
         asked = [WARMING] if self.search is None else texts_of(self.search)
 
@@ -139,6 +142,23 @@ class Service:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._computing, call, *arguments)
 
+    async def read(self, call: Callable[[Explains], T]) -> T:
+        """Run what reads the index, all of it from one state, in a thread.
+
+        Where that state is gone before the end, it is run again with the newest.
+
+        Raises:
+            Refused: If a model alone is served.
+            StaleError: If that happens again and again.
+        """
+        search = self.index()
+        for _ in range(TURNS - 1):
+            try:
+                return await self.compute(call, search.view())
+            except StaleError:
+                await asyncio.to_thread(search.refresh)
+        return await self.compute(call, search.view())
+
     def index(self) -> Changes:
         """Return the search of the index.
 
@@ -178,6 +198,6 @@ def texts_of(search: Changes) -> list[str]:
     """Return texts that find documents, so that all stages are used, where documents are kept."""
     if search.kept is None:
         return [WARMING]
-    records = search.kept.get(ids_left(search.kept.rows.parts)[:READ])
+    records = search.kept.get(search.collection.stored()[:READ])
     texts = (join_fields(record, search.on) for record in records)
     return [text[:CHARACTERS] for text in texts if text] or [WARMING]

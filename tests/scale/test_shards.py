@@ -2,6 +2,7 @@
 
 import copy
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,11 @@ from hypothesis import strategies as st
 
 from glane import BM25, CheckpointError, ColBERT, LockedError, Search, SparseEmbed, Splade, TfIdf
 from glane.analysis.analyzer import Analyzer
+from glane.errors import StaleError
 from glane.maxsim import index as maxsim
 from glane.maxsim.index import TokenStorage
-from glane.postings import term_embeddings
 from glane.postings.statistics import exact_sum
 from glane.retrievers.explaining import Explains
-from glane_scale.shard import StaleError
 from glane_scale.sharded import (
     LocalShards,
     ShardedSearch,
@@ -96,12 +96,13 @@ def make(name: str, *, reranks: bool = False, **options: Any) -> Search:  # noqa
 
 def shared_out(index: Path, folder: Path, owners: list[int], n_shards: int) -> ShardedSearch:
     """Part an index in any way."""
-    numbers = Search.load(index, threads=1).collection.stored()
+    whole = Search.load(index, threads=1)
+    numbers = whole.collection.stored()
     names = [f"s{own}" for own in range(n_shards)]
     folder.mkdir()
     for own, name in enumerate(names):
         mine = [number for number, owner in zip(numbers, owners, strict=True) if owner == own]
-        write_shard(index, folder / name, np.array(mine, np.int64))
+        write_shard(whole, folder / name, np.array(mine, np.int64))
     write_shards(folder, names)
     return ShardedSearch(folder)
 
@@ -208,7 +209,8 @@ def test_an_empty_index_grows_in_shards(tmp_path: Path) -> None:
     single.add(DOCUMENTS)
     assert_equal(shards, single)
     counts = [len(Search.load(folder)) for folder in read_shards(tmp_path / "shards")]
-    assert sorted(counts) == [13, 13, 14]
+    assert sum(counts) == len(DOCUMENTS)
+    assert min(counts) > 8  # by their ids
 
 
 def test_boosted_lengths_add_up_whatever_the_split(tmp_path: Path) -> None:
@@ -232,7 +234,8 @@ def test_a_search_goes_on_in_its_state_and_takes_the_next_one(tmp_path: Path) ->
     single.add(DOCUMENTS[:20])
     single.save(tmp_path / "index")
     part_index(tmp_path / "index", tmp_path / "shards", 2)
-    reader, writer = ShardedSearch(tmp_path / "shards"), ShardedSearch(tmp_path / "shards")
+    both = LocalShards(read_shards(tmp_path / "shards"))
+    reader, writer = (ShardedSearch(tmp_path / "shards", both) for _ in range(2))
     view, before = reader.view(), single.search(QUERIES)
     with writer.editing() as editor:
         editor.add(DOCUMENTS[20:])
@@ -283,6 +286,8 @@ def test_unknown_documents_are_refused(tmp_path: Path) -> None:
             writer.delete(["d1", "nowhere"])
         with pytest.raises(ValueError, match="appears twice"):
             writer.delete(["d1", "d1"])
+        with pytest.raises(TypeError, match="the id at position 0"):
+            writer.delete([1.5])  # type: ignore[list-item]
     assert len(shards) == len(DOCUMENTS)
 
 
@@ -302,7 +307,13 @@ def test_what_cannot_be_stored_is_stored_in_no_shard(tmp_path: Path) -> None:
         shards.compact()
 
 
-@pytest.mark.parametrize("said", ["", "[]", "{}", '{"version": 2, "shards": ["a"]}', "{"])
+TWICE = '{"version": 1, "shards": ["a", "a"]}'
+OUTSIDE = '{"version": 1, "shards": ["../a"]}'
+
+
+@pytest.mark.parametrize(
+    "said", ["", "[]", "{}", '{"version": 2, "shards": ["a"]}', "{", TWICE, OUTSIDE]
+)
 def test_a_folder_that_says_nothing_of_shards_is_refused(said: str, tmp_path: Path) -> None:
     (tmp_path / "shards.json").write_text(said)
     with pytest.raises(CheckpointError, match=r"shards\.json"):
@@ -329,5 +340,112 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
         part_index(tmp_path / "index", tmp_path / "shards", 0)
 
 
-def test_candidates_of_the_fixture_are_fewer_than_documents() -> None:
-    assert term_embeddings.CANDIDATES > len(DOCUMENTS) > sparse_embed().index.candidates
+def test_one_that_is_left_behind_takes_the_newest_state(tmp_path: Path) -> None:
+    """Another router changes the same shards until they have forgotten the state of this one."""
+    single = make("bm25")
+    single.add(DOCUMENTS[:20])
+    single.save(tmp_path / "index")
+    part_index(tmp_path / "index", tmp_path / "shards", 2)
+    both = LocalShards(read_shards(tmp_path / "shards"))
+    ahead, *behind = (ShardedSearch(tmp_path / "shards", both) for _ in range(4))
+    view = behind[0].view()
+    for document in DOCUMENTS[20:32]:
+        with ahead.editing() as writer:
+            writer.add([document])
+    with pytest.raises(StaleError):
+        view.search(QUERIES)
+    behind[0].documents(["d3"])
+    behind[1].excerpts("tea", ["d3"])
+    assert "d3" in behind[2]
+    single.add(DOCUMENTS[20:32])
+    for each in behind:
+        assert each.search(QUERIES) == single.search(QUERIES)
+
+
+def test_a_shard_that_fails_is_mended_by_the_same_call(tmp_path: Path) -> None:
+    single = make("bm25")
+    single.add(DOCUMENTS[:20])
+    single.save(tmp_path / "index")
+    part_index(tmp_path / "index", tmp_path / "shards", 2)
+    shards = ShardedSearch(tmp_path / "shards")
+    second = read_shards(tmp_path / "shards")[1]
+    with shards.editing() as writer:
+        with Search.edit(second), pytest.raises(LockedError):
+            writer.add(DOCUMENTS)
+        assert 20 < len(writer) < len(DOCUMENTS)
+        writer.refresh()  # the other writer has committed
+        writer.add(DOCUMENTS)
+    assert len(shards) == len(DOCUMENTS)
+    ids = [document["id"] for document in DOCUMENTS]
+    assert sorted(shards.search(["tea sea snow"], 40).ids[0]) == sorted(
+        each for each in ids if each in shards.search(["tea sea snow"], 40).ids[0]
+    )
+    numbers = [
+        number
+        for folder in read_shards(tmp_path / "shards")
+        for number in Search.load(folder).collection.stored().tolist()
+    ]
+    assert len(set(numbers)) == len(numbers) == len(DOCUMENTS)
+
+
+def test_a_shard_that_was_written_to_by_others_is_not_written_to(tmp_path: Path) -> None:
+    make("bm25").save(tmp_path / "index")
+    part_index(tmp_path / "index", tmp_path / "shards", 2)
+    shards = ShardedSearch(tmp_path / "shards")
+    with shards.editing() as writer:
+        for folder in read_shards(tmp_path / "shards"):
+            with Search.edit(folder) as other:
+                other.add([{"id": folder.name, "title": "", "text": "tea", "year": 1}])
+        with pytest.raises(StaleError, match="somebody else"):
+            writer.add(DOCUMENTS)
+        writer.refresh()
+
+
+def test_phrases_are_looked_for_in_many_documents_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    single = make("bm25")
+    single.add([{"id": n, "title": "", "text": "iron snow", "year": 1} for n in range(300)])
+    single.save(tmp_path / "index")
+    part_index(tmp_path / "index", tmp_path / "shards", 2)
+    shards = ShardedSearch(tmp_path / "shards")
+    asked: list[int] = []
+    ask = LocalShards.ask
+
+    def counted(self: LocalShards, requests: Any) -> Any:  # noqa: ANN401
+        asked.append(len(requests))
+        return ask(self, requests)
+
+    monkeypatch.setattr(LocalShards, "ask", counted)
+    assert shards.search(['"snow iron"']).ids == [[]]
+    assert len(asked) < 20
+
+
+def test_the_words_of_deleted_documents_do_not_choose_the_language(tmp_path: Path) -> None:
+    """Parting compacts, and a reading goes by words that some document has."""
+    single = make("bm25-any-language")
+    words = ["are", "la", "die", "der", "les", "the", "und", "on", "son", "men"]
+    single.add(
+        [{"id": n, "title": "", "text": word, "year": 1} for n, word in enumerate(words * 2)]
+    )
+    single.delete(list(range(0, 20, 3)))
+    single.save(tmp_path / "index")
+    part_index(tmp_path / "index", tmp_path / "shards", 3)
+    pairs = [f"{first} {second}" for first in words for second in words]
+    before = single.search(pairs)
+    assert ShardedSearch(tmp_path / "shards").search(pairs) == before
+    single.compact()
+    assert single.search(pairs) == before
+
+
+def test_another_collection_in_the_same_place_is_another_state(tmp_path: Path) -> None:
+    for name, some in (("one", DOCUMENTS[:9]), ("two", DOCUMENTS[9:18])):
+        single = make("bm25")
+        single.add(some)
+        single.save(tmp_path / name)
+    part_index(tmp_path / "one", tmp_path / "shards", 2)
+    shards = ShardedSearch(tmp_path / "shards")
+    shutil.rmtree(tmp_path / "shards")
+    part_index(tmp_path / "two", tmp_path / "shards", 2)
+    assert shards.refresh()
+    assert shards.search(QUERIES) == single.search(QUERIES)

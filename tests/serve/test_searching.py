@@ -10,6 +10,7 @@ from tests.serve.conftest import DOCUMENTS, Served, serving
 
 from glane import BM25, Search
 from glane.maxsim.index import MaxSimIndex
+from glane_serve.app import application
 from glane_serve.service import WARMING, Service, texts_of
 from glane_serve.settings import ServeSettings
 
@@ -231,5 +232,7 @@ def test_each_thread_has_reranked_before_the_first_request(
         return scorer(self)
 
     monkeypatch.setattr(MaxSimIndex, "scorer", told)
-    Service(ServeSettings(index=index, threads=2))
+    service = Service(ServeSettings(index=index, threads=2))
+    assert not scored
+    application(service)
     assert len(scored) >= 2

@@ -68,8 +68,18 @@ class Answers:
     _now: Now
 
     @property
+    def now(self) -> Now:
+        """What it is now, taken at once; a change of the search puts another in its place."""
+        return self._now
+
+    @property
+    def fields(self) -> Fields:
+        """What of a document is read."""
+        return self._fields
+
+    @property
     def collection(self) -> Collection:
-        """What it answers from, as it is now; a change of the search puts another in its place."""
+        """What it answers from, as it is now."""
         return self._now.collection
 
     @property

@@ -153,7 +153,7 @@ class Collection:
         keys: Sequence[Key],
         hashes: Hashes,
         encode: Encode,
-        first: int | None = None,
+        numbers: Ids | None = None,
     ) -> int:
         """Store documents; return how many are new or differ from what was stored.
 
@@ -165,8 +165,8 @@ class Collection:
             keys: Id of each, no id twice.
             hashes: Of what is encoded of each (`content_hashes`).
             encode: Makes what a stage stores.
-            first: Number of the first that is stored, above all that were given before; None for
-                the next.
+            numbers: Of those that will be stored, rising, above all that were given before: first
+                those that differ in what is kept alone; None for the next.
 
         Raises:
             ValueError: If a document cannot be kept as it is, or the stages number documents
@@ -174,7 +174,7 @@ class Collection:
         """
         written = None if self.kept is None else self.kept.written(records)
         known, is_new, again, columns = self.compare(records, keys, hashes)
-        self._number_from(first)
+        self._number_next(numbers)
         new = np.flatnonzero(is_new)
         rows = new.tolist()
         encoded = [encode(stage, rows) if rows else None for stage in self.stages().values()]
@@ -192,7 +192,7 @@ class Collection:
             self.values.add(columns, stored)
         beside = {"contents": hashes[stored]}
         self.keys.add([keys[row] for row in stored.tolist()], beside)
-        self._forget(known[stored][known[stored] >= 0])
+        self.forget(known[stored][known[stored] >= 0])
         if len({rows.next_id for rows in self._document_tables()}) > 1:
             raise ValueError("a stage numbered the documents otherwise than by 0, 1, 2, ...")
         return len(stored)
@@ -216,7 +216,7 @@ class Collection:
         numbers = self.numbers(keys)
         if len(np.unique(numbers)) < len(numbers):
             raise ValueError("an id appears twice among those to delete")
-        self._forget(numbers)
+        self.forget(numbers)
 
     def compact(self) -> None:
         """Drop what is left of deleted documents, and join what lies apart; answers stay."""
@@ -331,18 +331,18 @@ class Collection:
         values = [] if self.values is None else [self.values.rows]
         return [self.keys.rows, *stages, *kept, *values]
 
-    def _number_from(self, first: int | None) -> None:
-        """Give the next document this number, in every table; None for the one that is due.
+    def _number_next(self, numbers: Ids | None) -> None:
+        """Give the next documents these numbers, in every table; None for those that are due."""
+        if numbers is not None:
+            for table in self._document_tables():
+                table.number_next(numbers)
+
+    def forget(self, numbers: Ids) -> None:
+        """Forget documents by their numbers.
 
         Raises:
-            ValueError: If it, or one above it, was given before.
+            ValueError: If one is not stored, or appears twice.
         """
-        for table in self._document_tables():
-            if first is not None and first < table.next_id:
-                raise ValueError(f"first must be at least {table.next_id}, got {first}")
-            table.next_id = table.next_id if first is None else first
-
-    def _forget(self, numbers: Ids) -> None:
         for stage in self.stages().values():
             stage.delete(numbers)
         self.keys.rows.delete(numbers)

@@ -112,9 +112,11 @@ class Explains(Answers):
         option = FusionSettings(fuse, fuse_weight, candidates, prune)
         asked = self._asked(now, query, k, option, filter, phrases)
         with damage_named(now):
+            numbers, kept = now.collection.numbers(ids), now.collection.kept
+            documents = [None] * len(numbers) if kept is None else kept.get(numbers)
             return [
-                explain(now.collection, asked, number, _document(now, number, None), self.on)
-                for number in now.collection.numbers(ids).tolist()
+                explain(now.collection, asked, number, document, self.on)
+                for number, document in zip(numbers.tolist(), documents, strict=True)
             ]
 
     def _asked(

@@ -23,7 +23,7 @@ from glane.model.encoder import Encoder
 from glane.model.preparation import check_texts
 from glane.postings.inverted import check_terms
 from glane.postings.postings import Postings, Weighting
-from glane.postings.statistics import Derive, derive_nothing
+from glane.postings.statistics import Derive, Totals, derive_nothing
 from glane.retrievers.shares import (
     Match,
     Matches,
@@ -119,10 +119,16 @@ class Lexical(ABC):
     def _read(self, readings: list[list[str]]) -> list[int]:
         """Return the numbers of a query's terms, in the first of the languages that it may be of.
 
-        A reading of which fewer terms are unknown goes before it.
+        A reading of which more terms are held by some document goes before it.
         """
         rows = [self.numbers(terms) for terms in readings]
-        return min(rows, key=lambda row: sum(number < 0 for number in row))
+        return rows[0] if len(rows) == 1 else max(rows, key=self._share_held)
+
+    def _share_held(self, numbers: list[int]) -> int:
+        """Return how many of a reading's terms no document holds, below 0."""
+        known = np.array([number for number in numbers if number >= 0], np.int64)
+        held = self._postings.statistics().holding(known)
+        return int((held > 0).sum()) - len(numbers)
 
     def add(self, vectors: SparseVectors) -> Ids:
         """Store documents.
@@ -191,11 +197,18 @@ class Lexical(ABC):
         """Return the numbers of terms, -1 where no document has had one."""
         return [self._vocabulary.number(term) for term in terms]
 
-    def vocabulary(self) -> Vocabulary:
-        """Return the terms that documents have, or had, by their numbers, ready to be saved."""
+    def terms(self) -> list[str]:
+        """Return the terms that documents have, or had, by their numbers."""
         with self._vocabulary_lock:
-            self._vocabulary.flush()
-        return self._vocabulary
+            return self._vocabulary.terms(list(range(len(self._vocabulary))))
+
+    def among(self, totals: Totals) -> Self:
+        """Return an equal retriever that weighs as part of a larger collection.
+
+        Args:
+            totals: Of the collection, for each of `terms`.
+        """
+        return self.over(self._vocabulary, self._postings.among(totals))
 
     def search(self, queries: SparseVectors, k: int, within: Mask | None = None) -> Hits:
         """Return the k best documents for each query.
@@ -288,7 +301,9 @@ class Lexical(ABC):
 
     def tables(self) -> dict[str, Segments]:
         """Return what is stored: the counts, and the vocabulary's terms."""
-        return {"": self._postings.rows, "terms": self.vocabulary().names.rows}
+        with self._vocabulary_lock:
+            self._vocabulary.flush()
+        return {"": self._postings.rows, "terms": self._vocabulary.names.rows}
 
     @classmethod
     def from_record(

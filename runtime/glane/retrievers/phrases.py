@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
-from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,9 @@ from glane.retrievers.lexical import Lexical
 from glane.store.documents import Documents
 from glane.types import Ids, Mask, Scores
 from glane.vectors import SparseVectors
+
+AT_ONCE = 64
+"""Documents that are read at once."""
 
 WIDER = 4
 """How many times as many hits are looked at where too few of the best hold the phrases."""
@@ -73,22 +75,26 @@ class Quoting:
             return self.stage.search(query, k, within).row(0)
         terms = [term for phrase in wanted for term in needed(self.stage.analyzer, phrase)]
         if terms:
-            holding = self.stage.holding(terms)
-            within = holding if within is None else within & holding
-        holds = cache(partial(self._holds, wanted))
+            having = self.stage.holding(terms)
+            within = having if within is None else within & having
+        holding: list[bool] = []  # of the best so far: a wider look begins with the same
         width = WIDER * k
         while True:
             ids, scores = self.stage.search(query, width, within).row(0)
-            found = (place for place, number in enumerate(ids.tolist()) if holds(number))
-            held = np.array(list(islice(found, k)), np.int64)
+            while len(holding) < len(ids) and sum(holding) < k:
+                holding += self._hold(wanted, ids[len(holding) :][:AT_ONCE])
+            held = np.flatnonzero(holding)[:k]
             if len(held) == k or len(ids) < width:
                 return ids[held], scores[held]
             width *= WIDER
 
-    def _holds(self, wanted: Sequence[str], number: int) -> bool:
-        """Return whether a document holds each of some phrases."""
+    def _hold(self, wanted: Sequence[str], numbers: Ids) -> list[bool]:
+        """Return which of some documents hold each of some phrases."""
         assert self.kept is not None, "`search` looks that they are"
-        (document,) = self.kept.get(np.array([number]))
+        return [self._holds(wanted, document) for document in self.kept.get(numbers)]
+
+    def _holds(self, wanted: Sequence[str], document: Mapping[str, Any]) -> bool:
+        """Return whether a document holds each of some phrases."""
         fields = joined_fields(document, self.on)
         texts = [spelled(self.stage.analyzer, field.text) for field in fields]
         return all(any(phrase in text for text in texts) for phrase in wanted)

@@ -114,6 +114,7 @@ class Segments:
         self._join = join
         self.parts: Parts = ()
         self.next_id = 0
+        self._due: Ids = np.empty(0, np.int64)
 
     def __len__(self) -> int:
         """Return how many rows are left."""
@@ -126,11 +127,26 @@ class Segments:
     def add(self, arrays: Arrays, n_rows: int) -> Ids:
         """Store rows and return their numbers."""
         ids = np.arange(self.next_id, self.next_id + n_rows)
+        if len(self._due):
+            ids, self._due = self._due[:n_rows], self._due[n_rows:]
         if n_rows:
             segment = Segment(ids, arrays, unsaved_bytes=_n_bytes(arrays))
             self.parts = self._merged((*self.parts, segment))
-        self.next_id += n_rows
+            self.next_id = int(ids[-1]) + 1
         return ids
+
+    def number_next(self, ids: Ids) -> None:
+        """Give the next rows that are stored these numbers, in place of those that are due.
+
+        Args:
+            ids: Rising, as many as rows will be stored.
+
+        Raises:
+            ValueError: If one of them, or a higher one, was given before.
+        """
+        if len(ids) and ids[0] < self.next_id:
+            raise ValueError(f"numbers must be at least {self.next_id}, got {ids[0]}")
+        self._due = ids
 
     def delete(self, ids: Ids) -> None:
         """Forget rows.
