@@ -186,11 +186,12 @@ def deployed(
         log_to_stderr()
         handles = [serve.get_deployment_handle(name, app_name=APP) for name in names]
 
-        def load() -> Service:
-            return Service(settings, ShardedSearch(str(settings.index), ServedShards(handles)))
+        def load() -> FastAPI:
+            search = ShardedSearch(str(settings.index), ServedShards(handles))
+            return application(Service(settings, search))
 
         with ThreadPoolExecutor(1) as apart:  # the replica's event loop does not wait for answers
-            return application(apart.submit(load).result())
+            return apart.submit(load).result()
 
     class Router:
         def __init__(self, *shards: DeploymentHandle[Any]) -> None:
