@@ -23,6 +23,14 @@ BLOCK = re.compile(
 )
 
 
+OUTPUT = re.compile(r"^```text\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+NUMBER = r"-?\b\d+(?:[.,]\d+)*(?:e-?\d+)?"
+
+VARYING = re.compile(rf"{NUMBER}|\.\.\.")
+"""In what a page shows that was printed: numbers, and what is left out."""
+
+
 class Block(NamedTuple):
     """A block of code.
 
@@ -43,6 +51,25 @@ class Block(NamedTuple):
 def read(page: str) -> str:
     """Return a page's text."""
     return (ROOT / page).read_text(encoding="utf-8")
+
+
+def outputs(text: str) -> list[str]:
+    """Return what a page shows that its commands have printed, in order."""
+    return [found["text"].strip() for found in OUTPUT.finditer(text)]
+
+
+def like(shown: str) -> re.Pattern[str]:
+    """Return what matches what is printed as a page shows it, but for numbers and what is left out.
+
+    >>> bool(like("12 of 200 in a ...").fullmatch("3 of 4 in a folder"))
+    True
+    """
+    parts, end = [], 0
+    for found in VARYING.finditer(shown):
+        parts.append(re.escape(shown[end : found.start()]))
+        parts.append("(?:.|\\n)*?" if found[0] == "..." else NUMBER)
+        end = found.end()
+    return re.compile("".join([*parts, re.escape(shown[end:])]))
 
 
 def blocks(text: str) -> list[Block]:

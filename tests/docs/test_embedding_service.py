@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import pytest
 from tests.conftest import needed
 from tests.docs import made
-from tests.docs.pages import blocks, read
+from tests.docs.pages import blocks, like, outputs, read
 
 SERVE, *ASKED = (block.code for block in blocks(read("docs/embedding-service.md")) if block.mark)
 ASK = "".join(ASKED).replace(" | head -c 200", "")
@@ -56,6 +56,8 @@ def test_the_service_answers_what_the_page_asks(port: str) -> None:
     needed(shutil.which("curl"), "curl")
     script = f"set -eu\n{ASK.replace('8080', port)}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    for shown in outputs(read("docs/embedding-service.md"))[:2]:
+        assert like(shown).search(done.stdout), (shown, done.stdout[:400])
     decoder = json.JSONDecoder()
     reranked, end = decoder.raw_decode(done.stdout)
     assert sorted(result["index"] for result in reranked["results"]) == [0, 1]

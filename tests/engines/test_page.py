@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+from tests.docs.pages import like, outputs
 from tests.engines.conftest import SHORT
 
 from glane.commands.main import main
@@ -26,9 +28,14 @@ def test_the_program_for_postgres(make_index: Callable[..., Path], table: tuple[
     assert told_by("rows.py", *table, index) == 2
 
 
-def test_the_program_for_files(make_index: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_program_for_files(
+    make_index: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     index, folder = str(make_index(SHORT)), tmp_path / "files"
     assert main(["push", "elasticsearch", index, str(folder)]) == 0
+    (shown,) = [each for each in outputs(PAGE) if "mapping.json" in each]
+    first = shown.splitlines()[0].removeprefix("elasticsearch ")
+    assert like(first).search(capsys.readouterr().out), "the page shows another line"
     assert told_by("body.py", str(folder / "query.json"), index) == 1
 
 

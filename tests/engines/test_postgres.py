@@ -12,6 +12,7 @@ import numpy as np
 import psycopg
 import pytest
 from psycopg.sql import SQL
+from tests.docs.pages import like, outputs, read
 from tests.engines.conftest import LONG, QUERIES, SHORT
 
 from glane import Search
@@ -226,3 +227,5 @@ def test_the_command_tells_what_it_did(
     assert main(["push", "postgres", *table, str(make_index(SHORT))]) == 0
     told = capsys.readouterr().out
     assert "holds 8 documents in 8 rows; 8 documents were written now, 0 rows of" in told
+    (shown,) = [each for each in outputs(read("docs/engines.md")) if " rows;" in each]
+    assert like(shown.partition(" holds ")[2]).search(told), "the page shows another line"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from qdrant_client import QdrantClient, models
+from tests.docs.pages import like, outputs, read
 from tests.engines.conftest import LONG, QUERIES, SHORT, Place
 
 from glane import Search
@@ -293,6 +294,9 @@ def test_the_command_tells_what_it_did(
         f"c at {folder} holds 8 documents in 8 points; 8 documents were written now, 0 "
         "points of another state deleted\n"
     )
+    told = told.replace(f"c at {folder}", "documents at qdrant")
+    for shown in outputs(read("docs/engines.md"))[:2]:
+        assert like(shown).fullmatch(told.strip()), "the page shows another line"
 
 
 def test_a_server_that_is_not_there_is_told_in_one_line(

@@ -14,6 +14,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from tests.docs.pages import outputs, read
 
 from glane import BM25, Hits, fuse
 from glane.collection.dataset import Dataset
@@ -287,6 +288,18 @@ def test_one_held_out_query_says_nothing(
     assert f" kept, of step {result['kept_step']}" in told
     assert "with 95 %" not in told
     json.loads((tmp_path / "out" / "settings.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_the_report_is_what_the_page_shows() -> None:
+    told = show(
+        {
+            **{"out": "checkpoint", "kind": "colbert", "dim": 8, "steps": 157, "remark": None},
+            **{"start_score": 0.612, "best_score": 0.6804, "kept_step": 157, "start_share": 0.25},
+            **{"gain": 0.0684, "gain_interval": (0.0331, 0.1045)},
+        }
+    )
+    (shown,) = outputs(read("docs/training.md"))
+    assert shown in told
 
 
 def test_the_share_of_the_start_is_recorded_where_nothing_is_held_out(
