@@ -13,7 +13,7 @@ from functools import wraps
 from hashlib import blake2b
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import numpy as np
 
@@ -95,15 +95,14 @@ class LocalShards:
             one.result()
 
 
-P = ParamSpec("P")
-T = TypeVar("T")
+Read = TypeVar("Read", bound=Callable[..., Any])
 
 
-def again(read: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+def again(read: Read) -> Read:
     """Return what reads anew, from the newest state, where the one that it was of is gone."""
 
     @wraps(read)
-    def reads(search: Any, /, *arguments: P.args, **options: P.kwargs) -> T:  # noqa: ANN401
+    def reads(search: ShardedSearch, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
         for _ in range(TURNS - 1):
             try:
                 return read(search, *arguments, **options)
@@ -111,7 +110,7 @@ def again(read: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P
                 search.refresh()
         return read(search, *arguments, **options)
 
-    return reads
+    return cast(Read, reads)
 
 
 class ShardedSearch(Changes):
