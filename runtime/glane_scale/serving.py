@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from signal import SIGTERM, signal
 from threading import Event
 from typing import Any
 
@@ -20,6 +21,7 @@ import ray
 from fastapi import FastAPI
 from ray import serve
 from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.serve.context import _get_global_client
 from ray.serve.exceptions import DeploymentUnavailableError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
@@ -227,14 +229,37 @@ def serve_shards(settings: ServeSettings, address: str, port: int, replicas: int
     with connected(address, n_cores):
         found = int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
         if found < n_cores:
-            LOG.warning("waiting for %d cores: the cluster has %d", n_cores, found)
-        serve.start(http_options={"host": settings.host, "port": port})
+            told = "waiting for %d cores, of %d replicas and a router: the cluster has %d"
+            LOG.warning(f"{told}; let machines join, or ask for fewer", n_cores, n_cores - 1, found)
+        _listen(settings.host, port)
         try:
             _run(application)
             LOG.info("%d shards answer at http://%s:%d", n_shards, settings.host, port)
-            Event().wait()
+            stopped = Event()
+            signal(SIGTERM, lambda *_: stopped.set())  # Ray has put its own, which aborts
+            stopped.wait()
         finally:
             serve.delete(APP)
+            if not serve.status().applications:
+                serve.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _listen(host: str, port: int) -> None:
+    """Have the cluster's Serve listen.
+
+    Raises:
+        OSError: If it listens elsewhere already, which Ray would only warn of: then whoever can
+            reach that place would be let in by what was checked for this one.
+    """
+    serve.start(http_options={"host": host, "port": port})
+    client = _get_global_client()
+    assert client is not None, "Serve was started"
+    own = f"{client.http_config.host}:{client.http_config.port}"
+    if own != f"{host}:{port}":
+        raise OSError(
+            f"Serve of this cluster listens on {own} already, not on {host}:{port}; ask for that "
+            "by --host and --port, or end it by `serve shutdown`"
+        )
 
 
 def _run(application: serve.Application) -> None:

@@ -584,6 +584,17 @@ def test_an_index_of_tfidf_of_the_first_format_opens(tmp_path: Path) -> None:
 # What grows
 
 
+def test_compacting_joins_the_terms_too() -> None:
+    bm25 = BM25()
+    for words in ("tea leaf river stone iron", "snow bees", "bread"):
+        bm25.add(bm25.encode_documents([words]))
+        bm25.tables()  # as each commit does
+    assert len(bm25.tables()["terms"].parts) > 1
+    bm25.compact()
+    assert len(bm25.tables()["terms"].parts) == 1
+    assert bm25.search(bm25.encode_queries(["bread", "leaf"]), 1).ids.tolist() == [[2], [0]]
+
+
 def test_terms_that_no_document_holds_are_forgotten_by_compacting(tmp_path: Path) -> None:
     folder = tmp_path / "index"
     sizes = []

@@ -74,9 +74,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             wait_until_ready(client, run)
             yield Served(client, run, single)
-        run.send_signal(signal.SIGINT)
+        run.send_signal(signal.SIGTERM)
         _, errors = run.communicate(timeout=60)
-        assert run.returncode == 130, errors
+        assert run.returncode == 0, errors
         assert "Traceback" not in errors
 
 
@@ -130,6 +130,20 @@ def test_the_other_routes_are_there(served: Served) -> None:
     refused = served.client.post("/search", json={"query": "tea", "filter": "year = 1"})
     assert refused.status_code == 422
     assert "no field to filter by" in refused.json()["error"]
+
+
+def test_an_address_that_serve_does_not_listen_on_is_refused() -> None:
+    from ray import serve
+
+    from glane_scale.cluster import connected
+    from glane_scale.serving import _listen
+
+    with connected("local", 1):
+        _listen("127.0.0.1", 18_431)
+        _listen("127.0.0.1", 18_431)
+        with pytest.raises(OSError, match=r"listens on 127\.0\.0\.1:18431 already, not on"):
+            _listen("127.0.0.1", 18_432)
+        serve.shutdown()  # type: ignore[no-untyped-call]
 
 
 def test_what_is_no_folder_of_shards_is_refused(

@@ -168,6 +168,8 @@ class Lexical(ABC):
                 postings = self._postings.snapshot()
                 postings.renumber(used)
                 self._postings, self._vocabulary = postings, self._vocabulary.only(used)
+            else:
+                self._vocabulary.names.rows.compact()
         self._postings.rows.compact()
 
     def snapshot(self) -> Self:
