@@ -219,13 +219,13 @@ def serve_shards(settings: ServeSettings, address: str, port: int, replicas: int
         CheckpointError: If the folder names no shards, or a shard is missing or damaged.
         OSError: If Ray gives up.
     """
-    log_to_stderr()
     application = deployed(settings, {"num_replicas": replicas})
     folders = read_shards(Path(str(settings.index)).resolve())
     for folder in folders:
         Search.load(folder, threads=1)  # what cannot be opened is told here, once
     n_shards = len(folders)
     n_cores = n_shards * replicas + 1
+    log_to_stderr()
     with connected(address, n_cores):
         found = int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
         if found < n_cores:
