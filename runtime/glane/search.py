@@ -10,10 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from glane.collection.boosts import by_boost, read_boosts
-from glane.collection.records import read_records
+from glane.collection.records import as_records, read_records
 from glane.errors import GlaneError, IndexDamaged
 from glane.hits import Key
 from glane.retrievers import saved
@@ -148,9 +146,7 @@ class Search(Changes):
                 appears twice, a field is not text, or a field of `on` is in none of the documents
                 (later additions may lack some of them, not all); the message names the document.
         """
-        if isinstance(documents, Mapping):
-            raise TypeError("documents must be a list of dictionaries, got one dictionary")
-        records = list(documents)
+        records = as_records(documents)
         with self._changing:
             first = not self._now.collection.keys.rows.next_id
             keys, texts = read_records(records, self.key, self._fields.on, first=first)
@@ -212,7 +208,7 @@ class Search(Changes):
         """
         with self._changing:
             collection = self._now.collection.snapshot()
-            collection.delete(keys)
+            collection.forget(collection.to_delete(keys))
             self._now = replace(self._now, collection=collection, is_saved=False)
 
     def rank_by(
@@ -251,9 +247,11 @@ class Search(Changes):
 
     def keep_only(self, numbers: Ids) -> None:
         """Delete all documents but those of some numbers, of which none may be unknown."""
-        others = np.setdiff1d(self._now.collection.stored(), numbers)
-        if len(others):
-            self.delete(self.keys.names(others))
+        with self._changing:
+            collection = self._now.collection.snapshot()
+            if len(others := collection.others(numbers)):
+                collection.forget(others)
+                self._now = replace(self._now, collection=collection, is_saved=False)
 
     def part(self, numbers: Ids) -> Self:
         """Return a search of some of its documents, under the same numbers, in memory alone.
@@ -263,7 +261,7 @@ class Search(Changes):
         """
         made = type(self).__new__(type(self))
         collection = self._now.collection.snapshot()
-        collection.forget(np.setdiff1d(collection.stored(), numbers))
+        collection.forget(collection.others(numbers))
         made._begin(self._fields, Now(collection), self._threads)
         return made
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol, Self, TypeVar, cast
 
 import numpy as np
 
-from glane.collection.records import check_keys, read_records
+from glane.collection.records import as_records, check_keys, read_records
 from glane.errors import CheckpointError, StaleError
 from glane.hits import NO_ID, Key
 from glane.model.progress import bar
@@ -215,10 +215,8 @@ class ShardedSearch(Changes):
             LockedError: If somebody else writes to a shard.
             StaleError: If somebody else has written to one.
         """
-        if isinstance(documents, Mapping):
-            raise TypeError("documents must be a list of dictionaries, got one dictionary")
         self._check_editing()
-        records, asking = list(documents), self._asking()
+        records, asking = as_records(documents), self._asking()
         if self.kept is not None:
             self.kept.written(records)  # what no shard could keep is refused before one does
         keys, texts = read_records(records, self.key, self._fields.on, first=not asking.next_id)
@@ -257,9 +255,7 @@ class ShardedSearch(Changes):
         """
         self._check_editing()
         wanted, asking = check_keys(keys), self._asking()
-        numbers = self._now.collection.numbers(wanted)
-        if len(np.unique(numbers)) < len(numbers):
-            raise ValueError("an id appears twice among those to delete")
+        numbers = self._now.collection.to_delete(wanted)
         where = np.array(asking("find", wanted)).argmax(axis=0)
         changes = {
             own: Change(

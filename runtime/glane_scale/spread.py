@@ -81,6 +81,11 @@ class Asking:
         """Above all numbers of documents."""
         return max(each.next_id for each in self.contents)
 
+    @property
+    def n_documents(self) -> int:
+        """How many documents there are."""
+        return sum(each.n_documents for each in self.contents)
+
     def n_rows(self, place: str) -> int:
         """Return how many rows a stage's model has in all shards."""
         return sum(each.n_rows[place] for each in self.contents)
@@ -170,7 +175,7 @@ class SpreadNames(Names):
     def __init__(self, ask: Asking) -> None:
         """Ask these shards."""
         self._ask = ask
-        self.rows = SpreadRows(sum(each.n_documents for each in ask.contents), ask.next_id)
+        self.rows = SpreadRows(ask.n_documents, ask.next_id)
 
     def find(self, names: Sequence[Name]) -> Ids:
         """Return the number of each name, -1 where it is not stored."""
@@ -188,7 +193,7 @@ class SpreadDocuments(Documents):
     def __init__(self, ask: Asking) -> None:
         """Ask these shards."""
         self._ask = ask
-        self.rows = SpreadRows(sum(each.n_documents for each in ask.contents), ask.next_id)
+        self.rows = SpreadRows(ask.n_documents, ask.next_id)
 
     def get(self, ids: Ids) -> list[dict[str, Any]]:
         """Return stored documents, in the order of the numbers."""
@@ -323,7 +328,7 @@ class SpreadPassages(Passages):
         """
         super().__init__(stage)
         self._ask, self._place = ask, place
-        self.rows = SpreadRows(sum(each.n_documents for each in ask.contents), ask.next_id)
+        self.rows = SpreadRows(ask.n_documents, ask.next_id)
 
     @classmethod
     def from_record(

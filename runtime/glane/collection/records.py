@@ -15,6 +15,17 @@ from glane.store.names import Name
 NAME_THE_ID = "say with --key which is the id"
 
 
+def as_records(documents: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return documents as a list.
+
+    Raises:
+        TypeError: If it is one dictionary.
+    """
+    if isinstance(documents, Mapping):
+        raise TypeError("documents must be a list of dictionaries, got one dictionary")
+    return list(documents)
+
+
 def read_records(
     records: Sequence[Mapping[str, Any]], key: str, on: Sequence[str], *, first: bool
 ) -> tuple[list[Name], list[str]]:

@@ -146,8 +146,8 @@ class MaxSimIndex:
         """
         k = check_k(k)
         check_tokens(queries, self.dim, "queries")
-        n_documents = self.n_within(within)
-        if not (self.storage.outlines and n_documents > EXACT_UP_TO):
+        n_documents = self.n_within(within) if self.storage.outlines else 0
+        if n_documents <= EXACT_UP_TO:
             return self.exact(queries, k, within)
         leaders = self.leaders(queries, n_left_by_first(n_documents, k), within)
         estimate, score = self.scorer(outlined=True), self.scorer()

@@ -206,8 +206,8 @@ class Collection:
         is_new = self._is_new(known, hashes)
         return Compared(known, is_new, self._again(records, columns, known, is_new), columns)
 
-    def delete(self, keys: Iterable[Key]) -> None:
-        """Forget documents.
+    def to_delete(self, keys: Iterable[Key]) -> Ids:
+        """Return the numbers of stored documents that are to be deleted.
 
         Raises:
             TypeError: If `keys` is one string, or holds something else than ids.
@@ -216,7 +216,11 @@ class Collection:
         numbers = self.numbers(keys)
         if len(np.unique(numbers)) < len(numbers):
             raise ValueError("an id appears twice among those to delete")
-        self.forget(numbers)
+        return numbers
+
+    def others(self, numbers: Ids) -> Ids:
+        """Return the numbers of all documents but some."""
+        return np.setdiff1d(self.stored(), numbers)
 
     def compact(self) -> None:
         """Drop what is left of deleted documents, and join what lies apart; answers stay."""

@@ -77,15 +77,17 @@ class Quoting:
         if terms:
             having = self.stage.holding(terms)
             within = having if within is None else within & having
-        holding: list[bool] = []  # of the best so far: a wider look begins with the same
-        width = WIDER * k
+        held: list[int] = []  # places among the best so far: a wider look begins with the same
+        n_read, width = 0, WIDER * k
         while True:
             ids, scores = self.stage.search(query, width, within).row(0)
-            while len(holding) < len(ids) and sum(holding) < k:
-                holding += self._hold(wanted, ids[len(holding) :][:AT_ONCE])
-            held = np.flatnonzero(holding)[:k]
-            if len(held) == k or len(ids) < width:
-                return ids[held], scores[held]
+            while n_read < len(ids) and len(held) < k:
+                some = ids[n_read : n_read + AT_ONCE]
+                held += (n_read + np.flatnonzero(self._hold(wanted, some))).tolist()
+                n_read += len(some)
+            if len(held) >= k or len(ids) < width:
+                found = np.array(held[:k], np.int64)
+                return ids[found], scores[found]
             width *= WIDER
 
     def _hold(self, wanted: Sequence[str], numbers: Ids) -> list[bool]:
