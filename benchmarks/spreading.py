@@ -5,9 +5,9 @@ Usage: python benchmarks/spreading.py BEIR [--splade MODEL] [--sparse-embed MODE
 
 For BM25 and TfIdf, and each kind of which a model is named, the collection is indexed by `glane
 index --threads WORKERS` and by `glane index --ray local --ray-workers WORKERS`, in turns; BM25 and
-TfIdf with the ColBERT as reranker, if there is one. Told are the seconds of each, whether all test
-queries get the same ids and scores of both, and whether both, compacted, are the same files. With
---kill a worker is killed while it works.
+TfIdf with the ColBERT as reranker, if there is one. Told are the seconds of each, and whether Ray's
+index gives all test queries the ids and scores of one that is made on one thread, as each worker
+computes, and is, both compacted, the same files. With --kill a worker is killed while it works.
 """
 
 from __future__ import annotations
@@ -81,9 +81,14 @@ def row(
             shutil.rmtree(index, ignore_errors=True)
             argv = ["index", str(index), "--documents", str(documents), *options, *way, "--json"]
             took[index].append(indexed(argv, kill=given.kill and index == there))
-    one, other = (Search.load(index, threads=1) for index in ways)
+    alone = folder / "alone"
+    shutil.rmtree(alone, ignore_errors=True)
+    argv = ["index", str(alone), "--documents", str(documents), *options, "--threads", "1"]
+    indexed([*argv, "--json"], kill=False)
+    compared = (alone, there)
+    one, other = (Search.load(index, threads=1) for index in compared)
     same = one.search(queries, K) == other.search(queries, K)
-    files = [compacted(index) for index in ways]
+    files = [compacted(index) for index in compared]
     seconds = [statistics.median(each) for each in took.values()]
     told = [f"{each:.1f}" for each in seconds]
     share = f"{seconds[0] / seconds[1]:.2f}"

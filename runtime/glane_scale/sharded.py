@@ -18,7 +18,7 @@ from typing import Any, Protocol, Self, TypeVar, cast
 import numpy as np
 
 from glane.collection.records import as_records, check_keys, read_records
-from glane.errors import CheckpointError, StaleError
+from glane.errors import CheckpointError
 from glane.hits import NO_ID, Key
 from glane.model.progress import bar
 from glane.retrievers.answers import Now
@@ -35,9 +35,6 @@ from glane_scale.shard import Change, Contents, Generation, Reply, Request, Shar
 from glane_scale.spread import Asking, Shards, SpreadCollection, spread
 
 VERSION = 1
-
-TURNS = 3
-"""How often something is read where the documents change under it."""
 
 
 class Reached(Shards, Protocol):
@@ -103,12 +100,7 @@ def again(read: Read) -> Read:
 
     @wraps(read)
     def reads(search: ShardedSearch, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
-        for _ in range(TURNS - 1):
-            try:
-                return read(search, *arguments, **options)
-            except StaleError:
-                search.refresh()
-        return read(search, *arguments, **options)
+        return search.read(lambda view: read(view, *arguments, **options))
 
     return cast(Read, reads)
 

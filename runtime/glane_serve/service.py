@@ -11,7 +11,7 @@ from threading import Barrier
 from typing import Any, Self, TypeVar
 
 from glane.collection.fields import join_fields
-from glane.errors import GlaneError, StaleError
+from glane.errors import GlaneError
 from glane.retrievers.changing import Changes
 from glane.retrievers.contract import Retriever
 from glane.retrievers.explaining import Explains
@@ -34,9 +34,6 @@ READ, CHARACTERS = 16, 200
 
 STOPPING = 25
 """Seconds that the writer has to end when the server stops."""
-
-TURNS = 3
-"""How often an answer is begun where the index changes under it."""
 
 T = TypeVar("T")
 
@@ -143,21 +140,13 @@ class Service:
         return await loop.run_in_executor(self._computing, call, *arguments)
 
     async def read(self, call: Callable[[Explains], T]) -> T:
-        """Run what reads the index, all of it from one state, in a thread.
-
-        Where that state is gone before the end, it is run again with the newest.
+        """Run what reads the index, all of it from one state, in a thread; see `Changes.read`.
 
         Raises:
             Refused: If a model alone is served.
-            StaleError: If that happens again and again.
         """
         search = self.index()
-        for _ in range(TURNS - 1):
-            try:
-                return await self.compute(call, search.view())
-            except StaleError:
-                await asyncio.to_thread(search.refresh)
-        return await self.compute(call, search.view())
+        return await self.compute(lambda: search.read(call))
 
     def index(self) -> Changes:
         """Return the search of the index.
