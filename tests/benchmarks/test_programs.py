@@ -97,6 +97,10 @@ PROGRAMS = {
     "sparse": ["--index", "SPLADE", "--data", "BEIR", "--queries", "3", "--rounds", "1"],
     "spreading": ["BEIR", "--colbert", "MODEL", "--limit", "20"],
     "store": ["BEIR", "OUT", "--n-documents", "300", "--n-new", "20", "--rounds", "1"],
+    "folds": [
+        *("BEIR", "--base", "BASE", "--out", "OUT", "--folds", "2"),
+        *("--dim 8 --max-steps 1", "--dim 8 --max-steps 2"),
+    ],
     "training_data": ["--triples", "300", "600", "--base", "BASE"],
     "training_speed": [
         *("--base", "BASE", "--data", "BEIR", "--steps", "1", "--rounds", "1", "--threads", "1"),
@@ -134,6 +138,7 @@ FIGURES = {
     "sparse": "| overlap | 1.0000 | 1.0000 |",
     "spreading": "| True | True |",
     "store": "bytes of a document",
+    "folds": "(+0.0000 ± 0.0000)  --dim 8 --max-steps 1",
     "training_data": "10,000,000 triples until the first batch, by the growth",
     "training_speed": "| glane, as usual |",
     "token_vectors": "bytes of outlines a document",

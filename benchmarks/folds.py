@@ -1,0 +1,141 @@
+"""Which settings of a ColBERT's training are better, by the queries it may learn from alone.
+
+The train queries of a collection are dealt into folds. For each of the settings and each fold a
+model learns from the others, and ranks BM25's best documents for the fold's own, alone and fused
+with BM25 by the usual weight. So every train query is ranked by a model that never saw it, and no
+test query is looked at. The first settings are what the others are compared with, query by query.
+
+Documents are cut at the model's length, vectors are float32. A training whose folder is there is
+not run again.
+
+Usage: python benchmarks/folds.py BEIR --base ENCODER --out DIR [--folds 3] [--hard-negatives]
+       "--batch-size 16" "--batch-size 128 --lr 2e-4 --epochs 10"
+"""
+
+import argparse
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from glane import BM25
+from glane.collection.dataset import Dataset, read_beir
+from glane.evaluation.measures import ndcg
+from glane.evaluation.paired import compare
+from glane.hits import best
+from glane.retrievers.fusion import DEFAULT_WEIGHT, joined, standardised
+from glane_trainer import load_model
+from glane_trainer.evaluation import Scorer
+
+Table = npt.NDArray[np.float64]
+
+CANDIDATES = 100
+"""BM25's best documents that are ranked for a query."""
+
+
+def main() -> None:
+    """Train what is missing, rank, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("beir", type=Path)
+    parser.add_argument("settings", nargs="+", help="options of `glane train colbert`, quoted")
+    parser.add_argument("--base", required=True)
+    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--hard-negatives", action="store_true")
+    arguments = parser.parse_args()
+    collection = arguments.out / "collection"
+    folds = deal(arguments.beir, collection, arguments.folds, arguments.hard_negatives)
+    values = [
+        np.concatenate(
+            [
+                trained(settings, arguments.base, collection, number, arguments.out)
+                for number in range(folds)
+            ]
+        )
+        for settings in ("--max-steps 0", *arguments.settings)
+    ]
+    show(["untrained", *arguments.settings], values)
+
+
+def deal(beir: Path, collection: Path, n_folds: int, hard_negatives: bool) -> int:
+    """Write the collection with two files of judgements a fold, and return how many folds.
+
+    `restN` is what a model learns from that ranks the queries of `foldN`.
+    """
+    (collection / "qrels").mkdir(parents=True, exist_ok=True)
+    for name in ("corpus.jsonl", "queries.jsonl"):
+        if not (collection / name).exists():
+            (collection / name).symlink_to((beir / name).resolve())
+    head, *lines = (beir / "qrels" / "train.tsv").read_text("utf-8").splitlines()
+    hard = (beir / "train_hardneg.tsv").read_text("utf-8").splitlines() if hard_negatives else []
+    queries = list(dict.fromkeys(line.split("\t")[0] for line in lines))
+    n_folds = min(n_folds, len(queries))
+    dealt = np.random.default_rng(0).permutation(len(queries)) % n_folds
+    fold_of = dict(zip(queries, dealt.tolist(), strict=True))
+    for number in range(n_folds):
+        for name, is_own in (("fold", True), ("rest", False)):
+            kept = [line for line in lines if (fold_of[line.split("\t")[0]] == number) is is_own]
+            text = "\n".join([head, *kept, ""])
+            (collection / "qrels" / f"{name}{number}.tsv").write_text(text, "utf-8")
+        rest = [line for line in hard[1:] if fold_of.get(line.split("\t")[0], number) != number]
+        if hard:
+            text = "\n".join([hard[0], *rest, ""])
+            (collection / f"rest{number}_hardneg.tsv").write_text(text, "utf-8")
+    return n_folds
+
+
+def trained(settings: str, base: str, collection: Path, number: int, out: Path) -> Table:
+    """Return what a fold's queries give, shape (n_queries, 2): alone, and fused."""
+    checkpoint = out / (settings.replace("--", "").replace(" ", "-") + f".{number}")
+    if not checkpoint.exists():
+        learned = ["--data", str(collection), "--split", f"rest{number}", "--holdout", "0"]
+        command = ["train", "colbert", "--base", base, *learned, "--start-share", "0"]
+        asked = [*command, *shlex.split(settings), "--out", str(checkpoint)]
+        subprocess.run([sys.executable, "-m", "glane", *asked], check=True)
+    return ranked(load_model(checkpoint), read_beir(collection, f"fold{number}"))
+
+
+def ranked(model: Scorer, dataset: Dataset) -> Table:
+    """Return NDCG@10 of each query over BM25's candidates, alone and fused."""
+    names, texts = list(dataset.corpus), list(dataset.corpus.values())
+    ids = [id for id in dataset.judgements if any(dataset.judgements[id].values())]
+    bm25 = BM25()
+    bm25.add(bm25.encode_documents(texts))
+    hits = bm25.search(bm25.encode_queries([dataset.queries[id] for id in ids]), k=CANDIDATES)
+    found = [hits.row(row) for row in range(len(ids))]
+    pool = np.unique(np.concatenate([numbers for numbers, _ in found]))
+    queries = model.encode_queries([dataset.queries[id] for id in ids])
+    documents = model.encode_documents([texts[number] for number in pool])
+    values = []
+    for row, (numbers, scores) in enumerate(found):
+        own = np.sort(numbers)
+        given = model.score(queries[row : row + 1], documents[np.searchsorted(pool, own)])[0]
+        parts = standardised(numbers, scores, own), standardised(own, given, own)
+        grades = dataset.judgements[ids[row]]
+        values.append(
+            [
+                ndcg([names[own[place]] for place in best(ranking, own, 10)], grades)
+                for ranking in (given, joined(*parts, DEFAULT_WEIGHT))
+            ]
+        )
+    return np.array(values).reshape(-1, 2)
+
+
+def show(names: Sequence[str], values: Sequence[Table]) -> None:
+    """Print what each of the settings gives, and its difference to the first."""
+    print(f"{len(values[0])} queries; differences to: {names[1]}")
+    for name, own in zip(names, values, strict=True):
+        told = []
+        for column, label in enumerate(("alone", "fused")):
+            against = compare(values[1][:, column], own[:, column])
+            mean = own[:, column].mean()
+            told.append(f"{label} {mean:.4f} ({against.difference:+.4f} ± {against.half:.4f})")
+        print(*told, name, sep="  ")
+
+
+if __name__ == "__main__":
+    main()
