@@ -78,12 +78,7 @@ def best_trained(looks: Sequence[Look], max_terms: float | None = None) -> Look 
 def choose(
     start: Look, trained: Look, between: Sequence[Look], max_terms: float | None = None
 ) -> Kept:
-    """Return what is kept: of trained weights those with most of the start that are not worse.
-
-    What a training on few texts costs elsewhere grows with the way from the start, faster than what
-    it gains here (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022). So of the
-    weights between, those nearest to the start are kept whose mean lies at most one standard error
-    of the paired difference below the best one's: the one-standard-error rule (Breiman et al., 1984).
+    """Return what is kept: of trained weights and those between them and the start the best.
 
     The start itself is put back only where it is better than that by more than the error, half of
     the paired 95 % interval over the queries: a few queries alone show little, and a training that
@@ -101,21 +96,9 @@ def choose(
     if max_terms is not None:
         limit = min(limit, max(max_terms, trained.document_terms or 0))
     able = [look for look in between if (look.document_terms or 0) <= limit]
-    highest = max([trained, *able], key=lambda look: (look.mean, -look.start_share))
-    found = max(
-        (look for look in (trained, *able) if is_as_good(look, highest)),
-        key=lambda look: look.start_share,
-    )
+    found = max([trained, *able], key=lambda look: (look.mean, -look.start_share))
     lost = compare(found.values, start.values)
     is_sparse = max_terms is None or (start.document_terms or 0) <= max_terms
     if is_sparse and lost.difference > lost.half:
         return Kept(start, start_wins=lost)
     return Kept(found, against_start=compare(start.values, found.values))
-
-
-def is_as_good(look: Look, best: Look) -> bool:
-    """Return whether a look lies at most one standard error of the difference below the best."""
-    below = np.subtract(best.values, look.values)
-    if len(below) == 1:
-        return bool(below[0] <= 0)
-    return bool(below.mean() <= below.std(ddof=1) / np.sqrt(len(below)))
