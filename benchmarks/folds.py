@@ -9,7 +9,7 @@ Documents are cut at the model's length, vectors are float32. A training whose f
 not run again.
 
 Usage: python benchmarks/folds.py BEIR --base ENCODER --out DIR [--folds 3] [--hard-negatives]
-       "--batch-size 16" "--batch-size 128 --lr 2e-4 --epochs 10"
+       [--options "--document-length 512 --dim 384"] "" "--batch-size 128 --lr 2e-4 --epochs 10"
 """
 
 import argparse
@@ -42,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("beir", type=Path)
     parser.add_argument("settings", nargs="+", help="options of `glane train colbert`, quoted")
+    parser.add_argument("--options", default="", help="of all trainings, likewise")
     parser.add_argument("--base", required=True)
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--folds", type=int, default=3)
@@ -52,7 +53,9 @@ def main() -> None:
     values = [
         np.concatenate(
             [
-                trained(settings, arguments.base, collection, number, arguments.out)
+                trained(
+                    [arguments.options, settings], arguments.base, collection, number, arguments.out
+                )
                 for number in range(folds)
             ]
         )
@@ -88,13 +91,15 @@ def deal(beir: Path, collection: Path, n_folds: int, hard_negatives: bool) -> in
     return n_folds
 
 
-def trained(settings: str, base: str, collection: Path, number: int, out: Path) -> Table:
+def trained(settings: Sequence[str], base: str, collection: Path, number: int, out: Path) -> Table:
     """Return what a fold's queries give, shape (n_queries, 2): alone, and fused."""
-    checkpoint = out / (settings.replace("--", "").replace(" ", "-") + f".{number}")
+    options = [option for each in settings for option in shlex.split(each)]
+    name = "-".join(option.removeprefix("--") for option in options) or "usual"
+    checkpoint = out / f"{name}.{number}"
     if not checkpoint.exists():
         learned = ["--data", str(collection), "--split", f"rest{number}", "--holdout", "0"]
         command = ["train", "colbert", "--base", base, *learned, "--start-share", "0"]
-        asked = [*command, *shlex.split(settings), "--out", str(checkpoint)]
+        asked = [*command, *options, "--out", str(checkpoint)]
         subprocess.run([sys.executable, "-m", "glane", *asked], check=True)
     return ranked(load_model(checkpoint), read_beir(collection, f"fold{number}"))
 
@@ -127,14 +132,14 @@ def ranked(model: Scorer, dataset: Dataset) -> Table:
 
 def show(names: Sequence[str], values: Sequence[Table]) -> None:
     """Print what each of the settings gives, and its difference to the first."""
-    print(f"{len(values[0])} queries; differences to: {names[1]}")
+    print(f"{len(values[0])} queries; differences to: {names[1] or 'as usual'}")
     for name, own in zip(names, values, strict=True):
         told = []
         for column, label in enumerate(("alone", "fused")):
             against = compare(values[1][:, column], own[:, column])
             mean = own[:, column].mean()
             told.append(f"{label} {mean:.4f} ({against.difference:+.4f} ± {against.half:.4f})")
-        print(*told, name, sep="  ")
+        print(*told, name or "as usual", sep="  ")
 
 
 if __name__ == "__main__":
