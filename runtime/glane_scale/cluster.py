@@ -53,6 +53,26 @@ def connected(address: str, n_cpus: int | None = None) -> Iterator[None]:
             ray.shutdown()
 
 
+def n_cores() -> int:
+    """Return how many cores the cluster has."""
+    return int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
+
+
+def check_cores(number: int, what: str) -> None:
+    """Refuse more actors than there are cores: some would wait for ever.
+
+    Args:
+        number: Of actors that take a core each.
+        what: They are called in messages.
+
+    Raises:
+        ValueError: If there are too few.
+    """
+    found = n_cores()
+    if number > found:
+        raise ValueError(f"{number} {what} need a core each, but the cluster has {found}")
+
+
 def _check_reachable(address: str) -> None:
     """Refuse an address where nothing listens: Ray itself would wait for minutes.
 

@@ -17,7 +17,6 @@ from signal import SIGTERM, signal
 from threading import Event
 from typing import Any
 
-import ray
 from fastapi import FastAPI
 from ray import serve
 from ray.exceptions import RayActorError, RayError, RayTaskError
@@ -27,7 +26,7 @@ from ray.serve.handle import DeploymentHandle
 
 from glane.errors import GlaneError
 from glane.search import Search
-from glane_scale.cluster import connected
+from glane_scale.cluster import connected, n_cores
 from glane_scale.shard import Change, Contents, Generation, Reply, Request, Shard
 from glane_scale.sharded import ShardedSearch, read_shards
 from glane_serve.app import application
@@ -224,13 +223,13 @@ def serve_shards(settings: ServeSettings, address: str, port: int, replicas: int
     for folder in folders:
         Search.load(folder, threads=1)  # what cannot be opened is told here, once
     n_shards = len(folders)
-    n_cores = n_shards * replicas + 1
+    needed = n_shards * replicas + 1
     log_to_stderr()
-    with connected(address, n_cores):
-        found = int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
-        if found < n_cores:
+    with connected(address, needed):
+        found = n_cores()
+        if found < needed:
             told = "waiting for %d cores, of %d replicas and a router: the cluster has %d"
-            LOG.warning(f"{told}; let machines join, or ask for fewer", n_cores, n_cores - 1, found)
+            LOG.warning(f"{told}; let machines join, or ask for fewer", needed, needed - 1, found)
         _listen(settings.host, port)
         try:
             _run(application)

@@ -27,7 +27,7 @@ from glane.retrievers.explaining import Explains
 from glane.search import Search
 from glane.store import files
 from glane.store.lock import writing
-from glane.store.manifest import SHARDS
+from glane.store.manifest import DRAFT, SHARDS
 from glane.threads import Guard
 from glane.types import Ids
 from glane_scale.exchange import unite
@@ -300,7 +300,7 @@ def _shard_of(key: Key, n_shards: int) -> int:
 def part_index(index: str | Path, folder: str | Path, n_shards: int) -> list[int]:
     """Write the documents of an index into shards, each an index of its own; nothing is encoded.
 
-    Documents that follow one another stay together, and each shard has as many.
+    They are dealt out in turn (`shards_of`), so that each shard has as many.
 
     Args:
         index: Folder of the index, which stays as it is.
@@ -315,21 +315,40 @@ def part_index(index: str | Path, folder: str | Path, n_shards: int) -> list[int
         FileExistsError: If the folder holds something.
         CheckpointError: If the index is missing or damaged.
     """
-    if n_shards < 1:
-        raise ValueError(f"n_shards must be at least 1, got {n_shards}")
+    names = shard_names(n_shards)
     target = Path(folder).resolve()
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise FileExistsError(f"{str(target)!r} holds something; name a new folder")
     whole = Search.load(index, threads=1)
     target.mkdir(parents=True, exist_ok=True)
-    names = [f"shard-{own:0{len(str(n_shards - 1))}d}" for own in range(n_shards)]
-    blocks = np.array_split(whole.collection.stored(), n_shards)
+    stored = whole.collection.stored()
+    owners = shards_of(np.arange(len(stored)), n_shards)
+    blocks = [stored[owners == own] for own in range(n_shards)]
     with bar(n_shards, "parting") as parted:
         for name, block in zip(names, blocks, strict=True):
             write_shard(whole, target / name, block)
             parted.update()
     write_shards(target, names)
     return [len(block) for block in blocks]
+
+
+def shard_names(n_shards: int) -> list[str]:
+    """Return what the folders of new shards are called.
+
+    Raises:
+        ValueError: If there is none to be.
+    """
+    if n_shards < 1:
+        raise ValueError(f"n_shards must be at least 1, got {n_shards}")
+    return [f"shard-{own:0{len(str(n_shards - 1))}d}" for own in range(n_shards)]
+
+
+def shards_of(places: Ids, n_shards: int) -> Ids:
+    """Return the shard of each document of a new collection, by its place among all of them.
+
+    They are dealt out in turn: who reads them once, in their order, fills all shards at once.
+    """
+    return places % n_shards
 
 
 def write_shard(whole: Search, folder: Path, numbers: Ids) -> None:
@@ -342,10 +361,15 @@ def write_shard(whole: Search, folder: Path, numbers: Ids) -> None:
 def write_shards(folder: Path, names: Sequence[str]) -> None:
     """Say which folders are the shards of one collection, in `shards.json`."""
     said = {"version": VERSION, "shards": list(names)}
-    new = folder / f"{SHARDS}.new"
-    files.write(new, [json.dumps(said, indent=2).encode()])
-    files.replace(new, folder / SHARDS)
-    files.sync_folder(folder)
+    write_whole(folder / SHARDS, json.dumps(said, indent=2))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all."""
+    new = path.with_name(f"{path.name}.new")
+    files.write(new, [text.encode()])
+    files.replace(new, path)
+    files.sync_folder(path.parent)
 
 
 def read_shards(folder: Path) -> list[Path]:
@@ -358,9 +382,10 @@ def read_shards(folder: Path) -> list[Path]:
     try:
         said = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise CheckpointError(
-            f"{str(folder)!r} has no {SHARDS}; part an index with `glane shard INDEX FOLDER`"
-        ) from None
+        hint = "part an index with `glane shard INDEX FOLDER`"
+        if (folder / DRAFT).is_file():
+            hint = "writing it was stopped before its end; the same command goes on from there"
+        raise CheckpointError(f"{str(folder)!r} has no {SHARDS}; {hint}") from None
     except ValueError as error:
         raise CheckpointError(f"{str(path)!r} cannot be read: {error}") from None
     names = said.get("shards") if isinstance(said, dict) else None

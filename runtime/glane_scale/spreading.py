@@ -26,7 +26,7 @@ from glane.retrievers.contract import Retriever
 from glane.retrievers.encoding import encode_group, one_by_one
 from glane.retrievers.opening import stage_class
 from glane.search import Search
-from glane_scale.cluster import connected
+from glane_scale.cluster import check_cores, connected, n_cores
 
 LOG = logging.getLogger("glane")
 
@@ -57,8 +57,8 @@ class Worker:
         return vectors, stage.encoder.n_truncated["document"] - before
 
     def instructions(self) -> list[str]:
-        """Return the machine's architecture, and what its processor has that products depend on."""
-        return [platform.machine(), *(processor().instructions or ())]
+        """Return what products depend on, see `instructions`."""
+        return instructions()
 
     def _stage(self, record: str, models: Any) -> Any:  # noqa: ANN401 (a stage with a model)
         if record not in self._stages:
@@ -88,14 +88,12 @@ def spread(search: Search, address: str, n_workers: int | None = None) -> Iterat
         OSError: If Ray gives up on a worker.
     """
     with connected(address, n_workers):
-        n_cores = int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
-        number = n_workers or max(1, n_cores)
-        if number > n_cores:
-            raise ValueError(f"{number} workers need a core each, but the cluster has {n_cores}")
+        number = n_workers or max(1, n_cores())
+        check_cores(number, "workers")
         models = ray.put(_models(search))
         kind: Any = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(Worker)
         workers = [kind.remote() for _ in range(number)]
-        _tell_mixed(ray.get([worker.instructions.remote() for worker in workers]))
+        tell_mixed(ray.get([worker.instructions.remote() for worker in workers]))
 
         def each(stage: Retriever, groups: list[Sequence[str]]) -> Iterator[Any]:
             if stage.encoder is None:  # words are counted here: they share one vocabulary
@@ -140,7 +138,12 @@ def _taken(stage: Any, running: Any) -> Any:  # noqa: ANN401 (a reference of Ray
     return vectors
 
 
-def _tell_mixed(found: list[list[str]]) -> None:
+def instructions() -> list[str]:
+    """Return the machine's architecture, and what its processor has that products depend on."""
+    return [platform.machine(), *(processor().instructions or ())]
+
+
+def tell_mixed(found: list[list[str]]) -> None:
     """Say so where machines may give other last bits than others."""
     distinct = sorted({" ".join(own) for own in found})
     if len(distinct) > 1:

@@ -99,7 +99,7 @@ def test_what_is_missing_is_named_with_the_line_that_installs_it(
     assert train.startswith("lacks")
     assert train.endswith(": pip install 'glane[train]'")
     (data,) = [line for line in lines if "Parquet" in line]
-    assert data == f"has        Parquet files (numpy {version('numpy')})"
+    assert data == f"has        {installed.SERVES['data']} (numpy {version('numpy')})"
 
 
 def test_every_command_that_needs_an_extra_says_which() -> None:

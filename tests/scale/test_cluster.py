@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -15,6 +16,8 @@ from glane.commands.main import main
 pytest.importorskip("ray", reason="pip install 'glane[ray]'")
 
 from ray.cluster_utils import Cluster
+
+from glane_scale.sharded import ShardedSearch
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 WORDS = ["tea", "sea", "snow", "bees", "bread", "iron", "granite", "stars", "birds", "yeast"]
@@ -49,12 +52,15 @@ def test_the_trial_of_the_page_gives_the_index_of_one_machine(
     write_corpus(Path("corpus.jsonl"), 50)
     Path("model").symlink_to(FIXTURES / "colbert")
     page = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
-    lines = re.findall(r"^glane (index one .*|.*--ray local)$", page, re.MULTILINE)
+    lines = re.findall(r"^glane (index (?!.*:6379).*|shard one .*)$", page, re.MULTILINE)
     for line in lines:
-        done = subprocess.run([sys.executable, "-m", "glane", *line.split()], check=False)
+        words = shlex.split(line, comments=True)
+        done = subprocess.run([sys.executable, "-m", "glane", *words], check=False)
         assert done.returncode == 0, line
-    assert len(lines) == 2
+    assert len(lines) == 4
     assert compacted(Path("one")) == compacted(Path("index"))
+    one, other = (ShardedSearch(folder) for folder in ("shards", "written"))
+    assert one.search(["tea and stars"], 50) == other.search(["tea and stars"], 50)
 
 
 def test_a_run_waits_for_a_machine_in_place_of_the_one_that_was_lost(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from glane.collection.fields import has_field, join_fields, look_up
+from glane.collection.folder import DocumentRows, open_rows
 from glane.collection.judgements import read_judgements
-from glane.collection.layouts import suffix_of
+from glane.collection.layouts import SUFFIXES, suffix_of
 from glane.collection.messages import listed
 from glane.collection.records import as_key, present
 from glane.collection.rows import Rows
@@ -57,8 +58,6 @@ FIELDS = ("title", "text")
 QUERY_IDS = ("_id", "id", "query_id", "query-id", "qid")
 QUERY_TEXTS = ("text", "query", "question")
 """Fields of queries: the first that a file has is read, and `title` before `text`."""
-
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
 
 def read_beir(
@@ -139,14 +138,14 @@ def read_collection(
     )
 
 
-def document_rows(path: str | Path, key: str, on: Sequence[str]) -> Rows:
-    """Return the rows of a file of documents.
+def document_rows(path: str | Path, key: str, on: Sequence[str]) -> DocumentRows:
+    """Return the rows of a file of documents, or of a folder of such files; of BEIR's, its corpus.
 
     A table without a header is read as MS MARCO has them: id and text, or id, url, title and text;
     its columns then have the names that are looked for.
     """
     text = "text" if on[-1] in (key, "url", "title") else on[-1]
-    return Rows(path, (key, text), (key, "url", "title", text))
+    return open_rows(_documents_of(path), (key, text), (key, "url", "title", text))
 
 
 def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -155,7 +154,7 @@ def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _corpus(
-    rows: Rows, key: str, on: Sequence[str], titled: Collection[str]
+    rows: DocumentRows, key: str, on: Sequence[str], titled: Collection[str]
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return the text of each document by its id, and of some what comes before the last field."""
     texts: dict[str, str] = {}
@@ -236,16 +235,19 @@ def _first(names: Sequence[str], record: dict[str, Any], what: str, place: str) 
     )
 
 
-def _check_any(texts: dict[str, str], rows: Rows) -> None:
+def _check_any(texts: dict[str, str], rows: DocumentRows) -> None:
     if not texts:
         raise ValueError(
             f"{rows.name} is empty, or a header alone; expected records with id and text"
         )
 
 
-def corpus_file(path: str | Path) -> Path:
-    """Return the file of documents: that of a BEIR folder, or the file itself."""
-    return _part(Path(path), "corpus") if Path(path).is_dir() else Path(path)
+def _documents_of(path: str | Path) -> str | Path:
+    """Return the file of documents of a BEIR folder; else what is given."""
+    if not Path(path).is_dir():
+        return path
+    corpus = _part(Path(path), "corpus")
+    return corpus if corpus.is_file() else path
 
 
 def _part(folder: Path, name: str) -> Path:

@@ -10,6 +10,9 @@ from glane.collection.tables import is_table
 
 Layout = Literal["lines", "array", "table", "parquet"]
 
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+"""By which a name says the layout, also with .gz behind."""
+
 PARQUET = b"PAR1"
 
 OBJECT = re.compile(r'\{\s*(?:["}]|$)')

@@ -47,8 +47,14 @@ def _records(file: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _as_json(field: Any) -> Any:  # noqa: ANN401 (pyarrow has no types)
+    """Return the field with text in place of what JSON has no form for, inside of it as well."""
     import pyarrow
 
-    kind = field.type
-    is_text = pyarrow.types.is_temporal(kind) or pyarrow.types.is_decimal(kind)
-    return field.with_type(pyarrow.string()) if is_text else field
+    kind, types = field.type, pyarrow.types
+    if types.is_temporal(kind) or types.is_decimal(kind):
+        return field.with_type(pyarrow.string())
+    if types.is_struct(kind):
+        return field.with_type(pyarrow.struct([_as_json(each) for each in kind]))
+    if types.is_list(kind):
+        return field.with_type(pyarrow.list_(_as_json(kind.value_field)))
+    return field

@@ -49,8 +49,9 @@ class Rows:
         """Take a file; nothing is opened yet.
 
         Args:
-            path: A file, a pipe, or "-" for standard input. What cannot be read twice is copied
-                to an unnamed temporary file at the first pass.
+            path: A file, a pipe, "-" for standard input, or an address such as
+                s3://bucket/corpus.jsonl. What cannot be read twice is copied to an unnamed
+                temporary file at the first pass.
             columns: Names for the columns of a table with tabs and no header: used where it has as
                 many, none of them is in its first row, and that has more than words without
                 digits. Quotes are then characters like others.

@@ -11,9 +11,11 @@ import tempfile
 import weakref
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
+
+from glane.collection.remote import is_address, open_address, reading
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer as Buffer
@@ -47,7 +49,7 @@ class Source:
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Take a path, "-" for standard input; nothing is opened yet."""
+        """Take a path, an address, or "-" for standard input; nothing is opened yet."""
         self.path = str(path)
         self.name = "standard input" if self.path == STANDARD_INPUT else repr(self.path)
         self.is_plain = False
@@ -70,24 +72,32 @@ class Source:
 
     @contextmanager
     def unpacking(self) -> Iterator[None]:
-        """Turn what a damaged gzip raises into one line."""
-        try:
-            yield
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(f"{self.name} is damaged, or cut off: {error}") from None
+        """Turn what a damaged gzip, or the library of a store, raises into one line."""
+        with reading(self.name) if is_address(self.path) else nullcontext():
+            try:
+                yield
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise ValueError(f"{self.name} is damaged, or cut off: {error}") from None
 
     def _open(self) -> BinaryIO:
         if self._copy is None:
-            file = self._file()
-            if self.path != STANDARD_INPUT and stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file, reads_again = self._file()
+            if reads_again:
                 return file
             self._keep(file)
         assert self._copy is not None, "it has just been made"
         return io.BufferedReader(_Again(self._copy))
 
-    def _file(self) -> BinaryIO:
+    def _file(self) -> tuple[BinaryIO, bool]:
+        """Return the file, and whether it can be read again from its beginning."""
         if self.path == STANDARD_INPUT:
-            return open(0, "rb", closefd=False)
+            return open(0, "rb", closefd=False), False
+        if is_address(self.path):
+            return open_address(self.path)
+        file = self._local_file()
+        return file, stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+
+    def _local_file(self) -> BinaryIO:
         try:
             return open(self.path, "rb")
         except FileNotFoundError:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from glane.collection.fields import join_fields
+from glane.collection.folder import DocumentRows
 from glane.collection.matching import Document, Equal, How, Match, noting_equal, plain, settle
 from glane.collection.pairs import Pair
 from glane.collection.records import (
@@ -20,7 +21,6 @@ from glane.collection.records import (
     present,
     read_record,
 )
-from glane.collection.rows import Rows
 from glane.collection.spelling import choose_held_out, spelling
 from glane.model.preparation import clean
 from glane.model.progress import bar
@@ -79,7 +79,7 @@ class Split(NamedTuple):
 
 
 def read_documents(
-    rows: Rows, key: str, on: Sequence[str], *, all_needed: bool
+    rows: DocumentRows, key: str, on: Sequence[str], *, all_needed: bool
 ) -> Iterator[Document]:
     """Yield the documents of a file.
 

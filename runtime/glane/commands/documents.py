@@ -15,6 +15,7 @@ import numpy as np
 from glane.collection.boosts import read_boosts
 from glane.collection.dataset import FIELDS
 from glane.collection.fields import chosen
+from glane.collection.folder import DocumentRows
 from glane.collection.ids import as_stored
 from glane.collection.messages import listed
 from glane.collection.records import (
@@ -24,7 +25,6 @@ from glane.collection.records import (
     present,
     read_record,
 )
-from glane.collection.rows import Rows
 from glane.collection.where import read_filter
 from glane.commands.usage import Bounded, UsageError, as_usage
 from glane.hits import Key
@@ -84,7 +84,8 @@ def add_documents_argument(parser: argparse.ArgumentParser) -> None:
         "--documents",
         required=True,
         metavar="FILE",
-        help="JSON lines, a JSON array, CSV, TSV or Parquet, also with .gz; - for standard input",
+        help="JSON lines, a JSON array, CSV, TSV or Parquet, also with .gz; a folder of them, an "
+        "address such as s3://bucket/corpus.jsonl, or - for standard input (docs/files.md)",
     )
 
 
@@ -188,7 +189,9 @@ def add_wait_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_documents(rows: Rows, search: Search, *, made: bool, strict: bool = False) -> Checked:
+def check_documents(
+    rows: DocumentRows, search: Search, *, made: bool, strict: bool = False
+) -> Checked:
     """Read all documents once, so that what would be refused is refused before any is encoded.
 
     Args:
@@ -247,7 +250,7 @@ def _read(record: dict[str, Any], search: Search, place: str, *, made: bool) -> 
     return key, text
 
 
-def store_documents(rows: Rows, search: Search, checked: Checked, folder: str) -> Stored:
+def store_documents(rows: DocumentRows, search: Search, checked: Checked, folder: str) -> Stored:
     """Add the documents of a file, and save them as they are encoded.
 
     An id that is stored in its other form, 7 or "7", replaces that document, and keeps its form.
@@ -285,7 +288,7 @@ def store_documents(rows: Rows, search: Search, checked: Checked, folder: str) -
     return Stored(n_written, np.concatenate(numbers))
 
 
-def _store(chunk: list[Row], rows: Rows, search: Search) -> Stored:
+def _store(chunk: list[Row], rows: DocumentRows, search: Search) -> Stored:
     read = [read_record(record, search.key, search.on, rows.place(n)) for n, record in chunk]
     keys = as_stored(search.keys, [key for key, _ in read])
     n_written = search.store([record for _, record in chunk], keys, [text for _, text in read])
@@ -315,7 +318,7 @@ def _hash(key: Key) -> int:
 
 
 def _refuse_repeated(
-    rows: Rows, search: Search, hashes: np.ndarray[Any, np.dtype[np.uint64]]
+    rows: DocumentRows, search: Search, hashes: np.ndarray[Any, np.dtype[np.uint64]]
 ) -> None:
     """Refuse a file in which an id appears twice; the ids are read again only if hashes do."""
     values, counts = np.unique(hashes, return_counts=True)
@@ -329,6 +332,7 @@ def _refuse_repeated(
             first, line = seen[str(key)]
             form = "" if first == key else f" as {first!r}"
             raise ValueError(
-                f"{rows.place(number)}: document {key!r} appears twice, first{form} in line {line}"
+                f"{rows.place(number)}: document {key!r} appears twice, first{form} in "
+                f"{rows.place(line)}"
             )
         seen[str(key)] = key, number

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from glane.collection.fields import join_fields
+from glane.collection.folder import DocumentRows
 from glane.collection.ids import find_ids
 from glane.collection.records import read_record
-from glane.collection.rows import Rows
 from glane.model.progress import bar
 from glane.retrievers.answers import Fields
 from glane.retrievers.collection import content_hashes, stored_hashes
@@ -52,7 +52,7 @@ def kept_texts(kept: Documents, fields: Fields) -> Texts:
     return texts
 
 
-def check_file(rows: Rows, fields: Fields, keys: Names) -> int:
+def check_file(rows: DocumentRows, fields: Fields, keys: Names) -> int:
     """Read a file once, so that what would be refused is refused before anything is encoded.
 
     Returns:
@@ -88,7 +88,7 @@ def check_file(rows: Rows, fields: Fields, keys: Names) -> int:
     return n_unknown
 
 
-def file_texts(rows: Rows, fields: Fields) -> Texts:
+def file_texts(rows: DocumentRows, fields: Fields) -> Texts:
     """Return the texts of a file's documents; those that come before their turn wait in memory."""
 
     def texts(keys: Names, numbers: Ids) -> Iterator[Read]:
@@ -108,7 +108,7 @@ def file_texts(rows: Rows, fields: Fields) -> Texts:
     return texts
 
 
-def _read(rows: Rows, fields: Fields) -> Iterator[tuple[list[int], list[Name], list[Read]]]:
+def _read(rows: DocumentRows, fields: Fields) -> Iterator[tuple[list[int], list[Name], list[Read]]]:
     """Yield line, id and what is read of the documents of a file, some together."""
     records = iter(rows)
     while chunk := list(islice(records, AT_ONCE)):

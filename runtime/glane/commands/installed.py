@@ -18,7 +18,7 @@ COMMANDS = {
 """The extra that each command needs."""
 
 SERVES = {
-    "data": "Parquet files",
+    "data": "Parquet files, files elsewhere (s3://, gs://, https://)",
     "fast": "faster BM25, TfIdf and sparse search in a long-lived process",
     "stem": "faster stemming",
     "eval": "measures that ir-measures has",

@@ -280,8 +280,19 @@ def _content(collection: Collection, fields: Fields, old: Manifest | None, link:
     else:
         models = old.settings["models"]
         copies = {name: _kept for name in old.files if name.startswith("models/")}
+    settings = {**described(collection, fields), "models": models}
+    return Content(settings, collection.tables(), copies)
+
+
+def described(collection: Collection, fields: Fields) -> dict[str, Any]:
+    """Return what an index says of how it is made, as JSON; where its models lie is left out.
+
+    Args:
+        collection: What it holds, or is to hold.
+        fields: What of a document it reads.
+    """
     fusion = collection.fusion.said()
-    settings = {
+    return {
         "search": {
             "key": fields.key,
             "on": fields.on,
@@ -289,10 +300,8 @@ def _content(collection: Collection, fields: Fields, old: Manifest | None, link:
             **_named(fields.types),
             **({"fusion": fusion} if fusion else {}),
         },
-        "stages": {place: stage.record() for place, stage in stages.items()},
-        "models": models,
+        "stages": {place: stage.record() for place, stage in collection.stages().items()},
     }
-    return Content(settings, collection.tables(), copies)
 
 
 def _named(types: Mapping[str, str]) -> dict[str, Any]:

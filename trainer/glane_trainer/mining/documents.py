@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from glane.analysis.analyzer import Analyzer
-from glane.collection.dataset import corpus_file, document_rows
+from glane.collection.dataset import document_rows
 from glane.collection.fields import join_fields
 from glane.collection.records import missing_field, present
 from glane.collection.spelling import spelling
@@ -94,7 +94,7 @@ def read_documents(path: str | Path, key: str, on: Sequence[str]) -> list[Docume
         OSError: If a file is missing or not readable.
         ValueError: If a record is malformed, there is none, or none has these fields.
     """
-    rows = document_rows(corpus_file(path), key, on)
+    rows = document_rows(path, key, on)
     found, there = [], set[str]()
     for number, record in rows:
         there.update(present(record, on))
