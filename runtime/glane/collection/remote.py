@@ -6,10 +6,21 @@ fsspec comes with the extra `data`; of what some stores need besides it says its
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import BinaryIO, cast
+
+OWN_CLASSES = (
+    ("aiohttp", "ClientError"),
+    ("azure.core.exceptions", "AzureError"),
+    ("botocore.exceptions", "BotoCoreError"),
+    ("botocore.exceptions", "ClientError"),
+    ("gcsfs.retry", "HttpError"),
+    ("google.auth.exceptions", "GoogleAuthError"),
+)
+"""What libraries of stores raise that is no OSError: module and class."""
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -74,15 +85,24 @@ def reading(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:  # each library has classes of its own; nothing else can be named
-        cause = error.__cause__ or error  # fsspec calls missing whatever the web refuses
-        if isinstance(cause, FileNotFoundError):
-            missing = "is not a file: nothing is there; the address of a folder ends in /"
-            raise FileNotFoundError(f"{name} {missing}") from None
-        if isinstance(cause, (OSError, ValueError, ImportError, EOFError, MemoryError)):
-            raise
-        told = str(cause).partition("\n")[0]
-        raise OSError(f"{name} cannot be read: {type(cause).__name__}: {told}") from None
+    except FileNotFoundError as error:  # so fsspec calls whatever the web refuses, too
+        if isinstance(error.__cause__, _own_classes()):
+            raise _one_line(name, error.__cause__) from None
+        missing = "is not a file: nothing is there; the address of a folder ends in /"
+        raise FileNotFoundError(f"{name} {missing}") from None
+    except _own_classes() as error:
+        raise _one_line(name, error) from None
+
+
+def _own_classes() -> tuple[type[Exception], ...]:
+    """Return the classes of errors of the libraries of stores, of those that are loaded."""
+    loaded = ((sys.modules[module], name) for module, name in OWN_CLASSES if module in sys.modules)
+    return tuple(getattr(module, name) for module, name in loaded)
+
+
+def _one_line(name: str, error: BaseException) -> OSError:
+    told = str(error).partition("\n")[0]
+    return OSError(f"{name} cannot be read: {type(error).__name__}: {told}")
 
 
 def _check_installed(address: str) -> None:
