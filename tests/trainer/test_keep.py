@@ -11,10 +11,21 @@ def look(*values: float, step: int = 8, share: float = 0.0, terms: float | None 
     return Look(step=step, start_share=share, values=list(values), document_terms=terms)
 
 
-def test_the_later_of_equal_looks_is_the_best() -> None:
+def test_the_last_look_that_is_no_worse_is_the_best() -> None:
     first, second, third = look(0.5, 0.7, step=1), look(0.6, 0.6, step=2), look(0.1, 0.2, step=3)
     assert best_trained([first, second, third]) is second
+    assert best_trained([look(0.2, step=1), third := look(0.1, step=2)]) is not third
     assert best_trained([]) is None
+
+
+def test_a_later_look_may_be_one_standard_error_lower() -> None:
+    high = look(0.5, 0.5, 0.5, 0.5, step=1)
+    # Below by .1, .1, .1 and -.1: .05 in the mean, deviation .1, standard error .05.
+    within = look(0.4, 0.4, 0.4, 0.6, step=2)
+    assert best_trained([high, within]) is within
+    assert best_trained([high, within, look(0.39, 0.4, 0.4, 0.6, step=3)]) is within
+    assert best_trained([high, look(0.49, 0.49, 0.49, 0.49, step=2)]) is high, "for each query"
+    assert best_trained([look(0.4, 0.4, 0.4, 0.6, step=1), high]) is high
 
 
 def test_of_models_with_terms_the_best_that_is_sparse_enough() -> None:

@@ -60,7 +60,10 @@ class Kept:
 
 
 def best_trained(looks: Sequence[Look], max_terms: float | None = None) -> Look | None:
-    """Return the look with the highest mean, the later of equal ones; None where there is none.
+    """Return the last look that is no worse than the best one; None where there is none.
+
+    The highest of several means is high by chance too, and the last weights were learned with the
+    least noise. So a later look counts as no worse down to one standard error of the difference.
 
     Args:
         looks: Of trained weights.
@@ -72,7 +75,17 @@ def best_trained(looks: Sequence[Look], max_terms: float | None = None) -> Look 
         if not few:
             return min(looks, key=lambda look: look.document_terms or 0)
         looks = few
-    return max(looks, key=lambda look: (look.mean, look.step), default=None)
+    highest = max(looks, key=lambda look: look.mean, default=None)
+    if highest is None:
+        return None
+    return max((look for look in looks if is_as_good(look, highest)), key=lambda look: look.step)
+
+
+def is_as_good(look: Look, best: Look) -> bool:
+    """Return whether a look's mean is below another's by one standard error at most, paired."""
+    below = np.subtract(best.values, look.values)
+    error = below.std(ddof=1) / np.sqrt(len(below)) if len(below) > 1 else 0.0
+    return bool(below.mean() <= error)
 
 
 def choose(

@@ -92,9 +92,8 @@ class Measurements:
 
     def remember(self, look: Look, model: Model[Any]) -> None:
         """Remember a look, and the model's weights where it is the best of those that are ready."""
-        ready = [each for each in self.looks[1:] if each.step == self.best_step]
-        ready += [look] if look.is_ready and look.step else []
-        if ready and best_trained(ready, self._settings.max_terms) is look:
+        ready = [each for each in (*self.looks, look) if each.is_ready and each.step]
+        if best_trained(ready, self._settings.max_terms) is look:
             self.best, self.best_step = optimization.weights(model), look.step
         self.looks.append(look)
 
