@@ -107,7 +107,7 @@ class _WordTerms(dict[str, int]):
         return numbers[positions], ends[join_lengths([len(row) for row in rows])]
 
     def _analyse_new(self) -> None:
-        terms = [self.analyzer.terms(word) for word in self._new]
+        terms = self.analyzer.terms_of_each(self._new)
         self._lengths.extend(map(len, terms))
         self._numbers.extend(self.vocabulary.enter_all(list(chain.from_iterable(terms))))
         for word in self._new:
