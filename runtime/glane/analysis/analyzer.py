@@ -19,10 +19,10 @@ from glane.analysis.stopwords import STOP_WORDS
 from glane.analysis.words import (
     APOSTROPHE,
     POSSESSIVE,
+    cut,
     is_unspaced,
     ngrams,
     pairs,
-    pattern,
     runs,
     unspaced,
 )
@@ -255,12 +255,7 @@ def _is_of_a_language(word: str) -> bool:
 
 
 def _cut(folded: str, language: str) -> list[str]:
-    found = pattern(
-        ascii_only=folded.isascii(),
-        initials=language != "none",
-        apostrophes=language == "english",
-    )
-    return found.findall(folded)
+    return cut(folded, initials=language != "none", apostrophes=language == "english")
 
 
 def _unspaced(run: str) -> tuple[str, ...]:
