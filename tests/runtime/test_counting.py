@@ -81,7 +81,18 @@ def test_many_characters_need_more_than_64_bits_and_are_counted_all_the_same() -
     )
 
 
-def test_keys_too_large_to_be_packed_are_sorted_as_they_are() -> None:
+@given(
+    st.lists(st.integers(0, 2**64 - 1) | st.sampled_from([0, 65535, 65536, 2**32, 2**48 + 1])),
+    st.sampled_from([np.int64, np.uint64]),
+)
+def test_groups_are_those_of_a_stable_sort(keys: list[int], dtype: type[np.integer[Any]]) -> None:
+    array = np.array([key & np.iinfo(dtype).max for key in keys], dtype)
+    order, begins = counting._groups(array)
+    assert order.tolist() == np.argsort(array, kind="stable").tolist()
+    assert begins.tolist() == np.unique(array[order], return_index=True)[1].tolist()
+
+
+def test_keys_of_all_bits_are_sorted() -> None:
     keys = np.array([2**63, 5, 2**63, 0, 5], np.uint64)
     order, begins = counting._groups(keys)
     assert order.tolist() == [3, 1, 4, 0, 2]

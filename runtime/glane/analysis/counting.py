@@ -201,30 +201,25 @@ def _counted(numbers: Numbers, offsets: Ids) -> SparseVectors:
     """Return how often each number stands in each row, in order of first appearance."""
     owners = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     order, begins = _groups(owners * (1 + numbers.max(initial=0)) + numbers)
-    firsts, counts = order[begins], np.diff(np.append(begins, len(order)))
-    appearance = np.argsort(firsts)
-    firsts = firsts[appearance]
+    counts = np.zeros(len(numbers), np.float32)
+    counts[order[begins]] = np.diff(np.append(begins, len(order)))
+    firsts = np.flatnonzero(counts)
     return SparseVectors(
         join_lengths(np.bincount(owners[firsts], minlength=len(offsets) - 1)),
         numbers[firsts].astype(np.int32),
-        counts[appearance].astype(np.float32),
+        counts[firsts],
     )
 
 
 def _groups(keys: npt.NDArray[np.integer[Any]]) -> tuple[Ids, Ids]:
     """Return the order that sorts keys, equal ones in order of place, and where each begins in it.
 
-    One integer holds key and place where both fit: numpy sorts plain integers several times faster
-    than it finds the order of an array.
+    They are sorted by 16 bits at a time, the lowest first: so few numpy sorts by counting, in a
+    fraction of the time that it takes for whole integers.
     """
-    bits = len(keys).bit_length()
-    if int(keys.max(initial=0)).bit_length() + bits <= 64:
-        packed = keys.astype(np.uint64) << np.uint64(bits)
-        packed |= np.arange(len(keys), dtype=np.uint64)
-        packed.sort()
-        order = (packed & np.uint64((1 << bits) - 1)).astype(np.int64)
-        ordered = packed >> np.uint64(bits)
-    else:
-        order = np.argsort(keys, kind="stable")
-        ordered = keys[order].astype(np.uint64)
+    order = np.argsort(keys.astype(np.uint16), kind="stable")
+    for shift in range(16, int(keys.max(initial=0)).bit_length(), 16):
+        digits = (keys >> keys.dtype.type(shift)).astype(np.uint16)
+        order = order[np.argsort(digits[order], kind="stable")]
+    ordered = keys[order]
     return order, np.flatnonzero(np.diff(ordered, prepend=~ordered[:1]))
