@@ -5,7 +5,6 @@ from collections import Counter
 from itertools import chain
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -79,26 +78,6 @@ def test_many_characters_need_more_than_64_bits_and_are_counted_all_the_same() -
     assert rows_of(TermCounter(analyzer, Vocabulary()).count(texts)) == defined(
         texts, analyzer, known
     )
-
-
-@given(
-    st.lists(st.integers(0, 2**64 - 1) | st.sampled_from([0, 65535, 65536, 2**32, 2**48 + 1])),
-    st.sampled_from([np.int64, np.uint64]),
-)
-def test_groups_are_those_of_a_stable_sort(keys: list[int], dtype: type[np.integer[Any]]) -> None:
-    array = np.array([key & np.iinfo(dtype).max for key in keys], dtype)
-    order, begins = counting._groups(array)
-    assert order.tolist() == np.argsort(array, kind="stable").tolist()
-    assert begins.tolist() == np.unique(array[order], return_index=True)[1].tolist()
-
-
-def test_keys_of_all_bits_are_sorted() -> None:
-    keys = np.array([2**63, 5, 2**63, 0, 5], np.uint64)
-    order, begins = counting._groups(keys)
-    assert order.tolist() == [3, 1, 4, 0, 2]
-    assert begins.tolist() == [0, 1, 3]
-    order, begins = counting._groups(keys[:0])
-    assert (order.tolist(), begins.tolist()) == ([], [])
 
 
 def analysed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
