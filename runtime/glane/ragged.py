@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +65,26 @@ def take_rows(offsets: Ids, rows: Rows) -> tuple[Ids, slice | Ids]:
     taken = join_lengths(lengths)
     shift = np.repeat(offsets[numbers] - taken[:-1], lengths)
     return taken, np.arange(taken[-1]) + shift
+
+
+def groups(keys: npt.NDArray[np.integer[Any]]) -> tuple[Ids, Ids]:
+    """Return the order that sorts keys, equal ones in order of place, and where each begins in it.
+
+    They are sorted by 16 bits at a time, the lowest first: so few numpy sorts by counting, in a
+    fraction of the time that it takes for whole integers.
+
+    Args:
+        keys: Of at least 0, shape (n,).
+
+    >>> groups(np.array([7, 3, 7]))
+    (array([1, 0, 2]), array([0, 1]))
+    """
+    order = np.argsort(keys.astype(np.uint16), kind="stable")
+    for shift in range(16, int(keys.max(initial=0)).bit_length(), 16):
+        digits = (keys >> keys.dtype.type(shift)).astype(np.uint16)
+        order = order[np.argsort(digits[order], kind="stable")]
+    ordered = keys[order]
+    return order, np.flatnonzero(np.diff(ordered, prepend=~ordered[:1]))
 
 
 def join_runs(array: npt.NDArray[_Number], runs: Sequence[slice]) -> npt.NDArray[_Number]:

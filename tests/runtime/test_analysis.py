@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import snowballstemmer
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from glane import BM25, CheckpointError, Search, TfIdf
@@ -19,6 +19,7 @@ from glane.analysis.folding import fold
 from glane.analysis.languages import CODES, stemmed_languages
 from glane.analysis.samples import SAMPLE_WORDS
 from glane.analysis.stopwords import STOP_WORDS
+from glane.analysis.words import LONG, cut, pattern
 
 KINDS = ["words", "char_wb", "char", "bigrams"]
 
@@ -123,6 +124,23 @@ def test_any_text_gives_terms_that_are_normalised(text: str, kind: str, language
     assert all(terms)
     assert terms == analyzer(fold(text, language))
     assert terms == [term for word in analyzer.words(text) for term in analyzer.terms(word)]
+
+
+@given(
+    st.one_of(
+        st.text("aab.'' 5+~_\n\x1c\x00A", max_size=30),
+        st.text("ab.' \u00e9\u2019\u6771\u0301=", max_size=20),
+    ),
+    *(st.booleans(), st.booleans()),
+)
+@example("a. b the c. The d'e. f.", *(True, True))
+@example("'tis a''b c' d'e'f '' g.'h it's", *(True, True))
+@example("a=b+c~~d$5", *(False, False))
+def test_a_text_is_cut_as_the_pattern_matches(text: str, initials: bool, apostrophes: bool) -> None:
+    every = pattern(ascii_only=text.isascii(), initials=initials, apostrophes=apostrophes)
+    for written in (text, text + " " * LONG + text):
+        found = cut(written, initials=initials, apostrophes=apostrophes)
+        assert found == every.findall(written)
 
 
 @pytest.mark.parametrize(

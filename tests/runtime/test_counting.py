@@ -5,7 +5,6 @@ from collections import Counter
 from itertools import chain
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -79,15 +78,6 @@ def test_many_characters_need_more_than_64_bits_and_are_counted_all_the_same() -
     assert rows_of(TermCounter(analyzer, Vocabulary()).count(texts)) == defined(
         texts, analyzer, known
     )
-
-
-def test_keys_too_large_to_be_packed_are_sorted_as_they_are() -> None:
-    keys = np.array([2**63, 5, 2**63, 0, 5], np.uint64)
-    order, begins = counting._groups(keys)
-    assert order.tolist() == [3, 1, 4, 0, 2]
-    assert begins.tolist() == [0, 1, 3]
-    order, begins = counting._groups(keys[:0])
-    assert (order.tolist(), begins.tolist()) == ([], [])
 
 
 def analysed(monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -1,6 +1,7 @@
 """Words of every language: one spelling, the language of a text, and indexes of former rules."""
 
 import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glane import BM25, Analyzer, CheckpointError, Search, TfIdf
-from glane.analysis.folding import fold
+from glane.analysis import folding
+from glane.analysis.folding import LETTERS, fold
 from glane.analysis.languages import OTHER_SMALL_WORDS, candidates, evidence, stemmed_languages
 from glane.analysis.stopwords import STOP_WORDS
+from glane.model.texts import clean
 from glane.store.manifest import read_manifest
 
 AUTO = Analyzer(language="auto")
@@ -65,18 +68,38 @@ def test_a_zero_width_space_parts_words() -> None:
     assert fold("green\u200btea") == "green tea"
 
 
-@given(
-    st.text(
-        st.one_of(
-            st.characters(),
-            st.sampled_from("iI\u0130\u0131\u0307\u0301\u00ad\u200d\u03b1\u03ac\u1fa7\u0345\u0451"),
-            st.sampled_from('\u0439\u064b\u0640\u05d0"\u05f4\u0663\u034f\u06cc\u064a\u200b\u2019'),
-        )
-    ),
-    st.sampled_from(["none", "turkish", "persian"]),
+SPELLED = st.text(
+    st.one_of(
+        st.characters(),
+        st.sampled_from("iI\u0130\u0131\u0307\u0301\u00ad\u200d\u03b1\u03ac\u1fa7\u0345\u0451"),
+        st.sampled_from('\u0439\u064b\u0640\u05d0"\u05f4\u0663\u034f\u06cc\u064a\u200b\u2019'),
+        st.sampled_from("\u0435\u0308"),
+    )
 )
+
+
+@given(SPELLED, st.sampled_from(["none", "turkish", "persian"]))
 def test_folding_twice_is_folding_once(text: str, language: str) -> None:
     assert fold(fold(text, language), language) == fold(text, language)
+
+
+def spelled(text: str, language: str) -> str:
+    """Apply all rules of spelling, one after another, whatever the text has."""
+    letters = LETTERS if language != "turkish" else {**LETTERS, "\u0131": "\u0131"}
+    text = unicodedata.normalize("NFKC", folding.DROPPED.sub("", text))
+    text = folding.LETTER.sub(lambda found: letters[found[0]], text)
+    text = folding.DIGIT.sub(lambda found: str(unicodedata.decimal(found[0])), text)
+    for sign in (folding.DOT, folding.STRESS, folding.ABBREVIATION):
+        text = sign.sub("", text)
+    return folding.GREEK.sub(folding._without_accents, text)
+
+
+@given(SPELLED.map(clean), st.sampled_from(["none", "turkish"]))
+def test_a_spelling_rule_is_left_out_only_where_it_does_nothing(text: str, language: str) -> None:
+    text = unicodedata.normalize("NFKC", text)
+    assert folding._spelled(text, language) == spelled(text, language)
+    if not folding.SPECIAL.search(text):
+        assert spelled(text, language) == text
 
 
 SENTENCES = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from glane.errors import CheckpointError
 from glane.maxsim.quantization import CodedVectors
-from glane.ragged import join_lengths, join_offsets, take_rows
+from glane.ragged import groups, join_lengths, join_offsets, take_rows
 from glane.store.arrays import read_array
 from glane.vectors import SparseVectors, TermEmbeddings, TokenVectors
 
@@ -317,3 +317,23 @@ def test_a_saved_array_of_another_form_is_damage(tmp_path: Path) -> None:
     np.save(tmp_path / "indptr.npy", np.array([1, 2]))
     with pytest.raises(CheckpointError, match="is damaged: indptr must begin with 0"):
         TermEmbeddings.load(tmp_path)
+
+
+@given(
+    st.lists(st.integers(0, 2**64 - 1) | st.sampled_from([0, 65535, 65536, 2**32, 2**48 + 1])),
+    st.sampled_from([np.int32, np.int64, np.uint64]),
+)
+def test_groups_are_those_of_a_stable_sort(keys: list[int], dtype: type[np.integer[Any]]) -> None:
+    array = np.array([key & np.iinfo(dtype).max for key in keys], dtype)
+    order, begins = groups(array)
+    assert order.tolist() == np.argsort(array, kind="stable").tolist()
+    assert begins.tolist() == np.unique(array[order], return_index=True)[1].tolist()
+
+
+def test_keys_of_all_bits_are_sorted() -> None:
+    keys = np.array([2**63, 5, 2**63, 0, 5], np.uint64)
+    order, begins = groups(keys)
+    assert order.tolist() == [3, 1, 4, 0, 2]
+    assert begins.tolist() == [0, 1, 3]
+    order, begins = groups(keys[:0])
+    assert (order.tolist(), begins.tolist()) == ([], [])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ import numpy.typing as npt
 from glane.analysis.analyzer import CACHED_LENGTH, Analyzer
 from glane.analysis.vocabulary import Vocabulary
 from glane.analysis.words import unspaced
-from glane.ragged import join_lengths, take_rows
+from glane.ragged import groups, join_lengths, take_rows
 from glane.types import Ids
 from glane.vectors import SparseVectors
 
@@ -107,7 +106,7 @@ class _WordTerms(dict[str, int]):
         return numbers[positions], ends[join_lengths([len(row) for row in rows])]
 
     def _analyse_new(self) -> None:
-        terms = [self.analyzer.terms(word) for word in self._new]
+        terms = self.analyzer.terms_of_each(self._new)
         self._lengths.extend(map(len, terms))
         self._numbers.extend(self.vocabulary.enter_all(list(chain.from_iterable(terms))))
         for word in self._new:
@@ -156,7 +155,7 @@ def _grams(
     starts = np.arange(ends[-1]) + np.repeat(shift, n_grams.ravel())
     size = np.repeat(np.tile(sizes, len(texts)), n_grams.ravel())
     keys = _windows(np.searchsorted(distinct, codes) + 1, bits, sizes)[size - low, starts]
-    order, begins = _groups(keys)
+    order, begins = groups(keys)
     numbers = _entered(joined, starts, size, order[begins], vocabulary)
     found = np.empty(len(keys), np.int64)
     found[order] = np.repeat(numbers, np.diff(np.append(begins, len(keys))))
@@ -200,31 +199,12 @@ def _entered(text: str, starts: Ids, sizes: Ids, firsts: Ids, vocabulary: Vocabu
 def _counted(numbers: Numbers, offsets: Ids) -> SparseVectors:
     """Return how often each number stands in each row, in order of first appearance."""
     owners = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    order, begins = _groups(owners * (1 + numbers.max(initial=0)) + numbers)
-    firsts, counts = order[begins], np.diff(np.append(begins, len(order)))
-    appearance = np.argsort(firsts)
-    firsts = firsts[appearance]
+    order, begins = groups(owners * (1 + numbers.max(initial=0)) + numbers)
+    counts = np.zeros(len(numbers), np.float32)
+    counts[order[begins]] = np.diff(np.append(begins, len(order)))
+    firsts = np.flatnonzero(counts)
     return SparseVectors(
         join_lengths(np.bincount(owners[firsts], minlength=len(offsets) - 1)),
         numbers[firsts].astype(np.int32),
-        counts[appearance].astype(np.float32),
+        counts[firsts],
     )
-
-
-def _groups(keys: npt.NDArray[np.integer[Any]]) -> tuple[Ids, Ids]:
-    """Return the order that sorts keys, equal ones in order of place, and where each begins in it.
-
-    One integer holds key and place where both fit: numpy sorts plain integers several times faster
-    than it finds the order of an array.
-    """
-    bits = len(keys).bit_length()
-    if int(keys.max(initial=0)).bit_length() + bits <= 64:
-        packed = keys.astype(np.uint64) << np.uint64(bits)
-        packed |= np.arange(len(keys), dtype=np.uint64)
-        packed.sort()
-        order = (packed & np.uint64((1 << bits) - 1)).astype(np.int64)
-        ordered = packed >> np.uint64(bits)
-    else:
-        order = np.argsort(keys, kind="stable")
-        ordered = keys[order].astype(np.uint64)
-    return order, np.flatnonzero(np.diff(ordered, prepend=~ordered[:1]))

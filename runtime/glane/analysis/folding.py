@@ -61,11 +61,19 @@ GREEK = re.compile("[\u0370-\u03ff\u1f00-\u1fff][\u0300-\u036f\u0370-\u03ff\u1f0
 ABBREVIATION = re.compile("(?<=[\u05d0-\u05ea])[\"'\u05f3\u05f4\u2019\u201d](?=[\u05d0-\u05ea])")
 """What a Hebrew abbreviation has before its last letter."""
 
+SIGNS = (
+    *((DOT, re.compile("\u0307")), (STRESS, re.compile("[\u0300\u0301]"))),
+    *((ABBREVIATION, re.compile("[\u05d0-\u05ea]")),),
+)
+"""What is dropped for what stands beside it, and what a text has that has any."""
+
 SPECIAL = re.compile(
     f"[{_class(IGNORABLE + OPTIONAL)}{''.join(LETTERS)}"
     "\u0300\u0301\u0307\u0370-\u03ff\u1f00-\u1fff\u05d0-\u05ea]|[^\\D0-9]"
 )
-"""Any character that is treated here; most texts have none."""
+"""Any character that is treated here; most texts have none, and it is beyond ASCII."""
+
+ASCII = bytes(range(128))
 
 
 def fold(text: str, language: str = "none") -> str:
@@ -86,20 +94,34 @@ def fold(text: str, language: str = "none") -> str:
     if text.isascii():
         return text.lower()
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", clean(text)).casefold())
-    if SPECIAL.search(text):
+    if SPECIAL.search(_beyond_ascii(text)):
         text = unicodedata.normalize("NFKC", _spelled(text, language))
     return text.translate(TO_PERSIAN) if language == "persian" else text
 
 
 def _spelled(text: str, language: str) -> str:
-    """Return the text with one spelling of what `SPECIAL` finds."""
-    text = unicodedata.normalize("NFKC", DROPPED.sub("", text))
-    letters = LETTERS if language != "turkish" else {**LETTERS, "\u0131": "\u0131"}
-    text = LETTER.sub(lambda found: letters[found[0]], text)
-    text = DIGIT.sub(lambda found: str(unicodedata.decimal(found[0])), text)
-    for sign in (DOT, STRESS, ABBREVIATION):
-        text = sign.sub("", text)
-    return GREEK.sub(_without_accents, text)
+    """Return the text with one spelling of what `SPECIAL` finds.
+
+    What a rule looks for is looked for in the few characters beyond ASCII, before it goes through
+    the text.
+    """
+    if DROPPED.search(_beyond_ascii(text)):
+        text = unicodedata.normalize("NFKC", DROPPED.sub("", text))
+    rare = _beyond_ascii(text)
+    if LETTER.search(rare):
+        letters = LETTERS if language != "turkish" else {**LETTERS, "\u0131": "\u0131"}
+        text = LETTER.sub(lambda found: letters[found[0]], text)
+    if DIGIT.search(rare):
+        text = DIGIT.sub(lambda found: str(unicodedata.decimal(found[0])), text)
+    for sign, needed in SIGNS:
+        if needed.search(rare):
+            text = sign.sub("", text)
+    return GREEK.sub(_without_accents, text) if GREEK.search(rare) else text
+
+
+def _beyond_ascii(text: str) -> str:
+    """Return the characters of a text that are not of ASCII, in order."""
+    return text.encode().translate(None, ASCII).decode()
 
 
 def _without_accents(found: re.Match[str]) -> str:

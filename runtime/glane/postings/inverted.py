@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from glane.ragged import check_rising
+from glane.ragged import check_rising, groups
 from glane.types import MOST, Ids, Scores, check_size
 from glane.vectors import SparseVectors, check_type
 
@@ -43,24 +43,16 @@ class InvertedLists:
         >>> lists.terms, lists.offsets, lists.rows
         (array([0, 4], dtype=int32), array([0, 1, 3]), array([0, 0, 1], dtype=int32))
         """
-        # One integer holds term and place: numpy sorts plain integers several times faster than
-        # it finds the order of an array.
-        bits = np.uint64(len(vectors.indices).bit_length())
-        keys = vectors.indices.astype(np.uint64) << bits
-        keys |= np.arange(len(keys), dtype=np.uint64)
-        keys.sort()
-        order = (keys & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
+        order, begins = groups(vectors.indices)
         rows = np.repeat(np.arange(len(vectors), dtype=np.int32), np.diff(vectors.indptr))[order]
-        keys >>= bits
-        begins = np.flatnonzero(np.diff(keys, prepend=~keys[:1]))
-        terms = keys[begins].astype(np.int32)
         twice = np.diff(rows, prepend=-1) == 0
         twice[begins] = False
         if twice.any():
             place = int(twice.argmax())
-            raise ValueError(f"term {keys[place]} appears twice in row {rows[place]}")
-        offsets = np.append(begins, len(keys)).astype(np.int64, copy=False)
-        return cls(terms, offsets, rows, vectors.values[order])
+            term = vectors.indices[order[place]]
+            raise ValueError(f"term {term} appears twice in row {rows[place]}")
+        offsets = np.append(begins, len(order)).astype(np.int64, copy=False)
+        return cls(vectors.indices[order[begins]], offsets, rows, vectors.values[order])
 
     def of(self, term: int) -> tuple[npt.NDArray[np.int32], Scores]:
         """Return rows and values of one term."""
