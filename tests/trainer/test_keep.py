@@ -25,7 +25,7 @@ def test_a_later_look_may_be_one_standard_error_lower() -> None:
     assert best_trained([high, within]) is within
     assert best_trained([high, within, look(0.39, 0.4, 0.4, 0.6, step=3)]) is within
     assert best_trained([high, look(0.49, 0.49, 0.49, 0.49, step=2)]) is high, "for each query"
-    assert best_trained([look(0.4, 0.4, 0.4, 0.6, step=1), high]) is high
+    assert best_trained([look(0.4, 0.4, 0.4, 0.6, step=0), high]) is high
 
 
 def test_of_models_with_terms_the_best_that_is_sparse_enough() -> None:
