@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.scale.processes import titled
 
 from glane import BM25, CheckpointError, Search
 from glane.commands.main import main
@@ -108,19 +109,6 @@ def wait_until(process: subprocess.Popen[str], is_time: Callable[[], bool]) -> N
         time.sleep(0.02)
 
 
-def writers() -> list[int]:
-    """Return the processes of this machine that write shards."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            name = (folder / "cmdline").read_bytes()
-        except (NotADirectoryError, FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-        if name.startswith(b"ray::ShardWriter"):
-            found.append(int(folder.name))
-    return found
-
-
 @pytest.mark.parametrize("stages", list(STAGES))
 def test_shards_are_those_of_one_index(stages: str, tmp_path: Path) -> None:
     documents = written(tmp_path, 201)
@@ -139,10 +127,10 @@ def test_more_shards_than_documents_are_those_of_one_index_too(tmp_path: Path) -
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="writers are found in /proc")
 def test_a_writer_that_dies_is_replaced(tmp_path: Path) -> None:
     documents, folder = written(tmp_path, 4000), tmp_path / "built"
-    before = set(writers())
+    before = set(titled("ray::ShardWriter"))
     with building(folder, documents, "bm25+colbert") as process:
         wait_until(process, lambda: generation(folder / "shard-1") > 1)
-        for number in sorted(set(writers()) - before)[:1]:
+        for number in sorted(set(titled("ray::ShardWriter")) - before)[:1]:
             os.kill(number, signal.SIGKILL)
         out, error = process.communicate(timeout=120)
     assert process.returncode == 0, error

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from tests.scale.processes import titled
 
 from glane import BM25, ColBERT, Search
 from glane.commands.main import main
@@ -43,19 +44,6 @@ class Served(NamedTuple):
     def expected(self, query: str) -> list[tuple[str | int, float]]:
         found = self.single.search([query], 7)
         return list(zip(found.ids[0], found.scores[0], strict=True))
-
-
-def replicas(shard: str) -> list[int]:
-    """Return the processes of a shard."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            name = (folder / "cmdline").read_bytes()
-        except (NotADirectoryError, FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-        if name.startswith(b"ray::ServeReplica:glane:" + shard.encode()):
-            found.append(int(folder.name))
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -98,12 +86,12 @@ def test_it_answers_as_one_index(served: Served) -> None:
 
 
 def test_a_shard_that_dies_is_replaced(served: Served) -> None:
-    before = set(replicas("shard-1"))
+    before = set(titled("ray::ServeReplica:glane:shard-1"))
     assert before
     for process in before:
         os.kill(process, signal.SIGKILL)
     assert [served.hits(query) for query in QUERIES] == list(map(served.expected, QUERIES))
-    assert set(replicas("shard-1")).isdisjoint(before)
+    assert set(titled("ray::ServeReplica:glane:shard-1")).isdisjoint(before)
 
 
 def test_documents_come_and_go(served: Served) -> None:

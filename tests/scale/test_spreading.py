@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.scale.processes import titled
 
 from glane import Search
 from glane.commands.main import main
@@ -53,19 +54,6 @@ def compacted(index: Path) -> list[bytes]:
     return sorted(path.read_bytes() for path in (index / "segments").iterdir())
 
 
-def workers() -> list[int]:
-    """Return the processes of this machine that are such workers."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            name = (folder / "cmdline").read_bytes()
-        except (NotADirectoryError, FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-        if name.startswith(b"ray::Worker"):
-            found.append(int(folder.name))
-    return found
-
-
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="workers are found in /proc")
 @pytest.mark.parametrize("retriever", ["bm25", "splade"])
 def test_the_index_is_that_of_one_machine_though_a_worker_dies(
@@ -74,11 +62,11 @@ def test_the_index_is_that_of_one_machine_though_a_worker_dies(
     here, there = tmp_path / "here", tmp_path / "there"
     argv = ["index", str(here), "--documents", str(documents), *stages(retriever)]
     assert main([*argv, "--threads", "1"]) == 0
-    before = set(workers())
+    before = set(titled("ray::Worker"))
     with indexing(there, documents, retriever) as process:
-        while process.poll() is None and not set(workers()) - before:
+        while process.poll() is None and not set(titled("ray::Worker")) - before:
             time.sleep(0.02)
-        for number in sorted(set(workers()) - before)[:1]:
+        for number in sorted(set(titled("ray::Worker")) - before)[:1]:
             os.kill(number, signal.SIGKILL)
         out, error = process.communicate(timeout=300)
     assert process.returncode == 0, error
