@@ -1,12 +1,11 @@
-"""Shards written by Ray while the program is killed again and again: what is lost, what is equal.
+"""Shards written by Ray while the program is killed again and again, against one index.
 
 Usage: python benchmarks/stopping.py BEIR --colbert MODEL [--stops 10] [--limit N] [--shards 2]
 
 `glane index FOLDER --shards N --ray local` is killed each time that it has committed one block
 more, and begun again; the last time it is left alone. Told is how often each shard was committed
-to, which is once when it was made, once for each block of at most 512 documents, and once when it
-was closed: so no block that was committed was encoded again, and each kill cost the open blocks at
-most. The answers to all test queries are compared with those of `glane shard` of one index.
+to: left alone, once when it is made, once for each block of at most 512 documents, and once when it
+is closed. The answers to all test queries are compared with those of `glane shard` of one index.
 """
 
 from __future__ import annotations
