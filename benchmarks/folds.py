@@ -1,9 +1,10 @@
 """Which settings of a ColBERT's training are better, by the queries it may learn from alone.
 
 The train queries of a collection are dealt into folds. For each of the settings and each fold a
-model learns from the others, and ranks BM25's best documents for the fold's own, alone and fused
-with BM25 by the usual weight. So every train query is ranked by a model that never saw it, and no
-test query is looked at. The first settings are what the others are compared with, query by query.
+model learns from the others, and ranks the answers and BM25's best documents for the fold's own,
+alone and fused with BM25 by the usual weight, as `glane train` measures held-out queries. So every
+train query is ranked by a model that never saw it, and no test query is looked at. The first
+settings are what the others are compared with, query by query.
 
 Documents are cut at the model's length, vectors are float32. A training whose folder is there is
 not run again.
@@ -22,19 +23,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from glane import BM25
 from glane.collection.dataset import Dataset, read_beir
-from glane.evaluation.measures import ndcg
 from glane.evaluation.paired import compare
-from glane.hits import best
-from glane.retrievers.fusion import DEFAULT_WEIGHT, joined, standardised
+from glane.retrievers.fusion import DEFAULT_WEIGHT
 from glane_trainer import load_model
-from glane_trainer.evaluation import Scorer
+from glane_trainer.evaluation import Evaluator, Scorer
 
 Table = npt.NDArray[np.float64]
 
 CANDIDATES = 100
-"""BM25's best documents that are ranked for a query."""
+"""BM25's best documents that are ranked for a query, besides those that answer it."""
 
 
 def main() -> None:
@@ -106,28 +104,9 @@ def trained(settings: Sequence[str], base: str, collection: Path, number: int, o
 
 def ranked(model: Scorer, dataset: Dataset) -> Table:
     """Return NDCG@10 of each query over BM25's candidates, alone and fused."""
-    names, texts = list(dataset.corpus), list(dataset.corpus.values())
-    ids = [id for id in dataset.judgements if any(dataset.judgements[id].values())]
-    bm25 = BM25()
-    bm25.add(bm25.encode_documents(texts))
-    hits = bm25.search(bm25.encode_queries([dataset.queries[id] for id in ids]), k=CANDIDATES)
-    found = [hits.row(row) for row in range(len(ids))]
-    pool = np.unique(np.concatenate([numbers for numbers, _ in found]))
-    queries = model.encode_queries([dataset.queries[id] for id in ids])
-    documents = model.encode_documents([texts[number] for number in pool])
-    values = []
-    for row, (numbers, scores) in enumerate(found):
-        own = np.sort(numbers)
-        given = model.score(queries[row : row + 1], documents[np.searchsorted(pool, own)])[0]
-        parts = standardised(numbers, scores, own), standardised(own, given, own)
-        grades = dataset.judgements[ids[row]]
-        values.append(
-            [
-                ndcg([names[own[place]] for place in best(ranking, own, 10)], grades)
-                for ranking in (given, joined(*parts, DEFAULT_WEIGHT))
-            ]
-        )
-    return np.array(values).reshape(-1, 2)
+    evaluator = Evaluator(dataset, len(dataset.queries), 0, CANDIDATES)
+    scores = evaluator(model).scores
+    return np.array([evaluator.values(scores, weight) for weight in (None, DEFAULT_WEIGHT)]).T
 
 
 def show(names: Sequence[str], values: Sequence[Table]) -> None:

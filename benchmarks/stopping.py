@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 from glane.collection.dataset import read_beir
+from glane.store.manifest import MANIFEST, read_manifest
 from glane_scale.building import blocks
 from glane_scale.sharded import ShardedSearch, read_shards
 
@@ -57,7 +58,7 @@ def main() -> None:
         print("| killed | seconds | blocks of each shard | its commits | same answers |")
         print("|---|---|---|---|---|")
         counts = [dealt.count(own) for own in range(given.shards)]
-        made = [commits(shard) for shard in read_shards(shards)]
+        made = [read_manifest(shard).generation for shard in read_shards(shards)]
         print(f"| {n_killed} | {seconds:.0f} | {counts} | {made} | {same} |")
 
 
@@ -85,16 +86,8 @@ def run(argv: list[str]) -> None:
 
 
 def all_commits(shards: Path) -> int:
-    """Return how often the shards were committed to together, none where there are none yet."""
-    return sum(commits(shard) for shard in shards.glob("shard-*"))
-
-
-def commits(shard: Path) -> int:
-    """Return how often a shard was committed to, 0 where it is not there yet."""
-    try:
-        return int(json.loads((shard / "manifest.json").read_bytes())["generation"])
-    except FileNotFoundError:
-        return 0
+    """Return how often the shards were committed to together; some may not be there yet."""
+    return sum(read_manifest(each.parent).generation for each in shards.glob(f"*/{MANIFEST}"))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from tests.scale.processes import titled
 from glane import BM25, CheckpointError, Search
 from glane.commands.main import main
 from glane.retrievers.explaining import Explains
+from glane.store.manifest import MANIFEST, read_manifest
 from glane_scale.sharded import ShardedSearch, read_shards
 
 pytest.importorskip("ray", reason="pip install 'glane[ray]'")
@@ -97,10 +98,7 @@ def assert_answers_equal(one: Explains, other: Explains) -> None:
 
 def generation(shard: Path) -> int:
     """Return how often a shard was committed to, 0 where it is not there yet."""
-    try:
-        return int(json.loads((shard / "manifest.json").read_bytes())["generation"])
-    except FileNotFoundError:
-        return 0
+    return read_manifest(shard).generation if (shard / MANIFEST).exists() else 0
 
 
 def wait_until(process: subprocess.Popen[str], is_time: Callable[[], bool]) -> None:

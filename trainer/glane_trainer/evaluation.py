@@ -17,7 +17,7 @@ from glane.types import Ids, Scores
 from glane.vectors import SparseVectors, TermEmbeddings
 
 CANDIDATES = 20
-"""BM25's best documents that are ranked for a query, besides those that answer it."""
+"""BM25's best documents that are ranked for a query, besides those that answer it, usually."""
 
 
 class Measured(NamedTuple):
@@ -64,13 +64,16 @@ class Evaluator:
         documents: Texts of all candidates, each once.
     """
 
-    def __init__(self, dataset: Dataset, n_queries: int, seed: int) -> None:
+    def __init__(
+        self, dataset: Dataset, n_queries: int, seed: int, n_candidates: int = CANDIDATES
+    ) -> None:
         """Choose the queries and find their candidates.
 
         Args:
             dataset: Held out.
             n_queries: Queries at most, at least 1.
             seed: Decides which.
+            n_candidates: Of BM25's best for each, at least 1.
         """
         self.ids = ids = _choose(dataset, n_queries, seed)
         self.queries = [dataset.queries[id] for id in ids]
@@ -79,7 +82,7 @@ class Evaluator:
         texts = list(dataset.corpus.values())
         bm25 = BM25()
         bm25.add(bm25.encode_documents(texts))
-        hits = bm25.search(bm25.encode_queries(self.queries), k=CANDIDATES)
+        hits = bm25.search(bm25.encode_queries(self.queries), k=n_candidates)
         for id in ids:  # what the corpus lacks is never found, but the best ranking has it
             for name in dataset.judgements[id]:
                 numbers.setdefault(name, -1 - len(numbers))
