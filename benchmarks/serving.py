@@ -1,17 +1,17 @@
 """A server under load, and what reranking costs: requests a second, milliseconds, memory.
 
 Usage: python benchmarks/serving.py load INDEX BEIR [--seconds 100] [--connections 1 8 64]
-           [--workers 1]
+           [--workers 1] [--writes 10]
        python benchmarks/serving.py rerank MODEL BEIR [--texts 100] [--rounds 5]
        python benchmarks/serving.py idle INDEX [--connections 10000]
 
 `load` serves a copy of INDEX and asks the test queries of BEIR over so many connections, one number
-of them after the other, while ten texts a second of at most 64 tokens replace documents. Memory is
-what is the processes' own (`Anonymous` of `smaps_rollup`: pages of mapped files belong to the
-system), in the first and the last minute; the processor time of the load itself is told. `rerank`
-sends texts never seen before to a server of one thread, in turns with a cross-encoder of MiniLM's
-size on torch, whose weights are random: its time alone counts. `idle` opens connections that send
-nothing, and searches meanwhile.
+of them after the other, while so many texts a second, of at most 64 tokens, replace documents.
+Memory is what is the processes' own (`Anonymous` of `smaps_rollup`: pages of mapped files belong to
+the system), in the first and the last minute; the processor time of the load itself is told.
+`rerank` sends texts never seen before to a server of one thread, in turns with a cross-encoder of
+MiniLM's size on torch, whose weights are random: its time alone counts. `idle` opens connections
+that send nothing, and searches meanwhile.
 """
 
 from __future__ import annotations
@@ -41,9 +41,6 @@ from glane import read_beir
 WORDS_A_TEXT = 45
 """About 64 tokens of scientific English."""
 
-WRITES = 10
-"""Texts a second."""
-
 
 def main() -> None:
     """Print the figures of one of the three."""
@@ -54,6 +51,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=100)
     parser.add_argument("--connections", type=int, nargs="+")
     parser.add_argument("--workers", type=int, default=1, help="processes that serve")
+    parser.add_argument("--writes", type=float, default=10, help="a second; 0 for none")
     parser.add_argument("--texts", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
@@ -149,7 +147,12 @@ class Told(NamedTuple):
 
 
 async def loaded(
-    running: Server, queries: list[str], texts: list[dict[str, Any]], n: int, seconds: float
+    running: Server,
+    queries: list[str],
+    texts: list[dict[str, Any]],
+    n: int,
+    seconds: float,
+    a_second: float,
 ) -> Told:
     """Ask over n connections for so long, while documents are replaced."""
     took: list[float] = []
@@ -177,10 +180,11 @@ async def loaded(
             status, _ = await connection.post("/documents", {"documents": [chance.choice(texts)]})
             errors += status != 200
             writes += 1
-            due += 1 / WRITES
+            due += 1 / a_second
             await asyncio.sleep(max(0, due - time.perf_counter()))
 
-    await asyncio.gather(*(ask(number) for number in range(n)), write())
+    writing = [write()] if a_second else []
+    await asyncio.gather(*(ask(number) for number in range(n)), *writing)
     own, theirs = time.process_time() - before, running.seconds() - served
     return Told(took, errors, writes, own, theirs, time.perf_counter() - begin)
 
@@ -197,9 +201,10 @@ def load(arguments: argparse.Namespace) -> None:
                 parts = max(1, round(arguments.seconds / 5))
                 told = []
                 for _ in range(parts):
-                    told.append(
-                        asyncio.run(loaded(running, queries, texts, n, arguments.seconds / parts))
+                    asked = loaded(
+                        running, queries, texts, n, arguments.seconds / parts, arguments.writes
                     )
+                    told.append(asyncio.run(asked))
                     private.append(running.private())
                 rows.append((n, told))
     print(

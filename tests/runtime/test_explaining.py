@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glane import BM25, Analyzer, ColBERT, Search, SparseEmbed, Splade, TfIdf, TokenStorage
+from glane.analysis.analyzer import STOPPED
 from glane.analysis.locating import locate
 from glane.retrievers.explanation import Explanation, Part, Span
 from glane.retrievers.passages import plain
@@ -244,6 +245,13 @@ def test_the_terms_asked_for_stand_where_they_do_among_all(text: str, wanted: se
         assert locate(analyzer, text, wanted) == [p for p in places if p.term in wanted]
         assert {place.term for place in places} <= set(analyzer(text))
         assert all(0 <= place.start < place.stop <= len(text) for place in places)
+
+
+@given(st.text(st.sampled_from("aybdslteing0$.'"), max_size=20))
+def test_a_term_of_english_begins_as_its_word_does(text: str) -> None:
+    analyzer = Analyzer()
+    for word in analyzer.words(text):
+        assert {term.removeprefix(STOPPED)[0] for term in analyzer.terms(word)} <= {word[0]}
 
 
 @given(TEXT)

@@ -188,9 +188,12 @@ class Passages:
             document, from 0; the first where none has a score, or several have the best.
         """
         placement = self.placement()
-        passages, firsts = placement.passages(ids), placement.firsts[placement.rows(ids)]
+        rows = placement.rows(ids)
+        firsts = placement.firsts[rows]
         found = firsts.copy()
-        if len(passages) > len(ids):
+        parted = ids[placement.counts[rows] > 1]
+        if len(parted):
+            passages = placement.passages(parted)
             within = np.zeros(self.stage.tables()[""].next_id, np.bool_)
             within[passages] = True
             ranked, _ = self.stage.search(queries, len(passages), within).row(0)
