@@ -1,4 +1,4 @@
-"""Shards written by Ray while the program is killed again and again, against one index.
+"""A run on Ray that is killed again and again, against one that is left alone.
 
 Usage: python benchmarks/stopping.py BEIR --colbert MODEL [--stops 10] [--limit N] [--shards 2]
 
@@ -6,11 +6,14 @@ Usage: python benchmarks/stopping.py BEIR --colbert MODEL [--stops 10] [--limit 
 more, and begun again; the last time it is left alone. Told is how often each shard was committed
 to: left alone, once when it is made, once for each block of at most 512 documents, and once when it
 is closed. The answers to all test queries are compared with those of `glane shard` of one index.
+
+With `--shards 0` it is `glane index INDEX --ray local`, which joins what is encoded into one index:
+killed each time that it has saved more. Told is how many documents were saved at each kill: what
+comes after them is encoded by the next run.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -18,10 +21,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from pathlib import Path
 
 from glane.collection.dataset import read_beir
-from glane.store.manifest import MANIFEST, read_manifest
+from glane.search import Search
+from glane.store.manifest import DRAFT, MANIFEST, read_manifest
 from glane_scale.building import blocks
 from glane_scale.sharded import ShardedSearch, read_shards
 
@@ -30,7 +36,7 @@ K = 100
 
 def main() -> None:
     """Write the shards by fits and starts, compare, tell."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("beir", type=Path, help="folder of the collection")
     parser.add_argument("--colbert", required=True, metavar="MODEL", help="exported ColBERT")
     parser.add_argument("--stops", type=int, default=10)
@@ -42,39 +48,74 @@ def main() -> None:
         documents = Path(folder) / "corpus.jsonl"
         lines = (given.beir / "corpus.jsonl").read_bytes().splitlines(keepends=True)
         documents.write_bytes(b"".join(lines[: given.limit]))
-        one, other, shards = (Path(folder) / name for name in ("one", "other", "shards"))
         stages = ["--retriever", "bm25", "--reranker", given.colbert, "--json"]
         command = ["index", "--documents", str(documents), *stages]
-        written = [*command, str(shards), "--ray", "local", "--shards", str(given.shards)]
-        start = time.perf_counter()
-        n_killed = sum(killed(written, shards) for _ in range(given.stops))
-        run(written)
-        seconds = time.perf_counter() - start
-        run([*command, str(one), "--threads", "1"])
-        run(["shard", str(one), str(other), "--shards", str(given.shards), "--json"])
-        same = ShardedSearch(shards).search(queries, K) == ShardedSearch(other).search(queries, K)
-        records = map(json.loads, documents.read_text("utf-8").splitlines())
-        dealt = [own for own, _ in blocks(records, given.shards, counted=False)]
-        print("| killed | seconds | blocks of each shard | its commits | same answers |")
-        print("|---|---|---|---|---|")
-        counts = [dealt.count(own) for own in range(given.shards)]
-        made = [read_manifest(shard).generation for shard in read_shards(shards)]
-        print(f"| {n_killed} | {seconds:.0f} | {counts} | {made} | {same} |")
+        (joined if given.shards == 0 else sharded)(command, Path(folder), queries, given)
 
 
-def killed(argv: list[str], shards: Path) -> bool:
-    """Start the program, kill it once a block more is committed; return whether that came to be."""
-    before = all_commits(shards)
+def sharded(command: list[str], folder: Path, queries: list[str], given: Namespace) -> None:
+    """Write shards by fits and starts, and tell of them."""
+    one, other, shards = (folder / name for name in ("one", "other", "shards"))
+    n_shards = str(given.shards)
+    written = [*command, str(shards), "--ray", "local", "--shards", n_shards]
+    seconds, stops = by_fits_and_starts(written, lambda: all_commits(shards), given.stops)
+    run([*command, str(one), "--threads", "1"])
+    run(["shard", str(one), str(other), "--shards", n_shards, "--json"])
+    same = ShardedSearch(shards).search(queries, K) == ShardedSearch(other).search(queries, K)
+    records = map(json.loads, Path(command[2]).read_text("utf-8").splitlines())
+    dealt = [own for own, _ in blocks(records, given.shards, counted=False)]
+    print("| killed | seconds | blocks of each shard | its commits | same answers |")
+    print("|---|---|---|---|---|")
+    counts = [dealt.count(own) for own in range(given.shards)]
+    made = [read_manifest(shard).generation for shard in read_shards(shards)]
+    print(f"| {len(stops)} | {seconds:.0f} | {counts} | {made} | {same} |")
+
+
+def joined(command: list[str], folder: Path, queries: list[str], given: Namespace) -> None:
+    """Write one index by fits and starts, and tell of it."""
+    one, index = folder / "one", folder / "index"
+    written = [*command, str(index), "--ray", "local"]
+    seconds, stops = by_fits_and_starts(written, lambda: n_saved(index), given.stops)
+    run([*command, str(one), "--threads", "1"])
+    search, other = Search.load(index, threads=1), Search.load(one, threads=1)
+    same = search.search(queries, K) == other.search(queries, K)
+    print("| killed | seconds | saved at each kill | documents | same answers |")
+    print("|---|---|---|---|---|")
+    print(f"| {len(stops)} | {seconds:.0f} | {stops} | {len(search)} | {same} |")
+
+
+def by_fits_and_starts(
+    argv: list[str], progress: Callable[[], int], n_stops: int
+) -> tuple[float, list[int]]:
+    """Kill a command each time that it has come further; return its seconds, and how far it was."""
+    start = time.perf_counter()
+    stops: list[int] = []
+    while len(stops) < n_stops and killed(argv, progress):
+        stops.append(progress())
+    if len(stops) == n_stops:
+        run(argv)
+    return time.perf_counter() - start, stops
+
+
+def killed(argv: list[str], progress: Callable[[], int]) -> bool:
+    """Start a command, and kill it once it has come further; return False where it came to its end.
+
+    Raises:
+        SystemExit: If it ended in an error.
+    """
+    before = progress()
     with subprocess.Popen(
         [sys.executable, "-m", "glane", *argv],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as process:
-        while process.poll() is None and all_commits(shards) == before:
+        while process.poll() is None and progress() == before:
             time.sleep(0.02)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode not in (0, -signal.SIGKILL):
+        raise SystemExit(process.returncode)
     return process.returncode == -signal.SIGKILL
 
 
@@ -88,6 +129,12 @@ def run(argv: list[str]) -> None:
 def all_commits(shards: Path) -> int:
     """Return how often the shards were committed to together; some may not be there yet."""
     return sum(read_manifest(each.parent).generation for each in shards.glob(f"*/{MANIFEST}"))
+
+
+def n_saved(index: Path) -> int:
+    """Return how many documents a run has saved."""
+    name = next((name for name in (DRAFT, MANIFEST) if (index / name).exists()), None)
+    return 0 if name is None else read_manifest(index, name).tables["keys"].next_id
 
 
 if __name__ == "__main__":

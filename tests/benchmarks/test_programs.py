@@ -98,7 +98,10 @@ PROGRAMS = {
     "serving rerank": ["rerank", "MODEL", "BEIR", "--texts", "3", "--rounds", "1"],
     "sparse": ["--index", "SPLADE", "--data", "BEIR", "--queries", "3", "--rounds", "1"],
     "spreading": ["BEIR", "--colbert", "MODEL", "--limit", "20"],
-    "stopping": ["BEIR", "--colbert", "MODEL", "--limit", "20", "--stops", "1"],
+    "stopping joined": [
+        *("BEIR", "--colbert", "MODEL", "--limit", "20", "--stops", "1", "--shards", "0"),
+    ],
+    "stopping sharded": ["BEIR", "--colbert", "MODEL", "--limit", "20", "--stops", "1"],
     "store": ["BEIR", "OUT", "--n-documents", "300", "--n-new", "20", "--rounds", "1"],
     "folds": [
         *("BEIR", "--base", "BASE", "--out", "OUT", "--folds", "2"),
@@ -142,7 +145,8 @@ FIGURES = {
     "serving rerank": "| glane, the same texts again |",
     "sparse": "| overlap | 1.0000 | 1.0000 |",
     "spreading": "| True | True |",
-    "stopping": "| [1, 1] | [3, 3] | True |",
+    "stopping joined": "| 20 | True |",
+    "stopping sharded": "| [1, 1] | [3, 3] | True |",
     "store": "bytes of a document",
     "folds": "(+0.0000 ± 0.0000)  as usual",
     "training_data": "10,000,000 triples until the first batch, by the growth",

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from glane import BM25, Search
+from glane.commands import documents
 from glane.commands.main import main
 from glane.model.checkpoint import ModelInfo
 
@@ -461,3 +462,26 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert stop.value.code == 0
     printed = capsys.readouterr().out
     assert all(f" {name} " in printed for name in ("demo", "train", "export", "index", "evaluate"))
+
+
+def test_what_is_stored_already_does_not_let_more_be_encoded_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [{"_id": str(n), "text": f"word{n} " * 200} for n in range(600)]
+    some = write_jsonl(tmp_path / "some.jsonl", records[:400])
+    every = write_jsonl(tmp_path / "all.jsonl", records)
+    index = str(tmp_path / "index")
+    options = ["--on", "text", "--reranker", str(MODEL), "--retriever", "bm25"]
+    monkeypatch.setattr(documents, "CHUNK_BYTES", 60_000)  # as vectors of ten documents take
+    answer(["index", index, "--documents", some, *options], capsys)
+    written = []
+    store = Search.store
+
+    def counted(self: Search, *arguments: Any, **options: Any) -> int:
+        written.append(store(self, *arguments, **options))
+        return written[-1]
+
+    monkeypatch.setattr(Search, "store", counted)
+    answer(["add", index, "--documents", every], capsys)
+    assert sum(written) == 200
+    assert max(written) <= 2 * documents.AT_FIRST

@@ -277,7 +277,10 @@ def store_documents(rows: DocumentRows, search: Search, checked: Checked, folder
                 numbers.append(stored.numbers)
                 shown.update(len(chunk))
                 unsaved = search.n_unsaved_bytes()
-                at_once = times * _fitting(at_once // times, unsaved // times)
+                fitting = times * _fitting(at_once // times, unsaved // times)
+                # Documents that are stored already say nothing of what others will take.
+                if fitting < at_once or 2 * stored.n_written > len(chunk):
+                    at_once = fitting
                 if unsaved > CHUNK_BYTES * times or time.monotonic() - last > CHUNK_SECONDS:
                     search.save(folder)
                     n_saved, last = len(search), time.monotonic()
