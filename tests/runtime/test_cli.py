@@ -477,8 +477,8 @@ def test_what_is_stored_already_does_not_let_more_be_encoded_at_once(
     written = []
     store = Search.store
 
-    def counted(self: Search, *arguments: Any, **options: Any) -> int:
-        written.append(store(self, *arguments, **options))
+    def counted(self: Search, records: list[Any], keys: list[Any], texts: list[str]) -> int:
+        written.append(store(self, records, keys, texts))
         return written[-1]
 
     monkeypatch.setattr(Search, "store", counted)
