@@ -30,7 +30,7 @@ from glane.store import files
 from glane.store.lock import LOCK, writing
 from glane.store.manifest import DRAFT, MANIFEST, SHARDS
 from glane.types import Ids
-from glane_scale.cluster import check_cores, connected
+from glane_scale.cluster import actor_class, connected
 from glane_scale.sharded import shard_names, shards_of, write_shards, write_whole
 from glane_scale.spreading import instructions, tell_mixed
 
@@ -167,6 +167,7 @@ def build_shards(
     address: str,
     *,
     n_documents: int,
+    gpus: bool = False,
     link: bool = False,
     wait: float = 0,
 ) -> Built:
@@ -179,13 +180,14 @@ def build_shards(
         n_shards: At least 1.
         address: Of a cluster, as `connected` takes it.
         n_documents: How many there are.
+        gpus: Whether each actor has a GPU of its own, which its models compute on.
         link: Whether the shards name their models' folders instead of holding copies.
         wait: Seconds to wait for another writer, at least 0.
 
     Raises:
         ConnectionError: If there is no cluster at the address.
-        ValueError: If it has fewer cores than there are to be shards, or the folder holds other
-            documents.
+        ValueError: If it has fewer cores, or GPUs, than there are to be shards, or the folder holds
+            other documents.
         FileExistsError: If it holds something else, or what another call left.
         LockedError: If somebody else is writing to it.
         OSError: If Ray gives up on an actor.
@@ -196,13 +198,12 @@ def build_shards(
     said = json.dumps({"shards": names, "documents": search.kept is not None, **made}, indent=2)
     _check_target(target, said)
     with connected(address, n_shards):
-        check_cores(n_shards, "shards")
+        kind = actor_class(ShardWriter, n_shards, "shards", gpus=gpus)
         with _drafting(target, said, wait):
             for name in names:
                 if not (target / name / MANIFEST).exists():
                     search.save(target / name, link=link)
-            options: Any = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)
-            writers = [options(ShardWriter).remote(str(target / name)) for name in names]
+            writers = [kind.remote(str(target / name)) for name in names]
             with _told():
                 tell_mixed(ray.get([writer.instructions.remote() for writer in writers]))
                 counted = all(stage.encoder is None for stage in search.stages().values())

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
+
+from glane.model.devices import VARIABLE
 
 LOCAL = "local"
 
@@ -55,22 +58,41 @@ def connected(address: str, n_cpus: int | None = None) -> Iterator[None]:
 
 def n_cores() -> int:
     """Return how many cores the cluster has."""
-    return int(ray.cluster_resources().get("CPU", 0))  # type: ignore[no-untyped-call]
+    return _number_of("CPU")
 
 
-def check_cores(number: int, what: str) -> None:
-    """Refuse more actors than there are cores: some would wait for ever.
+def n_gpus() -> int:
+    """Return how many GPUs the cluster has."""
+    return _number_of("GPU")
+
+
+def _number_of(resource: str) -> int:
+    return int(ray.cluster_resources().get(resource, 0))  # type: ignore[no-untyped-call]
+
+
+def actor_class(kind: type, number: int, what: str, *, gpus: bool = False) -> Any:  # noqa: ANN401
+    """Return a class as one of Ray's actors, of a core each, which are replaced when they die.
 
     Args:
-        number: Of actors that take a core each.
+        kind: The class.
+        number: Of actors that there will be.
         what: They are called in messages.
+        gpus: Whether each has a GPU of its own as well, which its models compute on.
 
     Raises:
-        ValueError: If there are too few.
+        ValueError: If the cluster has too few of either: some would wait for ever.
     """
-    found = n_cores()
-    if number > found:
-        raise ValueError(f"{number} {what} need a core each, but the cluster has {found}")
+    for name, found, is_needed in (("core", n_cores(), True), ("GPU", n_gpus(), gpus)):
+        if is_needed and number > found:
+            raise ValueError(f"{number} {what} need a {name} each, but the cluster has {found}")
+    made: Any = ray.remote(
+        num_cpus=1,
+        num_gpus=int(gpus),
+        runtime_env={"env_vars": {VARIABLE: "cuda"}} if gpus else {},
+        max_restarts=-1,
+        max_task_retries=-1,
+    )
+    return made(kind)
 
 
 def _check_reachable(address: str) -> None:

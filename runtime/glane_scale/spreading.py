@@ -26,7 +26,7 @@ from glane.retrievers.contract import Retriever
 from glane.retrievers.encoding import encode_group, one_by_one
 from glane.retrievers.opening import stage_class
 from glane.search import Search
-from glane_scale.cluster import check_cores, connected, n_cores
+from glane_scale.cluster import actor_class, connected, n_cores, n_gpus
 
 LOG = logging.getLogger("glane")
 
@@ -73,25 +73,27 @@ class Worker:
 
 
 @contextmanager
-def spread(search: Search, address: str, n_workers: int | None = None) -> Iterator[None]:
+def spread(
+    search: Search, address: str, n_workers: int | None = None, *, gpus: bool = False
+) -> Iterator[None]:
     """Start actors that encode for a search, until the block ends.
 
     Args:
         search: Whose stages have a model.
         address: Of a cluster, as `ray.init` takes it: "auto", "HOST:PORT" or "ray://HOST:PORT";
             "local" starts Ray on this machine, and ends it.
-        n_workers: Actors, a core each; by default one for each core of the cluster.
+        n_workers: Actors, a core each; by default one for each core of the cluster, or each GPU.
+        gpus: Whether each has a GPU of its own, which its models compute on.
 
     Raises:
         ConnectionError: If there is no cluster at the address.
-        ValueError: If it has fewer cores than there are to be workers.
+        ValueError: If it has fewer cores, or GPUs, than there are to be workers.
         OSError: If Ray gives up on a worker.
     """
     with connected(address, n_workers):
-        number = n_workers or max(1, n_cores())
-        check_cores(number, "workers")
+        number = n_workers or max(1, n_gpus() if gpus else n_cores())
+        kind = actor_class(Worker, number, "workers", gpus=gpus)
         models = ray.put(_models(search))
-        kind: Any = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(Worker)
         workers = [kind.remote() for _ in range(number)]
         tell_mixed(ray.get([worker.instructions.remote() for worker in workers]))
 

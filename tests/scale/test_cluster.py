@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import onnxruntime
 import pytest
 
 from glane.commands.main import main
@@ -90,3 +91,30 @@ def test_a_run_waits_for_a_machine_in_place_of_the_one_that_was_lost(tmp_path: P
     assert process.returncode == 0, error
     assert json.loads(out)["n_documents"] == 2000
     assert compacted(here) == compacted(there)
+
+
+@pytest.mark.parametrize("kind", [[], ["--shards", "1"]])
+def test_on_a_gpu_the_models_compute_by_cuda_or_say_what_lacks(
+    kind: list[str], tmp_path: Path
+) -> None:
+    """Ray takes the number of GPUs that it is told; onnxruntime looks for them."""
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has CUDA")
+    corpus, index = tmp_path / "corpus.jsonl", tmp_path / "index"
+    write_corpus(corpus, 20)
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "num_gpus": 1, "include_dashboard": False},
+    )
+    try:
+        argv = [sys.executable, "-m", "glane", "index", str(index), *stages(corpus), *kind]
+        done = subprocess.run(
+            [*argv, "--ray", str(cluster.address), "--ray-gpus"],
+            capture_output=True,
+            text=True,
+            timeout=150,
+        )
+    finally:
+        cluster.shutdown()  # type: ignore[no-untyped-call]
+    assert done.returncode == 1
+    assert "it needs an NVIDIA GPU and onnxruntime-gpu" in done.stderr.splitlines()[-1]

@@ -98,6 +98,9 @@ def test_without_ray_it_says_what_to_install(
         (["--ray", "127.0.0.1:9"], "no Ray cluster at '127.0.0.1:9': "),
         (["--ray", "local", "--ray-workers", "0"], "at least 1"),
         (["--ray-workers", "2"], "--ray-workers needs --ray"),
+        (["--ray-gpus"], "--ray-gpus needs --ray"),
+        (["--ray", "local", "--ray-workers", "1", "--ray-gpus"], "1 workers need a GPU each, but"),
+        (["--ray", "local", "--shards", "1", "--ray-gpus"], "1 shards need a GPU each, but"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_line_and_leaves_nothing(

@@ -83,6 +83,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="processes of the cluster, each on a core; default one a core",
     )
     group.add_argument(
+        "--ray-gpus",
+        action="store_true",
+        help="each of these processes has a GPU of its own, and its models compute on that, by "
+        "onnxruntime-gpu; default on the cores",
+    )
+    group.add_argument(
         "--shards",
         type=int,
         action=Bounded,
@@ -156,6 +162,7 @@ def _write_shards(arguments: argparse.Namespace, search: Search, rows: DocumentR
         arguments.shards,
         arguments.ray,
         n_documents=checked.n_documents,
+        gpus=arguments.ray_gpus,
         link=arguments.link,
         wait=arguments.wait,
     )
@@ -177,8 +184,9 @@ def _check_encoding(arguments: argparse.Namespace) -> None:
     Raises:
         UsageError: If they do not.
     """
-    if arguments.ray is None and arguments.ray_workers is not None:
-        raise UsageError("--ray-workers needs --ray")
+    for name in ("ray_workers", "ray_gpus"):
+        if arguments.ray is None and getattr(arguments, name):
+            raise UsageError(f"--{name.replace('_', '-')} needs --ray")
     if arguments.shards is None:
         return
     if arguments.ray is None:
@@ -195,7 +203,8 @@ def _encoding(arguments: argparse.Namespace, search: Search) -> Iterator[None]:
     if arguments.ray is None:
         yield
         return
-    with _of_ray("ray")(search, arguments.ray, arguments.ray_workers):
+    spread = _of_ray("ray")
+    with spread(search, arguments.ray, arguments.ray_workers, gpus=arguments.ray_gpus):
         yield
 
 
