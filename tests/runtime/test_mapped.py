@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from glane import CheckpointError
 from glane.model import encoder as encoding
 from glane.model import mapped
+from glane.model.devices import Device
 from glane.model.encoder import Encoder
 from glane.model.mapped import fields, without_weights
 from glane.model.model_files import ModelFiles
@@ -90,6 +91,27 @@ def test_a_folder_that_is_replaced_while_it_is_mapped_is_refused(small: None, mo
     shutil.rmtree(model)
     with pytest.raises(CheckpointError, match="was replaced since it was opened"):
         files.check()
+
+
+@pytest.mark.parametrize("another", [None, "colbert"])
+def test_a_model_that_is_replaced_while_it_is_loaded_is_the_one_that_was_opened(
+    another: str | None, small: None, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = encode(Encoder(model, "colbert", threads=1))
+    encoder, load = Encoder(model, "colbert", threads=1), encoding.load_session
+    sources: list[str | bytes | None] = []
+
+    def late(path: Path, threads: int, source: str | bytes | None, device: Device) -> object:
+        if not sources:
+            shutil.rmtree(model)
+            if another is not None:
+                shutil.copytree(FIXTURES / another, model)
+        sources.append(source)
+        return load(path, threads, source, device)
+
+    monkeypatch.setattr(encoding, "load_session", late)
+    np.testing.assert_array_equal(encode(encoder), expected)
+    assert len(sources) == 2
 
 
 @pytest.mark.parametrize("name", ["colbert", "splade", "colbert-int8"])

@@ -241,17 +241,24 @@ class Encoder:
         """Return the session, which the first call loads, and the others wait for."""
         with self._loading:
             if self._loaded is None:
-                files = self.files
-                _ = files.fingerprint  # as read before onnxruntime reads
+                _ = self.files.fingerprint  # as read before onnxruntime reads
                 try:
-                    path = files.graph.path
-                    source = files.source(mapped=maps_weights())
-                    session = load_session(path, self.threads, source, self.device)
-                finally:
-                    files.check()
+                    session = self._load(mapped=maps_weights())
+                except CheckpointError:
+                    if self.files.graph.is_in_place():
+                        raise
+                    session = self._load(mapped=False)  # of the open file, whose place is taken
                 self.files.check_proof()
                 self._loaded = session
             return self._loaded
+
+    def _load(self, *, mapped: bool) -> InferenceSession:
+        """Return a new session of the model that was opened."""
+        try:
+            source = self.files.source(mapped=mapped)
+            return load_session(self.files.graph.path, self.threads, source, self.device)
+        finally:
+            self.files.check()
 
     def _parsed(self, schema: type[Read]) -> Read:
         name = schema.file_name

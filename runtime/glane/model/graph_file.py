@@ -90,8 +90,16 @@ class GraphFile:
         Raises:
             CheckpointError: If there is another by now, or none.
         """
-        if not self._is_in_place():
+        if not self.is_in_place():
             raise CheckpointError(f"{str(self.path)!r} was replaced since it was opened")
+
+    def is_in_place(self) -> bool:
+        """Return whether the file at the path is the open one."""
+        try:
+            here = os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return os.path.samestat(here, os.fstat(self._descriptor))
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the content as it was hashed, in blocks of `BLOCK` bytes.
@@ -122,17 +130,13 @@ class GraphFile:
             Nothing where there are none, or where there is another file by now; `check_place`
             tells afterwards whether it still was this one.
         """
-        if not self._is_in_place():
+        if not self.is_in_place():
             return b""
         try:
             content = mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
             return without_weights(memoryview(content), self.path.resolve().name)
         except ValueError:  # no graph, as onnxruntime will say
             return b""
-
-    def _is_in_place(self) -> bool:
-        here = os.stat(self.path) if self.path.exists() else None
-        return here is not None and os.path.samestat(here, os.fstat(self._descriptor))
 
     def _read(self) -> Iterator[bytes]:
         position = 0
