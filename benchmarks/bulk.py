@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import shlex
 import subprocess
 import sys
@@ -24,24 +23,13 @@ from typing import NamedTuple
 
 import numpy as np
 from spreading import workers
+from turns import Memory, memory
 
 N_WORDS = 60
 
 VOCABULARY = 200_000
 
 PARTS = 5
-
-
-class Memory(NamedTuple):
-    """Of a process, or the largest of several, in MB.
-
-    Attributes:
-        resident: Mapped files included.
-        own: Of its own.
-    """
-
-    resident: float
-    own: float
 
 
 class Moment(NamedTuple):
@@ -94,16 +82,6 @@ def watched(command: list[str]) -> list[Moment]:
     if process.returncode:
         raise SystemExit(process.returncode)
     return moments
-
-
-def memory(pid: int) -> Memory:
-    """Return a process's memory; none once it has ended."""
-    try:
-        told = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
-    except (FileNotFoundError, ProcessLookupError):
-        return Memory(0, 0)
-    found = dict(re.findall(r"^(Rss|Anonymous): +(\d+) kB$", told, re.MULTILINE))
-    return Memory(*(int(found.get(name, 0)) / 1e3 for name in ("Rss", "Anonymous")))
 
 
 def show(moments: list[Moment]) -> None:

@@ -36,6 +36,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from turns import memory
+
 from glane import read_beir
 
 WORDS_A_TEXT = 45
@@ -71,8 +73,7 @@ class Server(NamedTuple):
 
     def private(self) -> float:
         """Return the MB of memory that are the processes' own, and not pages of mapped files."""
-        told = "".join(Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.pids())
-        return sum(int(kb) for kb in re.findall(r"Anonymous:\s+(\d+)", told)) / 1e3
+        return sum(memory(pid).own for pid in self.pids())
 
     def seconds(self) -> float:
         """Return the processor time that it took so far."""

@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Iterator
 from hashlib import blake2b
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -267,7 +268,7 @@ def store_documents(rows: DocumentRows, search: Search, checked: Checked, folder
     numbers = [np.empty(0, np.int64)]
     n_written, n_saved, last = 0, len(search), time.monotonic()
     times = AHEAD * search.n_processes if search.n_processes > 1 else 1
-    at_once = AT_FIRST * times
+    at_once = times * _at_first(len(search), Path(folder))
     records = iter(rows)
     try:
         with bar(checked.n_documents, "documents", shown=True) as shown:
@@ -306,6 +307,14 @@ def _bounded(rows: Iterator[Row], most: int) -> Iterator[Row]:
         n_bytes += sum(len(value) for value in record.values() if isinstance(value, str))
         if n_bytes > most:
             return
+
+
+def _at_first(n_stored: int, folder: Path) -> int:
+    """Return how many documents to encode at once, by what those take that are stored already."""
+    if not n_stored:
+        return AT_FIRST
+    n_bytes = sum(file.stat().st_size for file in (folder / "segments").rglob("*"))
+    return max(AT_FIRST, min(AT_ONCE, CHUNK_BYTES // 4 * n_stored // n_bytes))
 
 
 def _fitting(at_once: int, unsaved: int) -> int:
