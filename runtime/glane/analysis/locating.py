@@ -136,33 +136,36 @@ def _starts(words: Sequence[str], text: str) -> list[int]:
 def _of_words(
     analyzer: Analyzer, words: Sequence[str], folded: _Folded, wanted: Set[str] | None
 ) -> list[Place]:
-    terms_of = _matching(analyzer, words, wanted)
+    terms_of = _terms_of_each(analyzer, words, wanted)
     is_tagged = analyzer.language == "auto"
     plains = [word.partition(IN)[0] for word in words] if is_tagged else words
     found: list[Place] = []
     for word, plain, at in zip(words, plains, _starts(plains, folded.text), strict=True):
         if at >= 0 and word in terms_of:
-            for term in dict.fromkeys(terms_of[word]):
-                if wanted is None or term in wanted:
-                    found += _of_word(term, plain, folded, at)
+            for term in terms_of[word]:
+                found += _of_word(term, plain, folded, at)
     return found
 
 
-def _matching(
+def _terms_of_each(
     analyzer: Analyzer, words: Sequence[str], wanted: Set[str] | None
-) -> dict[str, tuple[str, ...]]:
-    """Return the terms of each word that has one of those wanted.
+) -> dict[str, list[str]]:
+    """Return the terms that are asked for, each once, of each word that has some.
 
     A term of an English word of ASCII begins as the word does, so that most words need not be
     stemmed to be told apart.
     """
     known, each = known_words(analyzer), set(words)
     if wanted is None:
-        return {word: known[word] for word in each}
+        return {word: list(dict.fromkeys(known[word])) for word in each}
     if analyzer.language in ("english", "none") and analyzer.rules != 1:
         begins = {term.removeprefix(STOPPED)[:1] for term in wanted}
         each = {word for word in each if word[0] in begins or not word.isascii()}
-    return {word: terms for word in each if not wanted.isdisjoint(terms := known[word])}
+    return {
+        word: [term for term in dict.fromkeys(terms) if term in wanted]
+        for word in each
+        if not wanted.isdisjoint(terms := known[word])
+    }
 
 
 def _of_word(term: str, word: str, folded: _Folded, start: int) -> list[Place]:
