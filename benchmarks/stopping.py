@@ -23,11 +23,12 @@ import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from glane.collection.dataset import read_beir
 from glane.search import Search
-from glane.store.manifest import DRAFT, MANIFEST, read_manifest
+from glane.store.manifest import DRAFT, MANIFEST, SHARDS, read_manifest
 from glane_scale.building import blocks
 from glane_scale.sharded import ShardedSearch, read_shards
 
@@ -58,7 +59,8 @@ def sharded(command: list[str], folder: Path, queries: list[str], given: Namespa
     one, other, shards = (folder / name for name in ("one", "other", "shards"))
     n_shards = str(given.shards)
     written = [*command, str(shards), "--ray", "local", "--shards", n_shards]
-    seconds, stops = by_fits_and_starts(written, lambda: all_commits(shards), given.stops)
+    made, progress = shards / SHARDS, partial(all_commits, shards)
+    seconds, stops = by_fits_and_starts(written, progress, made, given.stops)
     run([*command, str(one), "--threads", "1"])
     run(["shard", str(one), str(other), "--shards", n_shards, "--json"])
     same = ShardedSearch(shards).search(queries, K) == ShardedSearch(other).search(queries, K)
@@ -67,15 +69,16 @@ def sharded(command: list[str], folder: Path, queries: list[str], given: Namespa
     print("| killed | seconds | blocks of each shard | its commits | same answers |")
     print("|---|---|---|---|---|")
     counts = [dealt.count(own) for own in range(given.shards)]
-    made = [read_manifest(shard).generation for shard in read_shards(shards)]
-    print(f"| {len(stops)} | {seconds:.0f} | {counts} | {made} | {same} |")
+    commits = [read_manifest(shard).generation for shard in read_shards(shards)]
+    print(f"| {len(stops)} | {seconds:.0f} | {counts} | {commits} | {same} |")
 
 
 def joined(command: list[str], folder: Path, queries: list[str], given: Namespace) -> None:
     """Write one index by fits and starts, and tell of it."""
     one, index = folder / "one", folder / "index"
     written = [*command, str(index), "--ray", "local"]
-    seconds, stops = by_fits_and_starts(written, lambda: n_saved(index), given.stops)
+    made, progress = index / MANIFEST, partial(n_saved, index)
+    seconds, stops = by_fits_and_starts(written, progress, made, given.stops)
     run([*command, str(one), "--threads", "1"])
     search, other = Search.load(index, threads=1), Search.load(one, threads=1)
     same = search.search(queries, K) == other.search(queries, K)
@@ -85,14 +88,17 @@ def joined(command: list[str], folder: Path, queries: list[str], given: Namespac
 
 
 def by_fits_and_starts(
-    argv: list[str], progress: Callable[[], int], n_stops: int
+    argv: list[str], progress: Callable[[], int], made: Path, n_stops: int
 ) -> tuple[float, list[int]]:
-    """Kill a command each time that it has come further; return its seconds, and how far it was."""
+    """Kill a command each time that it has come further; return its seconds, and how far it was.
+
+    The last step of all writes the file `made`; a command killed after it has nothing left to do.
+    """
     start = time.perf_counter()
     stops: list[int] = []
-    while len(stops) < n_stops and killed(argv, progress):
+    while len(stops) < n_stops and not made.exists() and killed(argv, progress):
         stops.append(progress())
-    if len(stops) == n_stops:
+    if not made.exists():
         run(argv)
     return time.perf_counter() - start, stops
 

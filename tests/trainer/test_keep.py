@@ -59,7 +59,28 @@ def test_the_best_share_is_kept_and_the_smaller_of_equal_ones() -> None:
     start, trained = look(0.2, 0.2, step=0, share=1), look(0.4, 0.4)
     quarter, half = look(0.5, 0.5, share=0.25), look(0.5, 0.5, share=0.5)
     assert choose(start, trained, [half, quarter]).look is quarter
-    assert choose(start, trained, [look(0.4, 0.4, share=0.5)]).look is trained
+    assert choose(start, trained, []).look is trained
+
+
+def test_trained_weights_are_kept_alone_only_where_they_win_by_more_than_the_error() -> None:
+    start = look(0.1, 0.2, 0.3, 0.2, step=0, share=1)
+    trained = look(0.5, 0.6, 0.7, 0.6)
+    unsure = look(0.6, 0.5, 0.6, 0.6, share=0.5)  # below by .025, one way here, the other there
+    assert choose(start, trained, [unsure]).look is unsure
+    sure = look(0.4, 0.5, 0.6, 0.5, share=0.25)  # below by .1 for each query
+    assert choose(start, trained, [sure]).look is trained
+    assert choose(start, trained, [sure, unsure]).look is unsure
+
+
+def test_weights_between_keep_at_least_half_of_the_gain() -> None:
+    start, trained = look(0.2, step=0, share=1), look(0.6)
+    assert choose(start, trained, [look(0.39, share=0.25)]).look is trained, "of one query, too"
+    found = choose(start, trained, [half := look(0.41, share=0.25)])
+    assert found.look is half
+    assert found.against_start is not None
+    assert found.against_start.difference == pytest.approx(0.21)
+    worse = look(0.1, step=8)
+    assert choose(start, worse, [less := look(0.16, share=0.25)]).look is less
 
 
 def test_weights_between_with_many_more_terms_are_left_out() -> None:
@@ -67,6 +88,7 @@ def test_weights_between_with_many_more_terms_are_left_out() -> None:
     few, many = look(0.5, share=0.25, terms=125), look(0.9, share=0.75, terms=126)
     assert choose(start, trained, [few, many]).look is few
     assert choose(start, trained, [few, many], max_terms=110).look is trained
+    assert choose(start, trained, [many]).look is trained
     better = look(0.9, 0.9, step=0, share=1, terms=900)
     assert choose(better, look(0.1, 0.1, terms=100), []).look is better
     assert choose(better, look(0.1, 0.1, terms=100), [], max_terms=200).look is not better

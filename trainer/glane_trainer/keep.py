@@ -91,12 +91,15 @@ def is_as_good(look: Look, best: Look) -> bool:
 def choose(
     start: Look, trained: Look, between: Sequence[Look], max_terms: float | None = None
 ) -> Kept:
-    """Return what is kept: of trained weights and those between them and the start the best.
+    """Return what is kept: the best of the weights between trained ones and the start's, mostly.
 
-    The start itself is put back only where it is better than that by more than the error, half of
-    the paired 95 % interval over the queries: a few queries alone show little, and a training that
-    is no worse on them has learned what its examples say. Of models with terms, weights between
-    are left out where they have more than `CROWDED` times the trained ones' terms.
+    What is nearer to the start ranks other texts as well as it did, which held-out queries of one
+    collection cannot tell of. So the trained weights alone are kept only where they are better by
+    more than the error, half of the paired 95 % interval over the queries, or where no weights
+    between have at least half of their gain. The start itself is put back where it is better than
+    what was found by more than the error: a few queries alone show little, and a training that is
+    no worse on them has learned what its examples say. Of models with terms, weights between are
+    left out where they have more than `CROWDED` times the trained ones' terms.
 
     Args:
         start: What the start gave.
@@ -108,8 +111,12 @@ def choose(
     limit = CROWDED * (trained.document_terms or 0)
     if max_terms is not None:
         limit = min(limit, max(max_terms, trained.document_terms or 0))
-    able = [look for look in between if (look.document_terms or 0) <= limit]
-    found = max([trained, *able], key=lambda look: (look.mean, -look.start_share))
+    least = min(trained.mean, (start.mean + trained.mean) / 2)
+    able = [look for look in between if look.mean >= least and (look.document_terms or 0) <= limit]
+    found = max(able, key=lambda look: (look.mean, -look.start_share), default=trained)
+    behind = compare(found.values, trained.values)
+    if behind.difference > behind.half:
+        found = trained
     lost = compare(found.values, start.values)
     is_sparse = max_terms is None or (start.document_terms or 0) <= max_terms
     if is_sparse and lost.difference > lost.half:

@@ -115,7 +115,8 @@ UNSET = {
     "eval-queries": "all, or as many as take about the time of the training",
     "patience": "no such end",
     "max-terms": "no limit",
-    "start-share": "what the held-out queries choose, 0 without any",
+    "start-share": "a quarter or more, by the held-out queries; 0 where they show that to be "
+    "better, or without any",
     "freeze-layers": "the lower half",
     "lora": "none: the matrices themselves are trained",
 }

@@ -116,8 +116,9 @@ class Settings:
         lora: Rank of the two factors that are trained in the place of each matrix of the encoder,
             see `adapters`; None trains the matrices.
         start_share: Share in [0, 1) of the start's weights in the model that is kept, the trained
-            ones having the rest (Wortsman et al., CVPR 2022, "WiSE-FT"); None for the best of some
-            on the held-out queries, 0 where there are none.
+            ones having the rest (Wortsman et al., CVPR 2022, "WiSE-FT"); None for a quarter or
+            more, or 0 where held-out queries show that to be better, see `keep.choose`, or where
+            there are none.
         eval_steps: Optimizer steps between evaluations; None for one at each epoch's end.
         eval_queries: Held-out queries that are measured, at most; None for all that can be
             measured in about the time of the training, see `measuring.n_measured`.
