@@ -112,7 +112,7 @@ def _clusters(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
 
 def _language(analyzer: Analyzer, words: list[str]) -> str:
     """Return the language that the text was folded in."""
-    if analyzer.kind != "words":
+    if analyzer.kind != "words" or analyzer.language not in ("auto", *FOLDED_APART):
         return "none"
     tags = {word.partition(IN)[2] for word in words if IN in word}
     return next((name for name in FOLDED_APART if name in {*tags, analyzer.language}), "none")

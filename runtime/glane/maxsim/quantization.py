@@ -144,7 +144,9 @@ def unsigned(stored: CodedVectors, runs: Sequence[slice]) -> Unsigned:
     codes = join_runs(stored.codes, runs)
     steps = join_runs(stored.scales, runs).astype(np.float32)
     if codes.dtype == np.int8:
-        return Unsigned(codes.view(np.uint8) ^ np.uint8(128), 128, steps)
+        own = codes.view(np.uint8)
+        joined = own if len(runs) > 1 else None  # a single run is what is stored: to be left alone
+        return Unsigned(np.bitwise_xor(own, np.uint8(128), out=joined), 128, steps)
     doubled = np.empty((len(codes), stored.dim), np.uint8)
     low, high = np.split(doubled, 2, axis=1)
     np.bitwise_and(codes + codes, 30, out=low)

@@ -6,6 +6,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -116,14 +117,15 @@ def _window(text: str, places: Sequence[Place], first: int, last: int) -> Piece:
     """Return the piece of a passage with most of the terms: at a sentence, then at a word."""
     if last - first <= WIDTH:
         return first, last
-    own = sorted((place for place in places if first <= place.start < last), key=_start)
-    begins = _begins(text, own, first, last)
+    inside = (place for place in places if first <= place.start < last)
+    own = sorted(inside, key=attrgetter("start"))
+    starts = [place.start for place in own]
 
     def n_terms(begin: int) -> int:
-        low, high = bisect_left(own, begin, key=_start), bisect_left(own, begin + WIDTH, key=_start)
-        return len({place.term for place in own[low:high] if place.stop <= begin + WIDTH})
+        shown = own[bisect_left(starts, begin) : bisect_left(starts, begin + WIDTH)]
+        return len({place.term for place in shown if place.stop <= begin + WIDTH})
 
-    begin = max(begins, key=n_terms)
+    begin = max(_begins(text, own, first, last), key=n_terms)
     end = min(last, begin + WIDTH)
     space = text.rfind(" ", begin + WIDTH // 2, end)
     return begin, space if end < last and space > 0 else end
@@ -145,10 +147,6 @@ def _word_before(text: str, place: int, first: int) -> int:
     low = max(first, place - WIDTH // 4)
     space = re.search(r"\s", text[low:place])
     return low + space.end() if space and low > first else low
-
-
-def _start(place: Place) -> int:
-    return place.start
 
 
 def _inside(place: Place, begin: int, end: int) -> Piece:
