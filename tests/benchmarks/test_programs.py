@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
+import tarfile
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -96,6 +97,10 @@ PROGRAMS = {
     "serving idle": ["idle", "INDEX", "--connections", "20"],
     "serving load": ["load", "INDEX", "BEIR", "--seconds", "2", "--connections", "2"],
     "serving rerank": ["rerank", "MODEL", "BEIR", "--texts", "3", "--rounds", "1"],
+    "since": [
+        *("BEFORE", "OUT.npz", "--model", "MODEL", "--data", "BEIR"),
+        *("--queries", "2", "--rounds", "1"),
+    ],
     "sparse": ["--index", "SPLADE", "--data", "BEIR", "--queries", "3", "--rounds", "1"],
     "spreading": ["BEIR", "--colbert", "MODEL", "--limit", "20"],
     "stopping joined": [
@@ -143,6 +148,7 @@ FIGURES = {
     "serving idle": "closed by the server",
     "serving load": "private memory: first minute",
     "serving rerank": "| glane, the same texts again |",
+    "since": "| candidates ordered, ms | ",
     "sparse": "| overlap | 1.0000 | 1.0000 |",
     "spreading": "| True | True |",
     "stopping joined": "| 20 | True |",
@@ -203,7 +209,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     sparse.add([{"id": f"d{n}", "text": f"tea river {n}"} for n in range(N_DOCUMENTS)])
     sparse.save(root / "splade")
     assert main(["export", "--web", str(root / "index"), str(root / "web")]) == 0
+    before = ["git", "archive", "--format", "tar", "-o", str(root / "before.tar"), "8f81c84"]
+    if subprocess.run([*before, "runtime"], cwd=ROOT, check=False).returncode == 0:
+        with tarfile.open(root / "before.tar") as tar:
+            tar.extractall(root / "before", filter="data")
     return {
+        "BEFORE": str(root / "before"),
         "WEB": str(root / "web"),
         "INDEX": str(root / "index"),
         "SPLADE": str(root / "splade"),
@@ -260,7 +271,9 @@ def write_beir(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_program_runs(name: str, folders: dict[str, str], tmp_path: Path) -> None:
-    places = {**folders, "OUT": str(tmp_path / "out")}
+    places = {**folders, "OUT": str(tmp_path / "out"), "OUT.npz": str(tmp_path / "out.npz")}
+    if "BEFORE" in PROGRAMS[name] and not Path(folders["BEFORE"]).exists():
+        pytest.skip("this clone is shallow: it lacks the commit that is compared with")
     arguments = []
     for word in PROGRAMS[name]:
         top, slash, rest = word.partition("/")
@@ -349,7 +362,7 @@ def test_the_longer_side_of_a_table_goes_down() -> None:
     assert first == "| a | 1.5 (1 to 2), x3 | 9 | 1.0000 |"
 
 
-@pytest.mark.parametrize("name", COMPARED)
+@pytest.mark.parametrize("name", [*COMPARED, "since"])
 def test_the_page_has_what_was_measured_last(name: str) -> None:
     measured = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
     page = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")

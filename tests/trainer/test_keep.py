@@ -72,6 +72,15 @@ def test_trained_weights_are_kept_alone_only_where_they_win_by_more_than_the_err
     assert choose(start, trained, [sure, unsure]).look is unsure
 
 
+def test_trained_weights_of_models_with_terms_are_kept_where_they_are_as_good() -> None:
+    start = look(0.1, 0.2, step=0, share=1, terms=100)
+    trained = look(0.5, 0.6, terms=100)
+    assert choose(start, trained, [look(0.6, 0.49, share=0.25, terms=100)]).look is trained
+    assert choose(start, trained, [look(0.6, 0.5, share=0.25, terms=100)]).look is trained
+    better = look(0.6, 0.51, share=0.25, terms=100)
+    assert choose(start, trained, [better]).look is better
+
+
 def test_weights_between_keep_at_least_half_of_the_gain() -> None:
     start, trained = look(0.2, step=0, share=1), look(0.6)
     assert choose(start, trained, [look(0.39, share=0.25)]).look is trained, "of one query, too"

@@ -96,7 +96,8 @@ def choose(
     What is nearer to the start ranks other texts as well as it did, which held-out queries of one
     collection cannot tell of. So the trained weights alone are kept only where they are better by
     more than the error, half of the paired 95 % interval over the queries, or where no weights
-    between have at least half of their gain. The start itself is put back where it is better than
+    between have at least half of their gain; of models with terms, whose start seldom ranks, where
+    they are as good. The start itself is put back where it is better than
     what was found by more than the error: a few queries alone show little, and a training that is
     no worse on them has learned what its examples say. Of models with terms, weights between are
     left out where they have more than `CROWDED` times the trained ones' terms.
@@ -113,7 +114,8 @@ def choose(
         limit = min(limit, max(max_terms, trained.document_terms or 0))
     least = min(trained.mean, (start.mean + trained.mean) / 2)
     able = [look for look in between if look.mean >= least and (look.document_terms or 0) <= limit]
-    found = max(able, key=lambda look: (look.mean, -look.start_share), default=trained)
+    rivals = able if trained.document_terms is None else [trained, *able]
+    found = max(rivals, key=lambda look: (look.mean, -look.start_share), default=trained)
     behind = compare(found.values, trained.values)
     if behind.difference > behind.half:
         found = trained
