@@ -51,7 +51,7 @@ def test_a_condensed_query_is_the_sums_of_its_groups_and_their_sizes(
     lengths: list[int], factor: int
 ) -> None:
     queries = unit(lengths, 4)
-    short = condensed(queries, factor)
+    (short,) = condensed(queries, [factor])
     assert np.diff(short.offsets).tolist() == [-(-length // factor) for length in lengths]
     for row, length in enumerate(lengths):
         total = short[row : row + 1].values.sum(axis=0)
@@ -59,10 +59,19 @@ def test_a_condensed_query_is_the_sums_of_its_groups_and_their_sizes(
         np.testing.assert_allclose(total, [*tokens, length], atol=1e-5)
 
 
+def test_a_query_is_condensed_for_several_levels_as_for_each() -> None:
+    queries = unit([7, 0, 12, 1], 8)
+    for factor, found in zip((4, 2), condensed(queries, [4, 2]), strict=True):
+        (alone,) = condensed(queries, [factor])
+        np.testing.assert_array_equal(found.offsets, alone.offsets)
+        np.testing.assert_array_equal(found.values, alone.values)
+
+
 def test_an_outline_of_few_tokens_is_the_tokens() -> None:
     documents, queries = unit([16, 3, 0], 32), unit([5], 32, seed=1)
     outline = outlines(documents)[0]
-    scores = maxsim_scores(condensed(queries, 1), outline)
+    (whole,) = condensed(queries, [1])
+    scores = maxsim_scores(whole, outline)
     np.testing.assert_allclose(scores, maxsim_scores(queries, documents), atol=0.02)
     assert scores[0, 2] == NO_TOKENS_SCORE
 

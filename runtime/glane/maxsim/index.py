@@ -149,13 +149,14 @@ class MaxSimIndex:
         n_documents = self.n_within(within) if self.storage.outlines else 0
         if n_documents <= EXACT_UP_TO:
             return self.exact(queries, k, within)
-        leaders = self.leaders(queries, n_left_by_first(n_documents, k), within)
+        coarse, fine = condensed(queries, [level.query_factor for level in LEVELS])
+        leaders = self.leaders(coarse, n_left_by_first(n_documents, k), within)
         estimate, score = self.scorer(outlined=True), self.scorer()
         rows = []
         for number, n_tokens in enumerate(np.diff(queries.offsets).tolist()):
-            query, ids = queries[number : number + 1], np.sort(leaders.row(number)[0])
-            ids = ids[left_by_second(estimate(query, ids), k, n_tokens)]
-            rows.append((ids, score(query, ids)))
+            own, ids = slice(number, number + 1), np.sort(leaders.row(number)[0])
+            ids = ids[left_by_second(estimate(fine[own], ids), k, n_tokens)]
+            rows.append((ids, score(queries[own], ids)))
         return Hits.from_rows(rows, k)
 
     def n_within(self, within: Mask | None) -> int:
@@ -177,11 +178,17 @@ class MaxSimIndex:
         return Hits.from_rows(rows, k)
 
     def leaders(self, queries: TokenVectors, n: int, within: Mask | None = None) -> Hits:
-        """Return the n documents that the first level of outlines gives the highest scores."""
+        """Return the n documents that the first level of outlines gives the highest scores.
+
+        Args:
+            queries: `condensed` for that level.
+            n: At least 1.
+            within: As in `search`.
+        """
         parts, first = self._within(within), partial(outline_of, level=0)
         rows: list[tuple[Ids, Scores]] = []
         for start in range(0, len(queries), QUERIES_AT_ONCE):
-            group = condensed(queries[start : start + QUERIES_AT_ONCE], LEVELS[0].query_factor)
+            group = queries[start : start + QUERIES_AT_ONCE]
             rows += _score_all(parts, group, first, self.threads)
         return Hits.from_rows(rows, n)
 
@@ -192,7 +199,8 @@ class MaxSimIndex:
         or vectors of another width, are a `ValueError`.
 
         Args:
-            outlined: Whether it estimates the scores by the second level of outlines.
+            outlined: Whether it estimates the scores by the second level of outlines, of queries
+                `condensed` for that level.
         """
         parts = self.rows.parts
 
@@ -201,8 +209,7 @@ class MaxSimIndex:
             return _score(parts, query, ids, tokens_of, self.threads)
 
         def estimate(query: TokenVectors, ids: Ids) -> Scores:
-            fine = condensed(query, LEVELS[1].query_factor)
-            return _score(parts, fine, ids, partial(outline_of, level=1), self.threads)
+            return _score(parts, query, ids, partial(outline_of, level=1), self.threads)
 
         return estimate if outlined else score
 

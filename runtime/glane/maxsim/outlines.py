@@ -89,26 +89,31 @@ def outlines(documents: TokenVectors) -> list[CodedVectors]:
     return [encode_int8(_ragged(made, documents.dim + 1)) for made in rows]
 
 
-def condensed(queries: TokenVectors, factor: int) -> TokenVectors:
-    """Return queries with about one vector for `factor` tokens, for scoring with outlines.
+def condensed(queries: TokenVectors, factors: Sequence[int]) -> list[TokenVectors]:
+    """Return queries with about one vector for a factor's tokens, for scoring with outlines.
 
     Tokens that look for much the same are looked for as one: their sum, whose last component is
     their number, since each of them gains what an outline's last component says.
 
     Args:
         queries: Any number of tokens each, none included.
-        factor: At least 1.
+        factors: Each at least 1.
 
     Returns:
-        float32, width dim + 1.
+        For each factor: float32, width dim + 1.
     """
-    groups = [clusters(row, ward(row), -(-len(row) // factor)) for row in each_text(queries)]
-    rows = [
-        np.concatenate([group.means, np.ones((len(group.means), 1), np.float32)], axis=1)
-        * group.sizes[:, None].astype(np.float32)
-        for group in groups
-    ]
-    return _ragged(rows, queries.dim + 1)
+    rows: list[list[Floats]] = [[] for _ in factors]
+    for values in each_text(queries):
+        merges = ward(values)
+        for factor, made in zip(factors, rows, strict=True):
+            made.append(_sums(clusters(values, merges, -(-len(values) // factor))))
+    return [_ragged(made, queries.dim + 1) for made in rows]
+
+
+def _sums(groups: Clusters) -> Floats:
+    """Return the sum of each cluster's vectors, and behind it their number."""
+    means = np.concatenate([groups.means, np.ones((len(groups.means), 1), np.float32)], axis=1)
+    return means * groups.sizes[:, None].astype(np.float32)
 
 
 def _outline(groups: Clusters) -> Floats:
