@@ -93,10 +93,10 @@ def test_a_run_over_a_finished_model_leaves_that_alone_until_it_ends(
 ) -> None:
     argv = words(bert, triples(), tmp_path / "out")
     assert main(argv) == 0
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in written}
     killed_at(2, [*argv, "--overwrite", "--seed", "1"])
-    for name, content in before.items():
-        assert (tmp_path / "out" / name).read_bytes() == content
+    assert {path: path.read_bytes() for path in written} == before
     assert [record["step"] for record in log_of(tmp_path / "out" / LOGGED)] == [0, 1]
     assert main(argv) == 1, "the model is not lost for want of --overwrite"
 
