@@ -81,18 +81,13 @@ def by_glane(arguments: argparse.Namespace) -> Callable[[], Turn]:
     from glane.maxsim.index import MaxSimIndex, TokenStorage
     from glane.vectors import TokenVectors
 
-    stored = np.load(arguments.vectors)
-    storage = TokenStorage(kind="int8", outlines=True)
+    stored, storage = np.load(arguments.vectors), TokenStorage(kind="int8", outlines=True)
     index = MaxSimIndex(stored["values"].shape[1], storage, threads=arguments.threads)
-    for rows in documents(stored):
-        index.add(TokenVectors(*rows))
-    index.rows.compact()
 
     def ordered(query: TokenVectors, hits: Hits) -> Hits:
         return rerank(query, hits, K, index.scorer())
 
-    asked = TokenVectors(stored["query_offsets"], stored["query_values"])
-    return turns(stored, lambda row: asked[row : row + 1], Hits, ordered, index.search)
+    return ranked(stored, index, TokenVectors, Hits, ordered)
 
 
 def by_that_commit(arguments: argparse.Namespace) -> Callable[[], Turn]:
@@ -107,21 +102,17 @@ def by_that_commit(arguments: argparse.Namespace) -> Callable[[], Turn]:
         raise SystemExit(
             f"glane of {str(arguments.checkout)!r} was not found, but {glane.__file__!r}"
         )
-    stored = np.load(arguments.vectors)
-    storage = TokenStorage(kind="int8", outlines=True)
+    stored, storage = np.load(arguments.vectors), TokenStorage(kind="int8", outlines=True)
     index = MaxSimIndex(stored["values"].shape[1], storage, threads=arguments.threads)
-    for rows in documents(stored):
-        index.add(TokenVectors(*rows))
-    asked = TokenVectors(stored["query_offsets"], stored["query_values"])
 
     def ordered(query: TokenVectors, hits: Hits) -> Hits:
         return index.rerank(query, hits, K)
 
-    return turns(stored, lambda row: asked[row : row + 1], Hits, ordered, index.search)
+    return ranked(stored, index, TokenVectors, Hits, ordered)
 
 
 def by_numpy(arguments: argparse.Namespace) -> Callable[[], Turn]:
-    """Multiply every query with all vectors, and with those of its candidates."""
+    """Multiply every query with all vectors."""
     stored = np.load(arguments.vectors)
     values, offsets = stored["values"].astype(np.float32), stored["offsets"]
     asked, places = stored["query_values"], stored["query_offsets"]
@@ -147,14 +138,18 @@ def by_numpy(arguments: argparse.Namespace) -> Callable[[], Turn]:
 RERANK, SEARCH = "candidates ordered, ms", "found among all, ms"
 
 
-def turns(
+def ranked(
     stored: Any,  # noqa: ANN401 (npz file)
-    query: Callable[[int], Any],
+    index: Any,  # noqa: ANN401 (of either commit, as all that follow)
+    vectors: Callable[..., Any],
     hits: Callable[..., Any],
     ordered: Callable[[Any, Any], Any],
-    search: Callable[[Any, int], Any],
 ) -> Callable[[], Turn]:
-    """Return what asks for each query once in both ways."""
+    """Fill an index, one segment in the end, and return what asks each query in both ways."""
+    for rows in documents(stored):
+        index.add(vectors(*rows))
+    index.rows.compact()
+    queries = vectors(stored["query_offsets"], stored["query_values"])
     candidates = stored["candidates"]
     nothing = np.zeros((1, candidates.shape[1]), np.float32)
 
@@ -162,9 +157,10 @@ def turns(
         took: dict[str, list[float]] = {RERANK: [], SEARCH: []}
         answer = []
         for number in range(len(candidates)):
-            asked, given = query(number), hits(candidates[number : number + 1], nothing)
+            own = slice(number, number + 1)
+            asked, given = queries[own], hits(candidates[own], nothing)
             took[RERANK].append(seconds(lambda: ordered(asked, given))[0] * 1e3)  # noqa: B023
-            spent, found = seconds(lambda: search(asked, K))  # noqa: B023 (called here)
+            spent, found = seconds(lambda: index.search(asked, K))  # noqa: B023 (called here)
             took[SEARCH].append(spent * 1e3)
             answer.append(found.ids[0].tolist())
         return Turn({what: float(np.median(times)) for what, times in took.items()}, answer)

@@ -97,10 +97,10 @@ def choose(
     collection cannot tell of. So the trained weights alone are kept only where they are better by
     more than the error, half of the paired 95 % interval over the queries, or where no weights
     between have at least half of their gain; of models with terms, whose start seldom ranks, where
-    they are as good. The start itself is put back where it is better than
-    what was found by more than the error: a few queries alone show little, and a training that is
-    no worse on them has learned what its examples say. Of models with terms, weights between are
-    left out where they have more than `CROWDED` times the trained ones' terms.
+    they are as good. The start itself is put back where it is better than what was found by more
+    than the error: a few queries alone show little, and a training that is no worse on them has
+    learned what its examples say. Of models with terms, weights between are left out where they
+    have more than `CROWDED` times the trained ones' terms.
 
     Args:
         start: What the start gave.
