@@ -17,7 +17,7 @@ import argparse
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -67,26 +67,38 @@ def deal(beir: Path, collection: Path, n_folds: int, hard_negatives: bool) -> in
 
     `restN` is what a model learns from that ranks the queries of `foldN`.
     """
+    queries = link(beir, collection)
+    n_folds = min(n_folds, len(queries))
+    dealt = np.random.default_rng(0).permutation(len(queries)) % n_folds
+    for number in range(n_folds):
+        for name, own in (("fold", dealt == number), ("rest", dealt != number)):
+            chosen = {queries[row] for row in np.flatnonzero(own)}
+            keep(beir, collection, f"{name}{number}", chosen, hard_negatives and name == "rest")
+    return n_folds
+
+
+def link(beir: Path, collection: Path) -> list[str]:
+    """Link a collection's texts into a folder, and return the ids of its train queries."""
     (collection / "qrels").mkdir(parents=True, exist_ok=True)
     for name in ("corpus.jsonl", "queries.jsonl"):
         if not (collection / name).exists():
             (collection / name).symlink_to((beir / name).resolve())
-    head, *lines = (beir / "qrels" / "train.tsv").read_text("utf-8").splitlines()
-    hard = (beir / "train_hardneg.tsv").read_text("utf-8").splitlines() if hard_negatives else []
-    queries = list(dict.fromkeys(line.split("\t")[0] for line in lines))
-    n_folds = min(n_folds, len(queries))
-    dealt = np.random.default_rng(0).permutation(len(queries)) % n_folds
-    fold_of = dict(zip(queries, dealt.tolist(), strict=True))
-    for number in range(n_folds):
-        for name, is_own in (("fold", True), ("rest", False)):
-            kept = [line for line in lines if (fold_of[line.split("\t")[0]] == number) is is_own]
-            text = "\n".join([head, *kept, ""])
-            (collection / "qrels" / f"{name}{number}.tsv").write_text(text, "utf-8")
-        rest = [line for line in hard[1:] if fold_of.get(line.split("\t")[0], number) != number]
-        if hard:
-            text = "\n".join([hard[0], *rest, ""])
-            (collection / f"rest{number}_hardneg.tsv").write_text(text, "utf-8")
-    return n_folds
+    lines = (beir / "qrels" / "train.tsv").read_text("utf-8").splitlines()[1:]
+    return list(dict.fromkeys(line.split("\t")[0] for line in lines))
+
+
+def keep(beir: Path, collection: Path, split: str, queries: Set[str], negatives: bool) -> None:
+    """Write the train judgements of some queries as a split of a linked collection.
+
+    With negatives their lines of `train_hardneg.tsv` go beside it.
+    """
+    files = {beir / "qrels" / "train.tsv": collection / "qrels" / f"{split}.tsv"}
+    if negatives:
+        files[beir / "train_hardneg.tsv"] = collection / f"{split}_hardneg.tsv"
+    for path, kept in files.items():
+        head, *lines = path.read_text("utf-8").splitlines()
+        own = [line for line in lines if line.split("\t")[0] in queries]
+        kept.write_text("\n".join([head, *own, ""]), "utf-8")
 
 
 def trained(settings: Sequence[str], base: str, collection: Path, number: int, out: Path) -> Table:

@@ -112,6 +112,10 @@ PROGRAMS = {
         *("BEIR", "--base", "BASE", "--out", "OUT", "--folds", "2"),
         *("--options", "--dim 8 --max-steps 1", "", "--lr 1e-3"),
     ],
+    "seeds": [
+        *("BEIR", "--base", "BASE", "--out", "OUT", "--seeds", "0", "1", "--queries", "4"),
+        *("--tested", "5", "--candidates", "3", "--", "--dim", "8", "--max-steps", "1"),
+    ],
     "training_data": ["--triples", "300", "600", "--base", "BASE"],
     "training_speed": [
         *("--base", "BASE", "--data", "BEIR", "--steps", "1", "--rounds", "1", "--threads", "1"),
@@ -145,6 +149,7 @@ FIGURES = {
     "scaling table": "| 10,000,000,000 | ",
     "scaling tail": "| 3 | ",
     "scifact": "over the untrained (",
+    "seeds": "worse by more than the error: ",
     "serving idle": "closed by the server",
     "serving load": "private memory: first minute",
     "serving rerank": "| glane, the same texts again |",
