@@ -11,10 +11,13 @@ import pytest
 
 from glane.errors import CheckpointError
 from glane.hits import Hits
-from glane.maxsim import index as maxsim
+from glane.maxsim import index as maxsim_index
 from glane.maxsim.index import TokenStorage
-from glane.maxsim.quantization import KINDS, CodeKind
+from glane.maxsim.integers import query_codes
+from glane.maxsim.quantization import KINDS, CodeKind, decoded, encode
+from glane.model.scoring import maxsim
 from glane.retrievers.colbert import ColBERT
+from glane.types import Scores
 from glane.vectors import TokenVectors
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -94,17 +97,32 @@ def test_another_process_gives_the_same_bits(name: str) -> None:
     assert printed == load(name).encode_queries(QUERIES[:1]).values.tobytes().hex()
 
 
+def defined(queries: TokenVectors, documents: TokenVectors) -> Scores:
+    """Score each pair on its own by `glane.model.scoring.maxsim`."""
+    scores = np.empty((len(queries), len(documents)), np.float32)
+    for i, j in np.ndindex(scores.shape):
+        query, document = queries[i : i + 1].values, documents[j : j + 1].values
+        masks = np.ones(len(query), np.bool_), np.ones(len(document), np.bool_)
+        scores[i, j] = maxsim(query, document, *masks, xp=np)
+    return scores
+
+
 @MODELS
-def test_pair_scores_equal_reranking_up_to_the_stored_precision(name: str) -> None:
+def test_pairs_are_scored_by_their_vectors_and_reranked_by_what_is_stored(name: str) -> None:
     colbert = filled(name)
+    asked, documents = colbert.encode_queries(QUERIES), colbert.encode_documents(DOCUMENTS)
     queries = [query for query in QUERIES for _ in DOCUMENTS]
     pairs = colbert.scores(queries, DOCUMENTS * len(QUERIES)).reshape(len(QUERIES), -1)
+    np.testing.assert_allclose(pairs, defined(asked, documents), atol=1e-4)
+    assert (np.abs(pairs) <= 12.001).all()
+
     everything = np.tile(np.arange(len(DOCUMENTS)), (len(QUERIES), 1))
     candidates = Hits(everything, np.zeros(everything.shape, np.float32))
-    hits = colbert.rerank(colbert.encode_queries(QUERIES), candidates, len(DOCUMENTS))
-    ranked = np.take_along_axis(pairs, hits.ids, axis=1)
-    np.testing.assert_allclose(hits.scores, ranked, atol=12 * 2e-3)
-    assert (np.abs(pairs) <= 12.001).all()
+    hits = colbert.rerank(asked, candidates, len(DOCUMENTS))
+    codes, steps = query_codes(asked.values)
+    coded = TokenVectors(asked.offsets, codes * steps[:, None])
+    scores = defined(coded, decoded(encode(documents, "int8")))
+    np.testing.assert_allclose(hits.scores, np.take_along_axis(scores, hits.ids, 1), atol=1e-4)
 
 
 @MODELS
@@ -193,7 +211,7 @@ def test_threads_are_those_of_the_encoder() -> None:
 def test_saved_and_loaded_it_stores_and_answers_as_before(
     kind: CodeKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(maxsim, "EXACT_UP_TO", 2)
+    monkeypatch.setattr(maxsim_index, "EXACT_UP_TO", 2)
     colbert, storage = load(), TokenStorage(kind=kind, pool=2, outlines=True)
     colbert.store_as(storage)
     colbert.add(colbert.encode_documents(DOCUMENTS))
