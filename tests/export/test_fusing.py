@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from glane.model.encoder import Encoder
 from glane.model.origins import origins
+from glane.model.saturation import saturates
 from glane.model.session import load_session
 from glane_export.constants import all_nodes
 from glane_export.fusing import FUSED, fuse
@@ -109,6 +110,8 @@ def test_a_graph_with_its_weights_beside_it_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize("unsigned", [False, True])
 def test_where_a_term_comes_from_is_told_of_int8_too(unsigned: bool, tmp_path: Path) -> None:
     """The names that it is found by are left, whatever is fused."""
+    if saturates() and not unsigned:
+        pytest.skip("this CPU adds products of uint8 and int8 in 16 bits")
     text, terms = "the sea is green", np.arange(20)
     expected = origins(Encoder(FIXTURES / "splade", "splade", threads=1), text, "document", terms)
     folder = Path(shutil.copytree(FIXTURES / "splade", tmp_path / "model"))
