@@ -113,7 +113,7 @@ PROGRAMS = {
         *("--options", "--dim 8 --max-steps 1", "", "--lr 1e-3"),
     ],
     "seeds": [
-        *("BEIR", "--base", "BASE", "--out", "OUT", "--seeds", "0", "1", "--queries", "4"),
+        *("BEIR", "--base", "BASE", "--out", "OUT", "--seeds", "0", "--queries", "4"),
         *("--tested", "5", "--candidates", "3", "--", "--dim", "8", "--max-steps", "1"),
     ],
     "training_data": ["--triples", "300", "600", "--base", "BASE"],

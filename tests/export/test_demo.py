@@ -5,21 +5,21 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from tests.export.tracing import quietly
 
 from glane.collection.dataset import read_beir
 from glane.commands.main import main
 from glane_export.demo import BASE_PACKAGE, SAMPLE, packaged_base
 
 
-def test_the_demo_makes_what_it_says(
+def test_the_demo_makes_what_it_says_and_calls_no_host(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "demo"
-    assert main(["demo", "--base", str(base), "--out", str(out), "--threads", "1"]) == 0
-    printed = capsys.readouterr()
-    assert "BM25" in printed.out
-    assert "ColBERT, fine-tuned, int8" in printed.out
-    assert "$ glane train colbert" in printed.err
+    done = quietly(["demo", "--base", str(base), "--out", str(out), "--threads", "1"], tmp_path)
+    assert "BM25" in done.stdout
+    assert "ColBERT, fine-tuned, int8" in done.stdout
+    assert "$ glane train colbert" in done.stderr
     for name in ("checkpoint/training.png", "model/parity.json", "index/manifest.json"):
         assert (out / name).is_file()
     assert str(tmp_path) not in (out / "index" / "manifest.json").read_text()
