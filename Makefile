@@ -1,10 +1,15 @@
-.PHONY: test test-base check format site bench sbom
+.PHONY: test test-base coverage check format site bench sbom
 
 test:
 	python -m pytest -q
 
 test-base:
 	python -m pytest -q tests/runtime runtime
+
+# Which lines and branches of the runtime its tests reach; 2.5 times as long as without.
+coverage:
+	coverage run -m pytest -q -m "not faults" tests/runtime tests/parity tests/integrations runtime
+	coverage report --skip-covered --show-missing
 
 check:
 	ruff check . && ruff format --check . && mypy && pyright
