@@ -34,27 +34,38 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--precisions", choices=PRECISIONS, nargs="+", default=[*PRECISIONS])
-    own, _, rest = " ".join(map(shlex.quote, sys.argv[1:])).partition(" -- ")
-    arguments = parser.parse_args(shlex.split(own))
+    arguments, rest = parsed(parser)
     out: Path = arguments.out
     train = ["train", "colbert", "--base", arguments.base, "--data", arguments.data]
     rows = {"BM25": measure(arguments.data, ["--retriever", "bm25"], out / "bm25")}
     glane([*train, "--max-steps", "0"], out / "untrained")
     for seed in arguments.seeds:
-        glane([*train, "--seed", str(seed), *shlex.split(rest)], out / f"seed{seed}")
+        glane([*train, "--seed", str(seed), *rest], out / f"seed{seed}")
     names = ["untrained", *(f"seed{seed}" for seed in arguments.seeds)]
     for name in names:
         for precision in arguments.precisions:
-            kind = PRECISIONS[precision]
-            model = out / f"{name}-{kind}"
-            documents = ["--documents", f"{arguments.data}/corpus.jsonl", "--retriever", "bm25"]
-            export(out / name, model, kind)
-            glane(["index", *documents, "--reranker", str(model)], out / f"{name}-{kind}-index")
-            for label, fuse in (("", ["--fuse", "none"]), (" fused", [])):
-                run = out / f"{name}-{kind}-index"
-                row = measure(arguments.data, ["--index", str(run), *fuse], Path(f"{run}{label}"))
-                rows[f"{name} {precision}{label}"] = row
+            alone, fused = both(out / name, arguments.data, PRECISIONS[precision])
+            rows |= {f"{name} {precision}": alone, f"{name} {precision} fused": fused}
     show(rows, names, arguments.precisions)
+
+
+def parsed(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, list[str]]:
+    """Return a program's own arguments, and those behind `--`."""
+    own, _, rest = " ".join(map(shlex.quote, sys.argv[1:])).partition(" -- ")
+    return parser.parse_args(shlex.split(own)), shlex.split(rest)
+
+
+def both(checkpoint: Path, data: str, kind: str) -> list[dict[str, Any]]:
+    """Export and index a checkpoint where that is missing, and measure it alone and fused."""
+    model = checkpoint.with_name(f"{checkpoint.name}-{kind}")
+    index = model.with_name(f"{model.name}-index")
+    documents = ["--documents", f"{data}/corpus.jsonl", "--retriever", "bm25"]
+    export(checkpoint, model, kind)
+    glane(["index", *documents, "--reranker", str(model)], index)
+    return [
+        measure(data, ["--index", str(index), *fuse], Path(f"{index}{label}"))
+        for label, fuse in (("", ["--fuse", "none"]), (" fused", []))
+    ]
 
 
 def glane(argv: list[str], out: Path) -> None:

@@ -15,13 +15,12 @@ Usage: python benchmarks/seeds.py BEIR --base ENCODER --out DIR [--seeds 0 1 2] 
 
 import argparse
 import json
-import shlex
 import sys
 from pathlib import Path
 
 import numpy as np
 from folds import keep, link
-from scifact import export, glane, measure
+from scifact import both, glane, parsed
 
 from glane import BM25
 from glane.collection.dataset import read_beir
@@ -38,8 +37,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=750, help="drawn of the train split")
     parser.add_argument("--tested", type=int, default=500, help="test queries, drawn as well")
     parser.add_argument("--candidates", type=int, default=20)
-    own, _, rest = " ".join(map(shlex.quote, sys.argv[1:])).partition(" -- ")
-    arguments = parser.parse_args(shlex.split(own))
+    arguments, rest = parsed(parser)
     out: Path = arguments.out
     collection, pool = out / "collection", out / "pool"
     queries = link(arguments.beir, collection)
@@ -54,7 +52,7 @@ def main() -> None:
         drawn = np.random.default_rng(seed).permutation(len(queries))[: arguments.queries]
         keep(arguments.beir, collection, f"some{seed}", {queries[n] for n in drawn}, negatives)
         learned = ["--data", str(collection), "--split", f"some{seed}", "--seed", str(seed)]
-        glane([*train, *learned, *shlex.split(rest)], out / f"seed{seed}")
+        glane([*train, *learned, *rest], out / f"seed{seed}")
         found[seed] = ranked(out / f"seed{seed}", pool)
     show(start, found)
 
@@ -89,17 +87,8 @@ def write_pool(beir: Path, pool: Path, n_queries: int, n_candidates: int) -> Non
 
 def ranked(checkpoint: Path, pool: Path) -> list[list[float]]:
     """Return the NDCG@10 of each query of the pool, alone and fused."""
-    model, index = (checkpoint.with_name(f"{checkpoint.name}-{end}") for end in ("model", "index"))
-    export(checkpoint, model, "int8")
-    documents = ["--documents", f"{pool}/corpus.jsonl", "--retriever", "bm25"]
-    glane(["index", *documents, "--reranker", str(model)], index)
-    values = []
-    for label, fuse in (("alone", ["--fuse", "none"]), ("fused", [])):
-        row = measure(str(pool), ["--index", str(index), *fuse], Path(f"{index}-{label}"))
-        values.append(
-            [row["per_query"]["ndcg@10"][id] for id in sorted(row["per_query"]["ndcg@10"])]
-        )
-    return values
+    rows = [row["per_query"]["ndcg@10"] for row in both(checkpoint, str(pool), "int8")]
+    return [[row[id] for id in sorted(row)] for row in rows]
 
 
 def show(start: list[list[float]], found: dict[int, list[list[float]]]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.runtime.definitions import defined
 
 from glane.errors import CheckpointError
 from glane.hits import Hits
@@ -15,9 +16,7 @@ from glane.maxsim import index as maxsim_index
 from glane.maxsim.index import TokenStorage
 from glane.maxsim.integers import query_codes
 from glane.maxsim.quantization import KINDS, CodeKind, decoded, encode
-from glane.model.scoring import maxsim
 from glane.retrievers.colbert import ColBERT
-from glane.types import Scores
 from glane.vectors import TokenVectors
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -95,16 +94,6 @@ def test_another_process_gives_the_same_bits(name: str) -> None:
     argv = [sys.executable, "-c", program, str(FIXTURES / name), QUERIES[0]]
     printed = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     assert printed == load(name).encode_queries(QUERIES[:1]).values.tobytes().hex()
-
-
-def defined(queries: TokenVectors, documents: TokenVectors) -> Scores:
-    """Score each pair on its own by `glane.model.scoring.maxsim`."""
-    scores = np.empty((len(queries), len(documents)), np.float32)
-    for i, j in np.ndindex(scores.shape):
-        query, document = queries[i : i + 1].values, documents[j : j + 1].values
-        masks = np.ones(len(query), np.bool_), np.ones(len(document), np.bool_)
-        scores[i, j] = maxsim(query, document, *masks, xp=np)
-    return scores
 
 
 @MODELS

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.runtime.definitions import defined
 
 from glane.hits import Hits, rerank
 from glane.maxsim import kernel as module
 from glane.maxsim.index import MaxSimIndex, TokenStorage
 from glane.maxsim.kernel import maxsim_scores
 from glane.maxsim.quantization import KINDS, CodeKind, encode
-from glane.model.scoring import NO_TOKENS_SCORE, maxsim
+from glane.model.scoring import NO_TOKENS_SCORE
 from glane.ragged import join_lengths
-from glane.types import Floats
 from glane.vectors import TokenVectors
 
 LENGTHS = st.lists(st.integers(0, 5), max_size=7)
@@ -24,18 +24,6 @@ def random_vectors(lengths: list[int], dim: int, seed: int = 0) -> TokenVectors:
     values = np.random.default_rng(seed).normal(size=(sum(lengths), dim)).astype(np.float32)
     values /= np.linalg.norm(values, axis=1, keepdims=True)
     return TokenVectors(join_lengths(lengths), values)
-
-
-def defined(queries: TokenVectors, documents: TokenVectors) -> Floats:
-    """Score each pair on its own by `glane.model.scoring.maxsim`."""
-    scores = np.empty((len(queries), len(documents)), np.float32)
-    for i in range(len(queries)):
-        for j in range(len(documents)):
-            query = queries[i : i + 1].values.astype(np.float32)
-            document = documents[j : j + 1].values.astype(np.float32)
-            masks = np.ones(len(query), np.bool_), np.ones(len(document), np.bool_)
-            scores[i, j] = maxsim(query, document, *masks, xp=np)
-    return scores
 
 
 @settings(deadline=None)

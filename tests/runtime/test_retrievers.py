@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.runtime.definitions import defined
 
 from glane import BM25, Analyzer, ColBERT, Hits, SparseEmbed, SparseVectors, Splade, TfIdf
-from glane.model.scoring import maxsim, sparse_dot, sparse_embed_score
+from glane.model.scoring import sparse_dot, sparse_embed_score
 from glane.types import Floats
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -268,15 +269,13 @@ def brute_force(name: str, retriever: Any) -> Floats:  # noqa: ANN401
     if name.startswith("splade"):
         width = retriever.encoder.preparer.vocabulary_size
         return np.asarray(sparse_dot(dense(queries, width), dense(documents, width), xp=np))
+    if name == "colbert":
+        return defined(queries, documents)
     scores = np.zeros((len(queries), len(documents)), np.float32)
     for i, j in np.ndindex(scores.shape):
         query, document = queries[i : i + 1], documents[j : j + 1]
-        if name == "colbert":
-            masks = [np.ones(len(side.values), np.bool_) for side in (query, document)]
-            scores[i, j] = maxsim(query.values, document.values, *masks, xp=np)
-        else:
-            terms = query.terms.indices, document.terms.indices
-            scores[i, j] = sparse_embed_score(*terms, query.embeddings, document.embeddings, xp=np)
+        terms = query.terms.indices, document.terms.indices
+        scores[i, j] = sparse_embed_score(*terms, query.embeddings, document.embeddings, xp=np)
     return scores
 
 
